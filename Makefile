@@ -1,0 +1,83 @@
+# What one does with a clone of Roomlet. Each target brings what it needs.
+#
+#   make demo                      a meeting on this machine: hub, appliance, page
+#   make test                      every check and every test
+#   make test ARGS="-k mute -x"    ARGS goes to the program behind a target: here pytest
+#   make setup PYTHON=python3.13   with another Python than Debian's own
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.NOTPARALLEL:
+
+ARGS ?=
+BIN := .venv/bin
+# How long `make soak` runs, in seconds.
+DURATION ?= 3600
+
+export PYTHON
+
+.PHONY: help
+help: ## say what the targets do
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: setup
+setup: ## install what running needs: Debian packages, .venv, Python packages
+	@scripts/setup
+
+.PHONY: setup-test
+setup-test: setup
+	@scripts/setup --test
+
+# exec: Ctrl-C and the end of a session then reach the program alone, which ends by itself.
+.PHONY: demo
+demo: setup ## hub and one simulated appliance on this machine
+	@exec $(BIN)/roomlet demo $(ARGS)
+
+.PHONY: test
+test: lint ## every check and every test
+	@exec $(BIN)/pytest -m "not lab" $(ARGS)
+
+.PHONY: test-fast
+test-fast: setup-test ## the tests without a browser
+	@exec $(BIN)/pytest -m "not lab and not e2e" $(ARGS)
+
+.PHONY: lab
+lab: setup-test ## the tests on virtual hardware
+	@exec $(BIN)/pytest -m lab $(ARGS)
+
+.PHONY: lint
+lint: setup-test ## style, types, layers
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: format
+format: setup-test ## put the code into the house's style
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: setup-test ## one appliance against a browser in the same call
+	@exec $(BIN)/python bench/idle_call.py $(ARGS)
+
+.PHONY: soak
+soak: setup ## a meeting of DURATION seconds, and a report on it
+	@exec $(BIN)/roomlet demo --for $(DURATION) --report - $(ARGS)
+
+# One lock for Python 3.11 to 3.13 on x86-64 and aarch64. To take newer versions: ARGS=--upgrade
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
+
+.PHONY: lock
+lock: setup-test ## renew the lock files after a change of pyproject.toml
+	@$(LOCK) pyproject.toml -o requirements.lock
+	@$(LOCK) --group build -c requirements.lock -o requirements-build.lock
+	@$(LOCK) --group dev -c requirements.lock -c requirements-build.lock -o requirements-dev.lock
+	@npm install --prefix tests/e2e --package-lock-only
+
+.PHONY: clean
+clean: ## remove the environment, caches and what builds leave
+	@rm -rf .venv tests/e2e/node_modules build dist htmlcov .coverage \
+		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
