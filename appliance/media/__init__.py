@@ -1,0 +1,1 @@
+"""From devices to RTP and back: gates, codecs, jitter buffers and one WebRTC seam."""

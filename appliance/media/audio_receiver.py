@@ -1,0 +1,157 @@
+"""From Opus packets of one sender to a steady stream of samples.
+
+Packets arrive on the loop's thread; whoever plays or mixes pulls 20 ms at a time from a
+thread of its own.  Between them stands the jitter buffer and one lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Final
+
+import numpy as np
+
+from appliance.media.errors import CodecError
+from appliance.media.jitter import AudioJitterBuffer
+from appliance.media.opus import FRAME, RATE, OpusDecoder, Samples
+from appliance.media.packet import MediaPacket
+from appliance.media.peer import Inlet
+
+log = logging.getLogger(__name__)
+
+_FADE: Final = 240
+"""Samples (5 ms) over which a stream fades in, out, or across a cut."""
+
+_CONCEAL: Final = 3
+"""Frames of 20 ms that a gap is covered with the fading last sound; then silence."""
+
+_SLACK: Final = 0.040
+"""Seconds of more than the target delay that are borne before samples are cut out."""
+
+_REVIEW: Final = 50
+"""Pulls (one second) over which the least delay must exceed the target for a cut."""
+
+
+class AudioReceiver:
+    """What one sender says.  `pull` is safe from one thread beside the loop's."""
+
+    def __init__(self, inlet: Inlet) -> None:
+        self.underruns = 0
+        self.cuts = 0
+        self._inlet = inlet
+        self._lock = threading.Lock()
+        self._jitter = AudioJitterBuffer()
+        self._decoder = OpusDecoder()
+        self._pcm: Samples = np.empty(0, np.int16)
+        self._next: int | None = None
+        self._last: Samples = np.zeros(FRAME, np.int16)
+        self._gap = _CONCEAL
+        self._buffering = True
+        self._least = float("inf")
+        self._pulls = 0
+        inlet.on_packet = self._received
+
+    @property
+    def delay_ms(self) -> float:
+        """What is buffered now, in milliseconds."""
+        with self._lock:
+            return 1000 * self._buffered()
+
+    def pull(self) -> Samples:
+        """The next FRAME samples, mono at RATE; silence when there is nothing to say."""
+        with self._lock:
+            if self._buffering:
+                if self._buffered() < self._jitter.target or not len(self._jitter):
+                    return self._conceal()
+                self._buffering = False
+                self._least = float("inf")
+                self._pulls = 0
+            self._review()
+            while len(self._pcm) < FRAME:
+                if not self._decode_next():
+                    self._buffering = True
+                    self.underruns += 1
+                    return self._conceal()
+            samples, self._pcm = self._pcm[:FRAME], self._pcm[FRAME:]
+            if self._gap:
+                samples = _faded_in(samples)
+                self._gap = 0
+            self._last = samples
+            return samples
+
+    def close(self) -> None:
+        """Stop listening to the inlet; pulls give silence from then on."""
+        self._inlet.on_packet = None
+        with self._lock:
+            self._jitter.reset()
+            self._pcm = np.empty(0, np.int16)
+
+    def _received(self, packet: MediaPacket) -> None:
+        with self._lock:
+            self._jitter.push(packet.timestamp, packet.data, packet.arrival)
+
+    def _buffered(self) -> float:
+        head, tail = self._jitter.head, self._jitter.tail
+        waiting = 0 if head is None or tail is None else tail - head + FRAME
+        return (len(self._pcm) + waiting) / RATE
+
+    def _decode_next(self) -> bool:
+        packet = self._jitter.pop()
+        if packet is None:
+            return False
+        try:
+            samples = self._decoder.decode(packet.data)
+        except CodecError as error:
+            log.debug("%s", error)
+            return True
+        missing = 0 if self._next is None else packet.time - self._next
+        self._next = packet.time + len(samples)
+        if 0 < missing <= _CONCEAL * FRAME:
+            # A lost packet, not a pause: keep time, and cover the hole.
+            self._pcm = np.concatenate([self._pcm, self._cover(missing)])
+        self._pcm = np.concatenate([self._pcm, samples])
+        return True
+
+    def _cover(self, length: int) -> Samples:
+        source = self._pcm[-FRAME:] if len(self._pcm) >= FRAME else self._last
+        repeated = np.resize(source[::-1], length).astype(np.float32)
+        return (repeated * np.linspace(0.7, 0.0, length, dtype=np.float32)).astype(np.int16)
+
+    def _conceal(self) -> Samples:
+        self._gap = min(self._gap + 1, _CONCEAL)
+        if self._gap >= _CONCEAL or not self._last.any():
+            self._last = np.zeros(FRAME, np.int16)
+            return self._last
+        # Played backwards the first sample meets the last one, so nothing clicks.
+        fade = np.linspace(1.0, 0.3, FRAME, dtype=np.float32)
+        self._last = (self._last[::-1] * fade).astype(np.int16)
+        return self._last
+
+    def _review(self) -> None:
+        """Give back delay that a burst has left behind, ten milliseconds at a time."""
+        self._least = min(self._least, self._buffered())
+        self._pulls += 1
+        if self._pulls < _REVIEW:
+            return
+        excess = self._least - self._jitter.target - _SLACK
+        self._pulls, self._least = 0, float("inf")
+        cut = RATE // 100
+        if excess <= 0:
+            return
+        for _ in range(max(1, int(excess * RATE) // cut)):
+            while len(self._pcm) < cut + _FADE and self._decode_next():
+                pass
+            if len(self._pcm) < cut + _FADE:
+                return
+            self.cuts += 1
+            ramp = np.linspace(0.0, 1.0, _FADE, dtype=np.float32)
+            joined = self._pcm[:_FADE] * (1 - ramp) + self._pcm[cut : cut + _FADE] * ramp
+            self._pcm = np.concatenate([joined.astype(np.int16), self._pcm[cut + _FADE :]])
+
+
+def _faded_in(samples: Samples) -> Samples:
+    faded = samples.copy()
+    ramp = np.linspace(0.0, 1.0, _FADE, dtype=np.float32)
+    faded[:_FADE] = (faded[:_FADE] * ramp).astype(np.int16)
+    return faded

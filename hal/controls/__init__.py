@@ -1,0 +1,96 @@
+"""Controls: the mute button, the tally LED and the status LED.
+
+A backend is a subclass of `Controls`.  Whatever thread its library calls back on, the
+handlers registered here run on the asyncio loop given to `open`: the crossing is made
+once, in the backend.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from enum import Enum
+from typing import Self
+
+from hal.device import Device
+
+
+class Button(Enum):
+    """A thing that a person in the room can press or throw."""
+
+    MUTE = "mute"
+    CAMERA = "camera"
+    VOLUME_UP = "volume_up"
+    VOLUME_DOWN = "volume_down"
+
+
+class Tally(Enum):
+    """The LED that people trust.
+
+    OFF: not in a call, nothing leaves.  LIVE (green): sound may leave.  MUTED (red):
+    no sample leaves.  FAULT (red, blinking): the truth is not known; treat as live.
+    """
+
+    OFF = "off"
+    LIVE = "live"
+    MUTED = "muted"
+    FAULT = "fault"
+
+
+class Status(Enum):
+    """The status LED: what the device is doing."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    JOINING = "joining"
+    IN_ROOM = "in_room"
+    RECONNECTING = "reconnecting"
+    FAULT = "fault"
+
+
+ButtonHandler = Callable[[Button, bool], None]
+"""Called with the button and whether it went down (True) or up (False)."""
+
+
+class Controls(ABC):
+    """The controls of one device, dead until `open`."""
+
+    device: Device
+    latching: frozenset[Button]
+    """Switches that stay where they are put: down means closed, up means free."""
+
+    @classmethod
+    @abstractmethod
+    def devices(cls) -> list[Device]:
+        """Every set of controls that this backend could open now."""
+
+    @abstractmethod
+    def open(self, loop: asyncio.AbstractEventLoop, handler: ButtonHandler) -> None:
+        """Claim the pins and start to report presses, debounced, on `loop`.
+
+        Raises DeviceNotFound, DeviceBusy or BackendUnavailable.
+        """
+
+    @abstractmethod
+    def pressed(self, button: Button) -> bool:
+        """The level of a button now; False for one that the device does not have."""
+
+    @abstractmethod
+    def set_tally(self, tally: Tally) -> None:
+        """Show the mute truth.  Returns after the LED was driven; raises
+        DeviceUnplugged when it could not be."""
+
+    @abstractmethod
+    def set_status(self, status: Status) -> None:
+        """Show what the device is doing.  Raises as `set_tally`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Turn the LEDs off and free the pins.  Safe to call twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

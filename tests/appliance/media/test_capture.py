@@ -1,0 +1,250 @@
+"""Devices to RTP: what leaves, when the gate closes, when the device fails.
+
+The verdicts come from the packets that left, tapped before encryption.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from aiortc.rtp import RtpPacket, is_rtcp
+
+from appliance.media.capture import CameraCapture, MicCapture
+from appliance.media.gate import CameraGate, MicGate, Party
+from appliance.media.opus import OpusDecoder
+from appliance.media.peer import Peer
+from appliance.media.video_receiver import VideoReceiver
+from hal.audio.synthetic import SyntheticMicrophone
+from hal.camera import VideoFormat
+from hal.camera.scene import decode
+from hal.camera.synthetic import SyntheticCamera
+from hal.errors import HalError
+from tests.appliance.media.conftest import level_at, until
+
+AUDIBLE = 32768 * 10 ** (-60 / 20)
+
+
+@dataclass
+class Wire:
+    """Every RTP packet of the peer's audio, with the time at which it left."""
+
+    peer: Peer
+    packets: list[tuple[float, RtpPacket]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        assert self.peer.audio_out
+        ssrc = self.peer.audio_out._sender._ssrc
+        self._ssrc = ssrc
+        self.peer.tap = self._tap
+
+    def _tap(self, data: bytes) -> None:
+        if not is_rtcp(data):
+            packet = RtpPacket.parse(data)
+            if packet.ssrc == self._ssrc:
+                self.packets.append((time.monotonic(), packet))
+
+    def audible(self) -> list[bool]:
+        """For each packet, decoded in order, whether it carries sound."""
+        decoder = OpusDecoder()
+        peaks = [float(np.abs(decoder.decode(p.payload)).max(initial=0)) for _, p in self.packets]
+        return [peak > AUDIBLE for peak in peaks]
+
+
+@pytest.fixture
+async def live(pair: tuple[Peer, Peer]) -> AsyncIterator[tuple[MicCapture, Wire]]:
+    caller, _ = pair
+    assert caller.audio_out
+    capture = MicCapture(SyntheticMicrophone(pattern="continuous"), MicGate())
+    capture.attach(caller.audio_out)
+    await capture.start()
+    yield capture, Wire(caller)
+    await capture.stop()
+
+
+async def test_nothing_but_silence_leaves_before_the_first_state(
+    live: tuple[MicCapture, Wire],
+) -> None:
+    _, wire = live
+    await until(lambda: len(wire.packets) >= 20)
+    assert not any(wire.audible())
+
+
+async def test_an_open_gate_lets_the_tone_out(live: tuple[MicCapture, Wire]) -> None:
+    capture, wire = live
+    capture.gate.unmute(Party.START)
+    await until(lambda: len(wire.packets) >= 60)
+    decoder = OpusDecoder()
+    heard = np.concatenate([decoder.decode(p.payload) for _, p in wire.packets])
+    assert level_at(heard[-24_000:], 1000) == pytest.approx(-12, abs=1.5)
+    assert capture.level_dbfs == pytest.approx(-15, abs=1.5)
+
+
+async def test_after_the_gate_closed_at_most_one_packet_carries_sound(
+    live: tuple[MicCapture, Wire],
+) -> None:
+    capture, wire = live
+    for party in (Party.ROOM, Party.SOFTWARE, Party.REMOTE, Party.ROOM):
+        capture.gate.unmute(Party.START)
+        capture.gate.unmute(Party.ROOM)
+        start = len(wire.packets)
+        await until(lambda start=start: len(wire.packets) >= start + 20)  # type: ignore[misc]
+        capture.gate.mute(party)
+        closed = len(wire.packets)
+        await until(lambda closed=closed: len(wire.packets) >= closed + 20)  # type: ignore[misc]
+        audible = wire.audible()
+        assert any(audible[start:closed])
+        assert sum(audible[closed:]) <= 1
+        assert not any(audible[closed + 1 :])
+
+
+async def test_closing_from_another_thread_is_as_quick(live: tuple[MicCapture, Wire]) -> None:
+    capture, wire = live
+    capture.gate.unmute(Party.START)
+    await until(lambda: len(wire.packets) >= 20)
+    thread = threading.Thread(target=capture.gate.mute, args=(Party.WATCHDOG,))
+    thread.start()
+    thread.join()
+    closed = len(wire.packets)
+    await until(lambda: len(wire.packets) >= closed + 20)
+    assert sum(wire.audible()[closed:]) <= 1
+
+
+async def test_a_suspended_microphone_sends_nothing_at_all(
+    live: tuple[MicCapture, Wire],
+) -> None:
+    capture, wire = live
+    capture.gate.unmute(Party.START)
+    await until(lambda: len(wire.packets) >= 10)
+    await capture.suspend()
+    assert capture.suspended
+    await asyncio.sleep(0)
+    count = len(wire.packets)
+    with pytest.raises(TimeoutError):
+        await until(lambda: len(wire.packets) > count, deadline=0.3)
+    await capture.resume()
+    await until(lambda: len(wire.packets) >= count + 20)
+    assert any(wire.audible()[count:])
+
+
+async def test_time_on_the_wire_is_steady_through_mutes(live: tuple[MicCapture, Wire]) -> None:
+    capture, wire = live
+    capture.gate.unmute(Party.START)
+    await until(lambda: len(wire.packets) >= 10)
+    capture.gate.mute(Party.ROOM)
+    await until(lambda: len(wire.packets) >= 20)
+    capture.gate.unmute(Party.ROOM)
+    await until(lambda: len(wire.packets) >= 30)
+    times = np.array([p.timestamp for _, p in wire.packets], np.uint32)
+    steps = np.diff(times)
+    # One frame may be dropped at each change of the gate, never more.
+    assert set(steps.tolist()) <= {960, 1920}
+    assert (steps == 1920).sum() <= 2
+
+
+async def test_a_pulled_microphone_is_told_once_and_comes_back() -> None:
+    microphone = SyntheticMicrophone(pattern="continuous")
+    capture = MicCapture(microphone, MicGate())
+    errors: list[HalError | None] = []
+    capture.on_error = errors.append
+    await capture.start()
+    assert errors == [None]
+    microphone.unplug()
+    await until(lambda: len(errors) >= 2)
+    assert isinstance(errors[1], HalError)
+    assert capture.failed
+    microphone.replug()
+    await until(lambda: errors[-1] is None)
+    assert not capture.failed
+    await capture.stop()
+
+
+async def test_stopping_ends_every_thread() -> None:
+    before = set(threading.enumerate())
+    mic = MicCapture(SyntheticMicrophone(), MicGate())
+    camera = CameraCapture(SyntheticCamera(), CameraGate(), VideoFormat(320, 180, 30))
+    for _ in range(3):
+        await mic.start()
+        await camera.start()
+        await mic.stop()
+        await camera.stop()
+    left = {t.name for t in set(threading.enumerate()) - before}
+    assert not left & {"MicCapture", "CameraCapture"}
+
+
+async def test_pictures_leave_only_while_the_camera_gate_is_open(pair: tuple[Peer, Peer]) -> None:
+    caller, callee = pair
+    assert caller.video_out
+    assert callee.video_in
+    camera = CameraCapture(SyntheticCamera(device_id=7), CameraGate(), VideoFormat(640, 360, 30))
+    receiver = VideoReceiver(callee.video_in)
+    camera.attach(caller.video_out)
+    await camera.start()
+    with pytest.raises(TimeoutError):
+        await until(lambda: receiver.frames, deadline=0.4)
+    assert camera.preview is None
+    camera.gate.unmute(Party.START)
+    await until(lambda: receiver.frames >= 10)
+    assert receiver.latest is not None
+    code = decode(receiver.latest)
+    assert code is not None
+    assert code.camera == 7
+    camera.gate.mute(Party.ROOM)
+    closed_ms = time.monotonic_ns() // 1_000_000
+    await until(lambda: camera.preview is None)
+    await camera.stop()
+    last = decode(receiver.latest)
+    receiver.close()
+    assert last is not None
+    # Pictures carry the time at which they were drawn: none is newer than the gate's closing.
+    assert (closed_ms - last.clock_ms) % 2**24 < 2**23
+
+
+async def test_nothing_is_encoded_while_nobody_receives() -> None:
+    camera = CameraCapture(SyntheticCamera(), CameraGate(), VideoFormat(320, 180, 30))
+    camera.gate.unmute(Party.START)
+    await camera.start()
+    await until(lambda: camera.frames >= 5)
+    encoders = dict(camera._encoders)
+    await camera.stop()
+    assert encoders == {}
+
+
+async def test_a_keyframe_request_is_answered_by_the_next_picture(pair: tuple[Peer, Peer]) -> None:
+    caller, callee = pair
+    assert caller.video_out
+    assert callee.video_in
+    camera = CameraCapture(SyntheticCamera(), CameraGate(), VideoFormat(320, 180, 30))
+    camera.gate.unmute(Party.START)
+    receiver = VideoReceiver(callee.video_in)
+    camera.attach(caller.video_out)
+    await camera.start()
+    await until(lambda: receiver.frames >= 5)
+    before = camera._encoders["h264"].keyframes
+    callee.video_in.request_keyframe()
+    await until(lambda: camera._encoders["h264"].keyframes == before + 1)
+    count = receiver.frames
+    await until(lambda: receiver.frames >= count + 10)
+    assert camera._encoders["h264"].keyframes == before + 1
+    await camera.stop()
+    receiver.close()
+
+
+async def test_the_least_estimate_sets_the_bit_rate(pair: tuple[Peer, Peer]) -> None:
+    caller, _ = pair
+    assert caller.video_out
+    camera = CameraCapture(SyntheticCamera(), CameraGate(), bitrate=1_000_000)
+    camera.attach(caller.video_out)
+    assert camera.bitrate == 1_000_000
+    assert caller.video_out.on_bitrate
+    caller.video_out.on_bitrate(400_000)
+    assert camera.bitrate == 400_000
+    caller.video_out.on_bitrate(1_000)
+    assert camera.bitrate == 150_000
+    camera.detach(caller.video_out)
+    assert camera.bitrate == 1_000_000

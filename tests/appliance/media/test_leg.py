@@ -1,0 +1,109 @@
+"""Two devices in a call, from camera to screen and from microphone to speaker."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from appliance.media.audio_receiver import AudioReceiver
+from appliance.media.capture import CameraCapture, MicCapture
+from appliance.media.gate import CameraGate, MicGate, Party
+from appliance.media.leg import MediaLeg
+from appliance.media.peer import Peer, PeerState
+from appliance.media.playout import DisplayPlayout, SpeakerPlayout
+from appliance.media.video_receiver import VideoReceiver
+from hal.audio.synthetic import SyntheticMicrophone, SyntheticSpeaker
+from hal.camera import VideoFormat
+from hal.camera.scene import decode
+from hal.camera.synthetic import SyntheticCamera
+from hal.display.memory import MemoryDisplay
+from tests.appliance.media.conftest import LOOPBACK, level_at, until
+
+
+class Room:
+    """The devices of one room and its leg."""
+
+    def __init__(self, number: int) -> None:
+        self.speaker = SyntheticSpeaker()
+        self.mic = MicCapture(
+            SyntheticMicrophone(device_id=number, pattern="continuous"), MicGate()
+        )
+        self.camera = CameraCapture(
+            SyntheticCamera(device_id=number), CameraGate(), VideoFormat(640, 360, 30)
+        )
+        self.playout = SpeakerPlayout(self.speaker)
+        self.screen = DisplayPlayout(MemoryDisplay())
+        self.leg = MediaLeg(
+            microphone=self.mic,
+            camera=self.camera,
+            speaker=self.playout,
+            display=self.screen,
+            addresses=LOOPBACK,
+        )
+        self.parts = (self.mic, self.camera, self.playout, self.screen)
+
+    async def start(self) -> None:
+        for part in self.parts:
+            await part.start()
+        self.mic.gate.unmute(Party.START)
+        self.camera.gate.unmute(Party.START)
+
+    async def stop(self) -> None:
+        await self.leg.close()
+        for part in self.parts:
+            await part.stop()
+
+    def heard(self) -> np.ndarray:
+        return self.speaker.samples()
+
+
+async def test_each_sees_and_hears_the_other_and_not_itself() -> None:
+    one, two = Room(1), Room(2)
+    states: list[PeerState] = []
+    one.leg.on_state = states.append
+    await one.start()
+    await two.start()
+    offer = await one.leg.offer()
+    # The other room answers as a server would.
+    peer = Peer(addresses=LOOPBACK)
+    await one.leg.accept(await peer.answer(offer))
+    assert peer.audio_out
+    assert peer.video_out
+    assert peer.audio_in
+    assert peer.video_in
+    two.mic.attach(peer.audio_out)
+    two.camera.attach(peer.video_out)
+    audio = AudioReceiver(peer.audio_in)
+    video = VideoReceiver(peer.video_in, two.screen.show)
+    two.playout.attach(audio)
+
+    def seen(room: Room) -> int | None:
+        code = decode(room.screen.shown) if room.screen.shown is not None else None
+        return None if code is None else code.camera
+
+    await until(lambda: seen(one) == 2 and seen(two) == 1)
+    assert states[-1] is PeerState.CONNECTED
+    marks = len(one.heard()), len(two.heard())
+    await until(
+        lambda: len(one.heard()) >= marks[0] + 72_000 and len(two.heard()) >= marks[1] + 72_000
+    )
+    stats = one.leg.stats()
+    for room, own, other in ((one, 1000, 1500), (two, 1500, 1000)):
+        sound = room.heard()[-24_000:]
+        assert level_at(sound, other) == pytest.approx(-12, abs=2)
+        assert level_at(sound, own) < level_at(sound, other) - 40
+    assert stats["video_frames"] > 0
+    assert stats["audio_packets_received"] > 0
+    video.close()
+    audio.close()
+    await peer.close()
+    await one.stop()
+    await two.stop()
+
+
+async def test_receive_only_offers_no_sending() -> None:
+    leg = MediaLeg(addresses=LOOPBACK)
+    offer = await leg.offer()
+    await leg.close()
+    assert offer.count("a=recvonly") == 2
+    assert "a=sendrecv" not in offer

@@ -1,0 +1,115 @@
+"""Received media to devices."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from appliance.media.opus import FRAME
+from appliance.media.playout import DisplayPlayout, SpeakerPlayout
+from hal.audio.synthetic import SyntheticSpeaker
+from hal.display import Banner
+from hal.display.memory import MemoryDisplay
+from hal.errors import HalError
+from tests.appliance.media.conftest import level_at, picture, tone, until
+
+
+class Tone:
+    """A receiver that always has a tone to play."""
+
+    def __init__(self, frequency: float) -> None:
+        self._frequency = frequency
+        self._position = 0
+
+    def pull(self) -> np.ndarray:
+        samples = tone(self._frequency, FRAME, self._position, level=0.2)
+        self._position += FRAME
+        return samples
+
+
+async def test_receivers_are_summed_and_can_leave() -> None:
+    speaker = SyntheticSpeaker()
+    playout = SpeakerPlayout(speaker)
+    first, second = Tone(1000), Tone(1500)
+    playout.attach(first)  # type: ignore[arg-type]
+    playout.attach(second)  # type: ignore[arg-type]
+    await playout.start()
+    await until(lambda: len(speaker.samples()) >= 24_000)
+    both = speaker.samples()[-19_200:]
+    playout.detach(second)  # type: ignore[arg-type]
+    mark = len(speaker.samples())
+    await until(lambda: len(speaker.samples()) >= mark + 28_800)
+    one = speaker.samples()[-19_200:]
+    await playout.stop()
+    assert level_at(both, 1000) == pytest.approx(-14, abs=0.5)
+    assert level_at(both, 1500) == pytest.approx(-14, abs=0.5)
+    assert level_at(one, 1000) == pytest.approx(-14, abs=0.5)
+    assert level_at(one, 1500) < -70
+
+
+async def test_deaf_plays_silence_and_volume_scales() -> None:
+    speaker = SyntheticSpeaker()
+    playout = SpeakerPlayout(speaker)
+    playout.attach(Tone(1000))  # type: ignore[arg-type]
+    playout.volume = 0.5
+    await playout.start()
+    await until(lambda: len(speaker.samples()) >= 24_000)
+    half = speaker.samples()[-19_200:]
+    playout.deaf = True
+    mark = len(speaker.samples())
+    await until(lambda: len(speaker.samples()) >= mark + 28_800)
+    deaf = speaker.samples()[-19_200:]
+    await playout.stop()
+    assert level_at(half, 1000) == pytest.approx(-20, abs=0.5)
+    assert not deaf.any()
+
+
+async def test_the_newest_picture_wins() -> None:
+    display = MemoryDisplay()
+    playout = DisplayPlayout(display)
+    await playout.start()
+    for index in range(100):
+        playout.show(picture(index))
+    last = picture(100)
+    playout.show(last)
+    await until(lambda: playout.shown is last)
+    assert playout.frames_shown < 100
+    await playout.stop()
+
+
+async def test_a_banner_shows_without_a_new_picture() -> None:
+    display = MemoryDisplay()
+    playout = DisplayPlayout(display)
+    await playout.start()
+    playout.show(picture(0))
+    await until(lambda: playout.shown is not None)
+    before = bytes(display.picture().planes[0])
+    playout.set_banner(Banner("Muted", muted=True))
+    await until(lambda: bytes(display.picture().planes[0]) != before)
+    await playout.stop()
+
+
+async def test_a_pulled_screen_is_told_and_comes_back() -> None:
+    display = MemoryDisplay()
+    playout = DisplayPlayout(display)
+    errors: list[HalError | None] = []
+    playout.on_error = errors.append
+    await playout.start()
+    display.unplug()
+    await until(lambda: isinstance(errors[-1], HalError))
+    display.replug()
+    await until(lambda: errors[-1] is None)
+    playout.show(picture(1))
+    await until(lambda: playout.shown is not None)
+    await playout.stop()
+
+
+async def test_stopping_twice_is_fine_and_ends_the_thread() -> None:
+    before = set(threading.enumerate())
+    playout = SpeakerPlayout(SyntheticSpeaker())
+    await playout.start()
+    await playout.stop()
+    await playout.stop()
+    assert not {t for t in set(threading.enumerate()) - before if t.name == "SpeakerPlayout"}
