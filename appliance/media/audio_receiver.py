@@ -12,11 +12,11 @@ from typing import Final
 
 import numpy as np
 
+from appliance.media.ends import Inlet
 from appliance.media.errors import CodecError
 from appliance.media.jitter import AudioJitterBuffer
 from appliance.media.opus import FRAME, RATE, OpusDecoder, Samples
 from appliance.media.packet import MediaPacket
-from appliance.media.peer import Inlet
 
 log = logging.getLogger(__name__)
 

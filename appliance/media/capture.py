@@ -17,11 +17,11 @@ from typing import Final
 import numpy as np
 from av import Packet, VideoFrame
 
+from appliance.media.ends import Outlet
 from appliance.media.errors import CodecError
 from appliance.media.gate import CameraGate, Gate, MicGate
 from appliance.media.opus import FRAME, OpusEncoder, Samples
 from appliance.media.packet import Codec, Encoded, packetize
-from appliance.media.peer import Outlet
 from appliance.media.video_encoder import VideoEncoder
 from hal.audio import PERIOD, Microphone
 from hal.camera import Camera, VideoFormat

@@ -17,9 +17,9 @@ from typing import Final, cast
 from av import CodecContext, Packet, VideoCodecContext, VideoFrame
 from av.error import FFmpegError
 
+from appliance.media.ends import Inlet
 from appliance.media.jitter import FrameAssembler, VideoUnit
 from appliance.media.packet import Codec, MediaPacket
-from appliance.media.peer import Inlet
 
 log = logging.getLogger(__name__)
 
