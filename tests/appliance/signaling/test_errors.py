@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from appliance.signaling.errors import (
+    MAX_MESSAGE,
+    AuthError,
+    Disconnected,
+    NotFound,
+    PermissionDenied,
+    ProtocolError,
+    RequestTimeout,
+    RpcError,
+    SignalingError,
+    one_line,
+    rpc_error,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin"),
+    [
+        (Disconnected("gone"), ConnectionError),
+        (RequestTimeout("late"), TimeoutError),
+        (ProtocolError("odd"), ValueError),
+        (NotFound("404", "who"), LookupError),
+    ],
+)
+def test_each_error_is_also_the_builtin_of_its_kind(error: SignalingError, builtin: type):
+    assert isinstance(error, SignalingError)
+    assert isinstance(error, builtin)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("403", PermissionDenied), (403, PermissionDenied), ("404", NotFound), ("409", RpcError)],
+)
+def test_the_code_chooses_the_class(code: object, kind: type):
+    error = rpc_error({"code": code, "message": "Unauthorized", "more": 1})
+    assert type(error) is kind
+    assert error.code == str(code)
+    assert error.message == "Unauthorized"
+    assert error.details == {"code": code, "message": "Unauthorized", "more": 1}
+
+
+def test_the_text_tells_method_reason_and_remedy():
+    error = rpc_error({"code": "403", "message": "Unauthorized"}, "video.set_layout")
+    assert str(error) == (
+        "video.set_layout: 403 Unauthorized; ask for a token with this permission"
+    )
+
+
+def test_an_error_without_anything_still_says_so():
+    assert str(rpc_error({})) == "no reason given"
+
+
+def test_any_type_of_code_and_message_is_survived():
+    deep: object = "x"
+    for _ in range(100_000):
+        deep = [deep]
+    error = rpc_error({"code": deep, "message": deep})
+    assert error.code == "(unreadable)"
+    assert error.message == "(unreadable)"
+
+
+def test_messages_are_one_line_and_not_endless():
+    assert str(AuthError(-32002, "401\nUnauthorized\x1b[31m: {}")) == (
+        "the server refused the token (-32002: 401 Unauthorized [31m: {}); get a new token"
+    )
+    assert len(one_line("x" * 10_000)) == MAX_MESSAGE
+    assert one_line("a\r\n\t b\u2028c") == "a b c"
