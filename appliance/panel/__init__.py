@@ -1,0 +1,21 @@
+"""The device's local web page and the small HTTP and WebSocket API under it.
+
+`Panel` serves the page; `PanelDevice` is what it asks of the device, and `PanelState` what the
+device tells it.  The panel opens and closes nothing by itself: each button on the page is a press
+of the same button on the device, under the same rule.
+"""
+
+from __future__ import annotations
+
+from appliance.panel.device import PanelDevice, PanelError, PanelState, Refused, TallyName
+from appliance.panel.server import ListenError, Panel
+
+__all__ = [
+    "ListenError",
+    "Panel",
+    "PanelDevice",
+    "PanelError",
+    "PanelState",
+    "Refused",
+    "TallyName",
+]

@@ -1,0 +1,116 @@
+"""What the panel asks of the device that it shows.
+
+Exceptions::
+
+    PanelError
+    +-- Refused        the device does not do what a visitor of the panel asked for
+    +-- ListenError    the panel cannot be served (appliance.panel.server)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
+
+from av import VideoFrame
+
+from hal.controls import Button
+
+TallyName = Literal["off", "live", "muted", "fault"]
+"""The values of `hal.controls.Tally`, as they stand in JSON."""
+
+BUTTONS: Final = frozenset(button.value for button in Button)
+"""The names that `PanelDevice.press` and `release` take."""
+
+
+class PanelError(Exception):
+    """Base of this package's exceptions; the message is one line with cause and remedy."""
+
+
+class Refused(PanelError):
+    """The device does not do what was asked; the page shows the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class PanelState:
+    """All that the panel shows of the device at one moment.  Holds no secret."""
+
+    name: str
+    """The device's name, as the other members see it."""
+    room: str
+    hub: str
+    """Address of the room server, without credentials."""
+    status: str
+    """A value of `hal.controls.Status`: what the device is doing."""
+    status_reason: str = ""
+    """Why, in one sentence; empty when there is nothing to explain."""
+    tally: TallyName = "off"
+    """What the LED shows now."""
+    mic_open: bool = False
+    """Whether the microphone's gate lets sound pass."""
+    camera_open: bool = False
+    """Whether the camera's gate lets pictures pass."""
+    closers: list[str] = field(default_factory=list)
+    """Who holds the microphone's gate closed: values of `appliance.media.gate.Party`."""
+    camera_closers: list[str] = field(default_factory=list)
+    """The same for the camera's gate."""
+    members: list[dict[str, Any]] = field(default_factory=list)
+    """Members of the room, as on the wire (id, name, audio_muted, video_muted, talking, ...)."""
+    member_id: str = ""
+    """Which of them is this device; empty outside a room."""
+    layout: str = ""
+    layouts: list[str] = field(default_factory=list)
+    """Layouts that this device may choose from; empty when it may not choose."""
+    volume: int = 100
+    """Loudspeaker, 0 to 100."""
+    canvas_fps: float = 0.0
+    """Pictures of the room shown per second, over the last seconds."""
+    joined_ms: float | None = None
+    """From the start of joining to the first picture of the room, in ms."""
+    errors: list[str] = field(default_factory=list)
+    """What does not work now, one line each, with a remedy."""
+    stats: dict[str, int | float | str] = field(default_factory=dict)
+    """Further figures, shown under their own names."""
+
+
+class PanelDevice(Protocol):
+    """The device behind the panel.
+
+    Every method is called on the panel's event loop and returns at once, except
+    `select_layout`, which asks the room.
+    """
+
+    def state(self) -> PanelState:
+        """The truth now, not what was asked for last."""
+
+    def subscribe(self, changed: Callable[[], None], /) -> Callable[[], None]:
+        """Have `changed` called after each change of `state()`, from any thread.
+
+        Returns what ends it.
+        """
+
+    def press(self, button: str, /) -> None:
+        """A virtual button of `BUTTONS` goes down.
+
+        It obeys the hardware's rule: a press by a person in the room.  Raises Refused when the
+        device has no such button.
+        """
+
+    def release(self, button: str, /) -> None:
+        """The same button comes up.  Raises as `press`."""
+
+    def set_volume(self, volume: int, /) -> None:
+        """Set the loudspeaker, 0 to 100."""
+
+    async def select_layout(self, name: str, /) -> None:
+        """Ask the room for a layout.  Raises Refused with the room's reason."""
+
+    def screen(self) -> VideoFrame | None:
+        """What the device's screen shows; None while it is dark."""
+
+    def self_view(self) -> VideoFrame | None:
+        """What the device's camera sends; None while it sends nothing."""
+
+    def report(self) -> Mapping[str, Any]:
+        """Measurements since the start, ready for JSON."""

@@ -1,0 +1,172 @@
+"""The live socket of the panel: state out on each change, presses in.
+
+Each message is one JSON object.  Out: ``{"state": {...}}`` when it changed; ``{"beat": n}`` when
+nothing did for a while (a page that hears neither must not go on showing the last LED);
+``{"error": "..."}`` for what the device refused.  In: ``{"press": "mute"}``,
+``{"release": "mute"}``, ``{"volume": 0..100}``, ``{"layout": "grid-responsive"}``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any, Final
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from appliance.panel.device import BUTTONS, PanelDevice, Refused
+
+HEARTBEAT: Final = 2.0
+"""Seconds between two signs of life while the state does not change."""
+
+
+def state_json(device: PanelDevice) -> str:
+    """The device's state as one line of JSON; equal states give equal lines."""
+    return json.dumps(asdict(device.state()), separators=(",", ":"), sort_keys=True)
+
+
+class _Viewer:
+    """One open page."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self.socket = socket
+        self.wake = asyncio.Event()
+        self.errors: list[str] = []
+        self.held: set[str] = set()
+
+
+class Live:
+    """Everyone who has the panel open.  Made and used on one event loop."""
+
+    def __init__(self, device: PanelDevice, *, heartbeat: float = HEARTBEAT) -> None:
+        self._device = device
+        self._heartbeat = heartbeat
+        self._viewers: set[_Viewer] = set()
+        # The same button on two pages is one button: it is up when the last finger left it.
+        self._fingers: Counter[str] = Counter()
+        self._closing = False
+        self._loop = asyncio.get_running_loop()
+        self._unsubscribe: Callable[[], None] | None = device.subscribe(self._changed)
+
+    @property
+    def viewers(self) -> int:
+        """How many pages are open now."""
+        return len(self._viewers)
+
+    def close(self) -> None:
+        """End every socket with code 1001, and the subscription.  Safe to call twice."""
+        self._closing = True
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        self._wake()
+
+    async def serve(self, socket: WebSocket) -> None:
+        """One page, from its handshake to its end.
+
+        A page that goes away with a button down lets go of it.
+        """
+        await socket.accept()
+        viewer = _Viewer(socket)
+        self._viewers.add(viewer)
+        tasks = [
+            asyncio.create_task(self._tell(viewer), name="panel-tell"),
+            asyncio.create_task(self._listen(viewer), name="panel-listen"),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._viewers.discard(viewer)
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            for button in sorted(viewer.held):
+                with suppress(Refused):
+                    self._lift(viewer, button)
+        for outcome in outcomes:
+            # Sending to a page that has just gone away is no fault.
+            if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
+                raise outcome
+
+    def _changed(self) -> None:
+        # Threads cross into the loop here and nowhere else.
+        with suppress(RuntimeError):  # the loop may be gone before the device's threads are
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for viewer in self._viewers:
+            viewer.wake.set()
+
+    async def _tell(self, viewer: _Viewer) -> None:
+        sent = ""
+        beat = 0
+        while not self._closing:
+            viewer.wake.clear()
+            state = state_json(self._device)
+            quiet = not viewer.errors and state == sent
+            for error in viewer.errors[:]:
+                viewer.errors.remove(error)
+                await viewer.socket.send_text(json.dumps({"error": error}))
+            if state != sent:
+                sent = state
+                await viewer.socket.send_text(f'{{"state":{state}}}')
+            if quiet:
+                beat += 1
+                await viewer.socket.send_text(json.dumps({"beat": beat}))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._heartbeat):
+                    await viewer.wake.wait()
+        await viewer.socket.close(1001)
+
+    async def _listen(self, viewer: _Viewer) -> None:
+        while True:
+            message = await viewer.socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            try:
+                await self._obey(viewer, message.get("text") or "")
+            except Refused as refusal:
+                viewer.errors.append(str(refusal))
+                viewer.wake.set()
+
+    async def _obey(self, viewer: _Viewer, text: str) -> None:
+        try:
+            command = json.loads(text)
+        except ValueError:
+            raise Refused("The panel takes JSON objects only.") from None
+        match command:
+            case {"press": str(button)} if button in BUTTONS:
+                self._press(viewer, button)
+            case {"release": str(button)} if button in BUTTONS:
+                self._lift(viewer, button)
+            case {"volume": int(volume)} if 0 <= volume <= 100 and not isinstance(volume, bool):
+                self._device.set_volume(volume)
+            case {"layout": str(name)}:
+                await self._device.select_layout(name)
+            case _:
+                raise Refused(f"The panel does not know the command {_brief(command)}.")
+
+    def _press(self, viewer: _Viewer, button: str) -> None:
+        if button in viewer.held:
+            return
+        if self._fingers[button] == 0:
+            self._device.press(button)
+        viewer.held.add(button)
+        self._fingers[button] += 1
+
+    def _lift(self, viewer: _Viewer, button: str) -> None:
+        if button not in viewer.held:
+            return
+        viewer.held.remove(button)
+        self._fingers[button] -= 1
+        if self._fingers[button] == 0:
+            self._device.release(button)
+
+
+def _brief(command: Any) -> str:
+    text = json.dumps(command)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,235 @@
+"""The panel's server: one small HTTP and WebSocket service on the device itself.
+
+=====================  ============================================================
+GET /                  the page
+GET /api/state         `PanelState` as JSON
+GET /api/report        the device's measurements as JSON
+WebSocket /api/live    state on each change, presses (see `appliance.panel.live`)
+GET /screen.mjpg       what the screen shows, multipart JPEG, at most 10 a second
+GET /screen.jpg        one picture of it
+GET /self.mjpg         what the camera sends; /self.jpg: one picture of it
+=====================  ============================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+
+from appliance.panel.device import PanelDevice, PanelError
+from appliance.panel.guard import Guard
+from appliance.panel.live import Live, state_json
+from appliance.panel.picture import PictureFeed
+
+_PAGE: Final = Path(__file__).parent / "page"
+_FILES: Final = ("panel.js", "panel.css", "favicon.svg")
+_BOUNDARY: Final = b"picture"
+_COMMAND_BYTES: Final = 4096
+"""Longest message that the live socket takes."""
+_GRACE: Final = 5
+"""Seconds that `Panel.stop` lets running answers finish."""
+
+
+class ListenError(PanelError, OSError):
+    """The panel cannot listen where it was told to."""
+
+
+def parse_listen(listen: str) -> tuple[str, int]:
+    """Host and port of `host:port` (`[::1]:8081` for IPv6).  Raises ListenError."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ListenError(
+            f"cannot listen on {listen!r}: write an address and a port, as in 127.0.0.1:8081"
+        )
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+class Panel:
+    """The panel of one device.
+
+    `listen` is `host:port`; port 0 takes a free one.  `hosts` are further names to answer to
+    when it listens beyond the loopback address.  `embed_origins` are the origins
+    (`http://host:port`) of pages that may show the panel in a frame; the list may be changed
+    while the panel runs.
+    """
+
+    def __init__(
+        self,
+        device: PanelDevice,
+        listen: str = "127.0.0.1:8081",
+        *,
+        embed_origins: Sequence[str] = (),
+        hosts: Sequence[str] = (),
+    ) -> None:
+        self.embed_origins: list[str] = list(embed_origins)
+        self._device = device
+        self._host, self._port = parse_listen(listen)
+        self._hosts = tuple(hosts)
+        self._server: _Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._live: Live | None = None
+        self._feeds: dict[str, PictureFeed] = {}
+
+    @property
+    def url(self) -> str:
+        """Where the page is, with the port really taken; valid after `start`."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}/"
+
+    @property
+    def viewers(self) -> int:
+        """How many pages are open now."""
+        return self._live.viewers if self._live is not None else 0
+
+    async def start(self) -> None:
+        """Listen and serve.  Raises ListenError when the address or port cannot be had."""
+        if self._serving is not None:
+            raise RuntimeError("the panel is running already")
+        listener = self._bind()
+        self._live = Live(self._device)
+        self._feeds = {
+            "screen": PictureFeed(self._device.screen),
+            "self": PictureFeed(self._device.self_view),
+        }
+        self._server = _Server(
+            uvicorn.Config(
+                self._app(self._live),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                ws="websockets-sansio",
+                ws_max_size=_COMMAND_BYTES,
+                timeout_graceful_shutdown=_GRACE,
+            )
+        )
+        self._serving = asyncio.create_task(self._server.serve([listener]), name="panel-server")
+        await self._server.ready.wait()
+
+    async def stop(self) -> None:
+        """End every page's sockets and pictures, then the server.  Safe to call twice."""
+        serving, self._serving = self._serving, None
+        if serving is None or self._server is None or self._live is None:
+            return
+        self._live.close()
+        for feed in self._feeds.values():
+            await feed.close()
+        self._server.should_exit = True
+        await serving
+
+    async def __aenter__(self) -> Self:
+        """Start; the same as `start`."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Stop; the same as `stop`."""
+        await self.stop()
+
+    def _bind(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self._host, self._port))
+        except OSError as error:
+            listener.close()
+            where = f"{self._host}:{self._port}"
+            if error.errno == errno.EADDRINUSE:
+                raise ListenError(
+                    f"the panel cannot listen on {where}: the port is taken;"
+                    " stop the other program or choose another port"
+                ) from error
+            raise ListenError(
+                f"the panel cannot listen on {where}: {error.strerror or error};"
+                " choose an address of this machine and a free port above 1023"
+            ) from error
+        self._port = listener.getsockname()[1]
+        return listener
+
+    def _app(self, live: Live) -> Starlette:
+        async def page(_: Request) -> Response:
+            return FileResponse(_PAGE / "index.html")
+
+        async def static(request: Request) -> Response:
+            return FileResponse(_PAGE / request.url.path.removeprefix("/"))
+
+        async def state(_: Request) -> Response:
+            return Response(
+                state_json(self._device),
+                media_type="application/json",
+                headers={"Cache-Control": "no-store"},
+            )
+
+        async def report(_: Request) -> Response:
+            return JSONResponse(dict(self._device.report()), headers={"Cache-Control": "no-store"})
+
+        async def still(request: Request) -> Response:
+            return Response(
+                await self._feeds[_stem(request)].snapshot(),
+                media_type="image/jpeg",
+                headers={"Cache-Control": "no-store"},
+            )
+
+        async def moving(request: Request) -> Response:
+            return StreamingResponse(
+                _multipart(self._feeds[_stem(request)]),
+                media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY.decode()}",
+                headers={"Cache-Control": "no-store"},
+            )
+
+        return Starlette(
+            routes=[
+                Route("/", page),
+                *(Route(f"/{name}", static) for name in _FILES),
+                Route("/api/state", state),
+                Route("/api/report", report),
+                WebSocketRoute("/api/live", live.serve),
+                *(Route(f"/{what}.jpg", still) for what in self._feeds),
+                *(Route(f"/{what}.mjpg", moving) for what in self._feeds),
+            ],
+            middleware=[Middleware(Guard, names=self._hosts, embedders=self.embed_origins)],
+        )
+
+
+def _stem(request: Request) -> str:
+    return Path(request.url.path).stem
+
+
+async def _multipart(feed: PictureFeed) -> AsyncIterator[bytes]:
+    # Chromium shows a picture only when it has seen the head of the part after it, so each picture
+    # is sent with the next one's head; and that is why no head can tell a length.
+    head = b"--" + _BOUNDARY + b"\r\nContent-Type: image/jpeg\r\n\r\n"
+    pictures = feed.pictures()
+    async with contextlib.aclosing(pictures):
+        yield head
+        async for jpeg in pictures:
+            yield jpeg + b"\r\n" + head
+
+
+class _Server(uvicorn.Server):
+    """uvicorn inside a program that handles signals itself, and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.ready.set()

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from appliance.media.gate import Party
+from appliance.panel import ListenError, Panel
+from tests.appliance.panel.fake_device import FakeDevice, plain_picture
+
+DEADLINE = 20.0
+
+
+def grey(jpeg: bytes) -> float:
+    return float(np.asarray(Image.open(io.BytesIO(jpeg)).convert("L")).mean())
+
+
+HEAD = b"--picture\r\nContent-Type: image/jpeg\r\n\r\n"
+
+
+async def next_picture(parts: asyncio.StreamReader) -> bytes:
+    """The next JPEG, once the head of the part behind it is there: browsers show it only then."""
+    async with asyncio.timeout(DEADLINE):
+        return (await parts.readuntil(b"\r\n" + HEAD)).removesuffix(b"\r\n" + HEAD)
+
+
+async def watch(panel: Panel) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open /screen.mjpg over a bare socket, so that parts are seen as they come.
+
+    HTTP/1.0 has no chunks: what is read is what was sent.
+    """
+    url = httpx.URL(panel.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(f"GET /screen.mjpg HTTP/1.0\r\nHost: {url.netloc.decode()}\r\n\r\n".encode())
+    async with asyncio.timeout(DEADLINE):
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b" 200 " in head.splitlines()[0]
+        assert b"multipart/x-mixed-replace; boundary=picture" in head
+        assert await reader.readexactly(len(HEAD)) == HEAD
+    return reader, writer
+
+
+async def test_serves_the_page_and_its_files(panel: Panel) -> None:
+    async with httpx.AsyncClient(base_url=panel.url) as client:
+        page = await client.get("/")
+        assert page.headers["content-type"].startswith("text/html")
+        for name, kind in (
+            ("panel.js", "javascript"),
+            ("panel.css", "css"),
+            ("favicon.svg", "svg"),
+        ):
+            assert name in page.text
+            file = await client.get(name)
+            assert file.status_code == 200
+            assert kind in file.headers["content-type"]
+        assert (await client.get("/server.py")).status_code == 404
+        assert (await client.get("/..%2fserver.py")).status_code == 404
+
+
+async def test_state_follows_the_gate(panel: Panel, device: FakeDevice) -> None:
+    async with httpx.AsyncClient(base_url=panel.url) as client:
+        before = (await client.get("/api/state")).json()
+        device.gate.mute(Party.REMOTE)
+        after = (await client.get("/api/state")).json()
+    assert (before["tally"], before["closers"]) == ("live", [])
+    assert (after["tally"], after["closers"]) == ("muted", ["remote"])
+    assert after["members"][0]["audio_muted"] is True
+
+
+async def test_report_is_the_devices(panel: Panel, device: FakeDevice) -> None:
+    device.errors.append("no camera: plug one in")
+    async with httpx.AsyncClient(base_url=panel.url) as client:
+        answer = await client.get("/api/report")
+    assert answer.json() == {
+        "joined_ms": 812.5,
+        "canvas_fps": 29.9,
+        "errors": ["no camera: plug one in"],
+    }
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(("luma", "shown"), [(60, 51), (200, 214)])
+async def test_still_is_what_the_screen_shows(
+    panel: Panel, device: FakeDevice, luma: int, shown: int
+) -> None:
+    device.picture = plain_picture(luma)
+    async with httpx.AsyncClient(base_url=panel.url) as client:
+        answer = await client.get("/screen.jpg")
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert grey(answer.content) == pytest.approx(shown, abs=4)  # studio swing to full swing
+
+
+async def test_dark_screen_is_black(panel: Panel, device: FakeDevice) -> None:
+    device.picture = None
+    async with httpx.AsyncClient(base_url=panel.url) as client:
+        for path in ("/screen.jpg", "/self.jpg"):
+            assert grey((await client.get(path)).content) < 4
+
+
+async def test_moving_pictures_follow_the_screen(panel: Panel, device: FakeDevice) -> None:
+    device.picture = plain_picture(60)
+    reader, writer = await watch(panel)
+    try:
+        assert grey(await next_picture(reader)) == pytest.approx(51, abs=4)
+        device.picture = plain_picture(200)
+        assert grey(await next_picture(reader)) == pytest.approx(214, abs=4)
+    finally:
+        writer.close()
+
+
+async def test_nothing_is_encoded_while_nobody_watches(panel: Panel, device: FakeDevice) -> None:
+    reader, writer = await watch(panel)
+    await next_picture(reader)
+    writer.close()
+    await writer.wait_closed()
+    feed = panel._feeds["screen"]
+    async with asyncio.timeout(DEADLINE):
+        while feed.watchers:
+            device.picture = plain_picture(100)  # something to send, so that the loss is noticed
+            await asyncio.sleep(0.02)
+    # What looks at the screen and encodes is gone, not merely idle.
+    assert "panel-pictures" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
+async def test_stop_ends_an_endless_answer(device: FakeDevice) -> None:
+    panel = Panel(device, "127.0.0.1:0")
+    await panel.start()
+    reader, writer = await watch(panel)
+    await next_picture(reader)
+    async with asyncio.timeout(DEADLINE):
+        await panel.stop()
+        await reader.read()  # to the end of the answer
+    writer.close()
+    assert device.listeners == []
+    await panel.stop()
+    with pytest.raises(httpx.ConnectError):
+        async with httpx.AsyncClient(base_url=panel.url) as client:
+            await client.get("/")
+
+
+async def test_restarts_on_the_same_port(device: FakeDevice) -> None:
+    panel = Panel(device, "127.0.0.1:0")
+    await panel.start()
+    url = panel.url
+    await panel.stop()
+    await panel.start()
+    try:
+        assert panel.url == url
+        async with httpx.AsyncClient(base_url=url) as client:
+            assert (await client.get("/api/state")).json()["name"] == "Oak"
+    finally:
+        await panel.stop()
+
+
+async def test_taken_port_is_one_line_with_a_remedy(device: FakeDevice) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        panel = Panel(device, f"127.0.0.1:{port}")
+        with pytest.raises(ListenError, match="choose another port") as caught:
+            await panel.start()
+    assert str(port) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("listen", ["8081", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:70000", ":1"])
+async def test_wrong_address_is_refused_at_once(device: FakeDevice, listen: str) -> None:
+    with pytest.raises(ListenError, match=r"as in 127\.0\.0\.1:8081"):
+        Panel(device, listen)
+
+
+async def test_address_of_another_machine_is_refused(device: FakeDevice) -> None:
+    with pytest.raises(ListenError, match="choose an address of this machine"):
+        await Panel(device, "192.0.2.1:0").start()
