@@ -1,0 +1,222 @@
+"""Sound cards through ALSA (pyalsaaudio).
+
+A device is named by its ALSA name with the card's id, "plughw:CARD=Jabra,DEV=0", which is
+the same after a reboot; any other PCM name of the ALSA configuration can be given too.
+`plughw` converts where a card offers no 48 kHz mono of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final, Literal
+
+import numpy as np
+from av import AudioFrame
+
+from hal.audio import PERIOD, RATE, Microphone, Speaker
+from hal.audio.frames import Samples, to_bytes, to_frame
+from hal.audio.pcm import STALL_S, Pcm, library
+from hal.device import Device
+from hal.errors import DeviceNotFound, DeviceUnplugged, OptionInvalid
+
+_Kind = Literal["microphone", "speaker"]
+
+_SILENCE: Final = bytes(2 * PERIOD)
+
+
+def find(kind: _Kind) -> list[Device]:
+    """The sound devices: first the "default" that a sound server or the configuration
+    defines, where there is one, then the cards.
+
+    Other names of the configuration are not listed, for ALSA lists its plugins among
+    them, whether or not there is a device behind; they can be opened all the same.
+    """
+    alsa = library()
+    direction = alsa.PCM_CAPTURE if kind == "microphone" else alsa.PCM_PLAYBACK
+    try:
+        names: list[str] = alsa.pcms(direction)
+        titles = {
+            card: str(alsa.card_name(index)[0])
+            for card, index in zip(alsa.cards(), alsa.card_indexes(), strict=True)
+        }
+    except alsa.ALSAAudioError:
+        return []
+    chosen = [name for name in names if _is_device(name)]
+    chosen.sort(key=lambda name: name != "default")
+    return [_named(kind, name, _label(name, titles)) for name in chosen]
+
+
+class AlsaMicrophone(Microphone):
+    """One capture device.  `pts` skips what an overrun lost, by CLOCK_MONOTONIC."""
+
+    def __init__(
+        self, *, device: str | None = None, buffer_ms: int = 200, label: str | None = None
+    ) -> None:
+        """`device` is an id of `devices` or any ALSA name; the first one by default.
+        `buffer_ms` is how long a reader may be late; it adds no delay.
+
+        Raises OptionInvalid.
+        """
+        self._periods = _periods(buffer_ms)
+        self._name, self._label = device, label
+        self.device = _named("microphone", device or "", label or device or "first microphone")
+        self.xruns = 0
+        self._pcm: Pcm | None = None
+        self._pending = b""
+        self._position = 0
+        self._edge = 0.0
+        """`time.monotonic` when the last sample that was read reached the card."""
+
+    @classmethod
+    def devices(cls) -> list[Device]:
+        """See `Microphone.devices`; also raises BackendUnavailable."""
+        return find("microphone")
+
+    def open(self) -> None:
+        """See `Microphone.open`; also raises DeviceForbidden."""
+        self.close()
+        self.device = _chosen("microphone", self._name, self._label)
+        self._pcm = Pcm(
+            self.device.id, f"microphone {self.device.id}", capture=True, periods=self._periods
+        )
+        self.xruns = 0
+        self._pending = b""
+        self._position = 0
+        self._edge = time.monotonic()
+
+    def read(self) -> AudioFrame:
+        """See `Microphone.read`."""
+        pcm = self._pcm
+        if pcm is None:
+            raise DeviceUnplugged(f"microphone {self.device.id} is not open; open it first")
+        deadline = time.monotonic() + STALL_S
+        while len(self._pending) < len(_SILENCE):
+            data = pcm.read(deadline)
+            if data is None:
+                self._skip()
+            else:
+                self._pending += data
+                now = time.monotonic()
+                behind = self._edge + len(data) / 2 / RATE
+                self._edge = now if pcm.waited else min(behind, now)
+        period, self._pending = self._pending[: len(_SILENCE)], self._pending[len(_SILENCE) :]
+        samples: Samples = np.frombuffer(period, np.int16)
+        frame = to_frame(samples, self._position)
+        self._position += PERIOD
+        return frame
+
+    def close(self) -> None:
+        """See `Microphone.close`."""
+        pcm, self._pcm = self._pcm, None
+        if pcm is not None:
+            pcm.close()
+
+    def _skip(self) -> None:
+        """Go over what an overrun lost: the buffer's contents and all that came since."""
+        now = time.monotonic()
+        self.xruns += 1
+        self._position += len(self._pending) // 2 + round((now - self._edge) * RATE)
+        self._pending = b""
+        self._edge = now
+
+
+class AlsaSpeaker(Speaker):
+    """One playback device.
+
+    Two periods of silence go ahead of the sound, at the beginning and after an underrun,
+    so that a writer who comes every 10 ms is not always on the brink.
+    """
+
+    def __init__(
+        self, *, device: str | None = None, buffer_ms: int = 40, label: str | None = None
+    ) -> None:
+        """`device` is an id of `devices` or any ALSA name; the first one by default.
+        `buffer_ms` is the delay that the card adds, and how late a writer may be.
+
+        Raises OptionInvalid.
+        """
+        self._periods = _periods(buffer_ms)
+        self._name, self._label = device, label
+        self.device = _named("speaker", device or "", label or device or "first speaker")
+        self.xruns = 0
+        self._pcm: Pcm | None = None
+        self._ahead = 0
+
+    @classmethod
+    def devices(cls) -> list[Device]:
+        """See `Speaker.devices`; also raises BackendUnavailable."""
+        return find("speaker")
+
+    def open(self) -> None:
+        """See `Speaker.open`; also raises DeviceForbidden."""
+        self.close()
+        self.device = _chosen("speaker", self._name, self._label)
+        self._pcm = Pcm(
+            self.device.id, f"speaker {self.device.id}", capture=False, periods=self._periods
+        )
+        self.xruns = 0
+        self._ahead = self._head_start()
+
+    def write(self, frame: AudioFrame) -> None:
+        """See `Speaker.write`; also raises FormatUnsupported."""
+        pcm = self._pcm
+        if pcm is None:
+            raise DeviceUnplugged(f"speaker {self.device.id} is not open; open it first")
+        data = to_bytes(frame)
+        deadline = time.monotonic() + STALL_S
+        while data:
+            chunk = _SILENCE if self._ahead else data
+            taken = pcm.write(chunk, deadline)
+            if taken is None:
+                self.xruns += 1
+                self._ahead = self._head_start()
+            elif self._ahead:
+                self._ahead -= 1
+            else:
+                data = data[2 * taken :]
+
+    @property
+    def delay(self) -> int:
+        """See `Speaker.delay`."""
+        return self._pcm.delay() if self._pcm is not None else 0
+
+    def close(self) -> None:
+        """See `Speaker.close`."""
+        pcm, self._pcm = self._pcm, None
+        if pcm is not None:
+            pcm.close()
+
+    def _head_start(self) -> int:
+        return min(2, self._periods - 1)
+
+
+def _periods(buffer_ms: int) -> int:
+    periods = buffer_ms * RATE // 1000 // PERIOD
+    if not 2 <= periods <= 100:
+        raise OptionInvalid(f"buffer_ms {buffer_ms} is out of range; use 20 to 1000")
+    return periods
+
+
+def _named(kind: _Kind, name: str, label: str) -> Device:
+    return Device(name, label, kind, "alsa")
+
+
+def _chosen(kind: _Kind, name: str | None, label: str | None) -> Device:
+    """The device to open: as named, or the first one of its kind."""
+    found = find(kind)
+    if name is not None:
+        known = {each.id: each.label for each in found}
+        return _named(kind, name, label or known.get(name, name))
+    if not found:
+        raise DeviceNotFound(f"no {kind} was found; plug in a sound card or name a device")
+    return _named(kind, found[0].id, label or found[0].label)
+
+
+def _is_device(name: str) -> bool:
+    """Whether an ALSA name stands for a device rather than for a view of one."""
+    return name == "default" or name.startswith("plughw:CARD=")
+
+
+def _label(name: str, titles: dict[str, str]) -> str:
+    card = name.partition("CARD=")[2].partition(",")[0]
+    return titles.get(card, name)

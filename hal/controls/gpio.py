@@ -1,0 +1,367 @@
+"""Buttons and LEDs on the pins of a Raspberry Pi, through gpiozero.
+
+gpiozero's own `bounce_time` stays unset, for it means opposite things on its pin
+factories; `hal.controls.debounce` does the work, and the same on each of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol, TypeVar, cast
+
+from hal.controls import Button, ButtonHandler, Controls, Status, Tally
+from hal.controls.debounce import Debounce
+from hal.device import Device
+from hal.errors import (
+    BackendUnavailable,
+    DeviceBusy,
+    DeviceForbidden,
+    DeviceNotFound,
+    DeviceUnplugged,
+    HalError,
+    OptionInvalid,
+)
+from hal.optional import require
+
+log = logging.getLogger(__name__)
+
+_Key = TypeVar("_Key")
+Pull = Literal["up", "down", "floating"]
+
+BLINK_S: Final = 0.25
+"""FAULT: the red LED is this long on and this long off."""
+
+STATUS_BLINK: Final[Mapping[Status, tuple[float, float] | None]] = {
+    Status.STARTING: (0.5, 0.5),
+    Status.IDLE: (0.1, 2.9),
+    Status.JOINING: (0.2, 0.2),
+    Status.IN_ROOM: None,
+    Status.RECONNECTING: (0.2, 0.8),
+    Status.FAULT: (0.05, 0.15),
+}
+"""Seconds on and off of the status LED; None: steadily on."""
+
+
+_Listener = Callable[[float, int], None]
+"""What a pin calls on gpiozero's thread: its ticks, and the level after the edge."""
+
+
+class _Pin(Protocol):
+    """The part of `gpiozero.Pin` that is used here."""
+
+    bounce: float | None
+    edges: str
+    when_changed: _Listener | None
+    """Held by a weak reference."""
+
+
+class _Input(Protocol):
+    """The part of `gpiozero.InputDevice` that is used here."""
+
+    @property
+    def pin(self) -> _Pin: ...
+    @property
+    def is_active(self) -> bool: ...
+    def close(self) -> None: ...
+
+
+class _Led(Protocol):
+    """The part of `gpiozero.LED` that is used here."""
+
+    @property
+    def is_lit(self) -> bool: ...
+    def on(self) -> None: ...
+    def off(self) -> None: ...
+    def blink(self, on_time: float, off_time: float) -> None: ...
+    def close(self) -> None: ...
+
+
+class GpioControls(Controls):
+    """Pins are BCM numbers; a part without a pin is not there.
+
+    The tally LED is bi-colour (`tally_red`, `tally_green`) or RGB (`tally_blue` too, which
+    only is held dark).
+    """
+
+    def __init__(
+        self,
+        *,
+        device: str | None = None,
+        mute_pin: int | None = None,
+        mute_mode: Literal["push", "toggle"] = "push",
+        camera_pin: int | None = None,
+        camera_mode: Literal["push", "toggle"] = "push",
+        volume_up_pin: int | None = None,
+        volume_down_pin: int | None = None,
+        pull: Pull = "up",
+        active_low: bool | None = None,
+        debounce_ms: int = 30,
+        tally_red: int | None = None,
+        tally_green: int | None = None,
+        tally_blue: int | None = None,
+        tally_active_low: bool = False,
+        status_pin: int | None = None,
+        status_active_low: bool = False,
+        label: str | None = None,
+    ) -> None:
+        """`pull` is the resistor of all buttons; `active_low` says that a closed contact
+        reads low, as it does with the default pull-up, and must be told with "floating".
+        `debounce_ms` is the lock-out after an edge.
+
+        Raises OptionInvalid.
+        """
+        self._buttons = _given(
+            {
+                Button.MUTE: mute_pin,
+                Button.CAMERA: camera_pin,
+                Button.VOLUME_UP: volume_up_pin,
+                Button.VOLUME_DOWN: volume_down_pin,
+            }
+        )
+        self._tally_pins = _given({"red": tally_red, "green": tally_green, "blue": tally_blue})
+        self._status_pin = status_pin
+        self._check_pins()
+        if device not in (None, _DEVICE.id):
+            raise OptionInvalid(f"controls backend 'gpio' has no device {device!r}; use 'gpio'")
+        if pull not in ("up", "down", "floating"):
+            raise OptionInvalid(f"pull {pull!r} is unknown; use up, down or floating")
+        if active_low is None:
+            if pull == "floating":
+                raise OptionInvalid("pull 'floating' needs active_low; set it to true or false")
+            active_low = pull == "up"
+        elif pull != "floating" and active_low != (pull == "up"):
+            raise OptionInvalid(
+                f"active_low contradicts pull {pull!r}: the contact would never be seen; "
+                "leave active_low out"
+            )
+        if not 0 <= debounce_ms <= 1000:
+            raise OptionInvalid(f"debounce_ms {debounce_ms} is out of range; use 0 to 1000")
+        modes = {Button.MUTE: mute_mode, Button.CAMERA: camera_mode}
+        for button, mode in modes.items():
+            if mode not in ("push", "toggle"):
+                raise OptionInvalid(f"{button.value}_mode {mode!r} is unknown; use push or toggle")
+        self.latching = frozenset(
+            button for button in self._buttons if modes.get(button) == "toggle"
+        )
+        self.device = Device(_DEVICE.id, label or _DEVICE.label, "controls", "gpio")
+        self._pull = pull
+        self._active_low = active_low
+        self._lockout = debounce_ms / 1000
+        self._tally_active_high = not tally_active_low
+        self._status_active_high = not status_active_low
+        self._lock = threading.RLock()
+        self._inputs: dict[Button, _Input] = {}
+        self._listeners: list[_Listener] = []
+        self._contacts: dict[Button, Debounce] = {}
+        self._timers: dict[Button, asyncio.TimerHandle] = {}
+        self._tally: dict[str, _Led] = {}
+        self._status: _Led | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._handler: ButtonHandler | None = None
+
+    @classmethod
+    def devices(cls) -> list[Device]:
+        """The machine's pins, where it has any.  Raises BackendUnavailable."""
+        gpiozero = _library()
+        if gpiozero.Device.pin_factory is None:
+            if not any(Path("/dev").glob("gpiochip*")):
+                return []
+            try:
+                gpiozero.Device.ensure_pin_factory()
+            except Exception as error:
+                failure = _failure(gpiozero, error)
+                if failure is None:
+                    raise
+                raise failure from error
+        return [_DEVICE]
+
+    def open(self, loop: asyncio.AbstractEventLoop, handler: ButtonHandler) -> None:
+        """See `Controls.open`; also raises DeviceForbidden, and OptionInvalid for a pin
+        that this board lacks."""
+        gpiozero = _library()
+        with self._lock:
+            if self._loop is not None:
+                raise DeviceBusy("controls gpio are open; close them first")
+            self._loop, self._handler = loop, handler
+            try:
+                self._claim(gpiozero)
+                for button, contact in self._inputs.items():
+                    self._listen(loop, button, contact)
+            except Exception as error:
+                self.close()
+                failure = _failure(gpiozero, error)
+                if failure is None:
+                    raise
+                raise failure from error
+
+    def pressed(self, button: Button) -> bool:
+        """See `Controls.pressed`: the debounced level, which the reports agree with."""
+        contact = self._contacts.get(button)
+        return contact.level if contact is not None else False
+
+    def set_tally(self, tally: Tally) -> None:
+        """See `Controls.set_tally`; the pins are read back."""
+        wanted = {Tally.LIVE: "green", Tally.MUTED: "red", Tally.FAULT: "red"}.get(tally)
+        with self._lock:
+            self._drive(lambda: self._show_tally(wanted, blink=tally is Tally.FAULT))
+
+    def set_status(self, status: Status) -> None:
+        """See `Controls.set_status`."""
+        with self._lock:
+            self._drive(lambda: self._show_status(STATUS_BLINK[status]))
+
+    def close(self) -> None:
+        """See `Controls.close`."""
+        with self._lock:
+            self._loop = self._handler = None
+            leds = [*self._tally.values(), *([] if self._status is None else [self._status])]
+            # A freed pin keeps its level, so each LED is put out first.
+            steps = [each for led in leds for each in (led.off, led.close)]
+            steps += [contact.close for contact in self._inputs.values()]
+            timers = list(self._timers.values())
+            self._inputs, self._tally, self._status = {}, {}, None
+            self._contacts, self._timers, self._listeners = {}, {}, []
+        for timer in timers:
+            timer.cancel()
+        for step in steps:
+            try:
+                step()
+            except Exception as error:
+                log.warning("a pin could not be freed: %s", error)
+
+    def _claim(self, gpiozero: Any) -> None:
+        floating = self._pull == "floating"
+        for button, pin in self._buttons.items():
+            contact = gpiozero.InputDevice(
+                pin,
+                pull_up=None if floating else self._pull == "up",
+                active_state=(not self._active_low) if floating else None,
+            )
+            self._inputs[button] = cast("_Input", contact)
+            self._contacts[button] = Debounce(bool(contact.is_active), self._lockout)
+        for colour, pin in self._tally_pins.items():
+            led = gpiozero.LED(pin, active_high=self._tally_active_high)
+            self._tally[colour] = cast("_Led", led)
+        if self._status_pin is not None:
+            led = gpiozero.LED(self._status_pin, active_high=self._status_active_high)
+            self._status = cast("_Led", led)
+
+    def _listen(self, loop: asyncio.AbstractEventLoop, button: Button, contact: _Input) -> None:
+        # Not by DigitalInputDevice: once an edge was lost in the kernel's queue, it takes
+        # the next press for one that it has seen, and says nothing.
+        listener = self._crossing(loop, button)
+        self._listeners.append(listener)
+        contact.pin.bounce = None
+        contact.pin.edges = "both"
+        contact.pin.when_changed = listener
+        # The contact may have moved while nobody listened.
+        if contact.is_active != self._contacts[button].level:
+            listener(0.0, int(contact.is_active != self._active_low))
+
+    def _crossing(self, loop: asyncio.AbstractEventLoop, button: Button) -> _Listener:
+        """What a pin calls on gpiozero's thread: the one place that crosses to the loop."""
+
+        def cross(ticks: float, state: int) -> None:
+            del ticks
+            try:
+                loop.call_soon_threadsafe(self._edge, button, bool(state) != self._active_low)
+            except RuntimeError:
+                log.debug("an edge of %s came after the loop had closed", button.value)
+
+        return cross
+
+    def _edge(self, button: Button, level: bool) -> None:
+        loop, contact = self._loop, self._contacts.get(button)
+        if loop is not None and contact is not None:
+            self._act(loop, button, contact, report=contact.edge(level, loop.time()))
+
+    def _settle(self, button: Button) -> None:
+        loop, contact = self._loop, self._contacts.get(button)
+        self._timers.pop(button, None)
+        if loop is None or contact is None:
+            return
+        level = bool(self._inputs[button].is_active)
+        # The loop may fire a timer its clock's resolution early.
+        now = max(loop.time(), contact.recheck_at or 0.0)
+        self._act(loop, button, contact, report=contact.settle(level, now))
+
+    def _act(
+        self, loop: asyncio.AbstractEventLoop, button: Button, contact: Debounce, *, report: bool
+    ) -> None:
+        if contact.recheck_at is not None and button not in self._timers:
+            self._timers[button] = loop.call_at(contact.recheck_at, self._settle, button)
+        if report and self._handler is not None:
+            self._handler(button, contact.level)
+
+    def _drive(self, show: Callable[[], None]) -> None:
+        if self._loop is None:
+            raise DeviceUnplugged("controls gpio are not open; open them first")
+        try:
+            show()
+        except DeviceUnplugged:
+            raise
+        except Exception as error:
+            raise DeviceUnplugged(f"the LEDs cannot be driven ({error}); check the pins") from error
+
+    def _show_tally(self, wanted: str | None, *, blink: bool) -> None:
+        for colour, led in self._tally.items():
+            if colour != wanted:
+                led.off()
+        lit = self._tally.get(wanted) if wanted is not None else None
+        if lit is not None:
+            lit.on()
+        for colour, led in self._tally.items():
+            if led.is_lit != (led is lit):
+                raise DeviceUnplugged(f"the {colour} tally LED does not obey; check its pin")
+        if lit is not None and blink:
+            lit.blink(BLINK_S, BLINK_S)
+
+    def _show_status(self, pattern: tuple[float, float] | None) -> None:
+        if self._status is None:
+            return
+        if pattern is None:
+            self._status.on()
+        else:
+            self._status.blink(*pattern)
+
+    def _check_pins(self) -> None:
+        pins = [*self._buttons.values(), *self._tally_pins.values()]
+        pins += [] if self._status_pin is None else [self._status_pin]
+        if not pins:
+            raise OptionInvalid("controls backend 'gpio' has no pins; set mute_pin and tally_red")
+        for pin in pins:
+            if pins.count(pin) > 1:
+                raise OptionInvalid(f"pin {pin} is given to two parts; each needs its own")
+
+
+_DEVICE: Final = Device("gpio", "GPIO pins", "controls", "gpio")
+
+
+def _given(pins: Mapping[_Key, int | None]) -> dict[_Key, int]:
+    return {key: pin for key, pin in pins.items() if pin is not None}
+
+
+def _library() -> Any:
+    return require("gpiozero", "install the Python package gpiozero")
+
+
+def _failure(gpiozero: Any, error: Exception) -> HalError | None:
+    """The error of our tree for one of gpiozero or of the pin library below it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, gpiozero.BadPinFactory):
+        return BackendUnavailable(f"no pins can be reached ({text}); install lgpio")
+    if isinstance(error, gpiozero.GPIOPinInUse) or "busy" in text.lower():
+        return DeviceBusy(f"a pin is in use ({text}); stop the program that holds it")
+    if isinstance(error, PermissionError) or "permission" in text.lower():
+        return DeviceForbidden(f"the pins may not be used ({text}); add the user to group gpio")
+    if isinstance(error, (gpiozero.PinInvalidPin, gpiozero.PinInvalidFunction)):
+        return OptionInvalid(f"a pin number is wrong ({text}); use BCM numbers of free pins")
+    if isinstance(error, (gpiozero.PinFixedPull, gpiozero.PinInvalidPull)):
+        return OptionInvalid(f"a pin cannot have this pull ({text}); choose another pin or pull")
+    if isinstance(error, (gpiozero.GPIOZeroError, OSError)):
+        return DeviceNotFound(f"the pins cannot be opened ({text}); check the board")
+    return None

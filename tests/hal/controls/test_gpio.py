@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import gpiozero
+import pytest
+from gpiozero.pins.mock import MockFactory, MockPin
+
+from hal.controls import Button, Status, Tally
+from hal.controls import gpio as module
+from hal.controls.gpio import GpioControls
+from hal.errors import BackendUnavailable, DeviceBusy, DeviceUnplugged, OptionInvalid
+
+DEADLINE = 10
+MUTE, CAMERA, RED, GREEN, BLUE, STATUS = 17, 27, 5, 6, 13, 19
+LEDS = {"tally_red": RED, "tally_green": GREEN, "status_pin": STATUS}
+
+
+@pytest.fixture
+def pins() -> Iterator[MockFactory]:
+    factory = MockFactory()
+    before, gpiozero.Device.pin_factory = gpiozero.Device.pin_factory, factory
+    yield factory
+    factory.reset()
+    gpiozero.Device.pin_factory = before
+
+
+class Bench:
+    """Open controls, the pins that they sit on, and a queue of what they reported."""
+
+    def __init__(self, pins: MockFactory, **options: Any) -> None:
+        self.pins = pins
+        self.controls = GpioControls(**options)
+        self.presses: asyncio.Queue[tuple[Button, bool]] = asyncio.Queue()
+        self.loop_thread = threading.get_ident()
+
+    def open(self) -> GpioControls:
+        self.controls.open(asyncio.get_running_loop(), self.report)
+        return self.controls
+
+    def report(self, button: Button, down: bool) -> None:
+        assert threading.get_ident() == self.loop_thread, "handlers run on the loop"
+        self.presses.put_nowait((button, down))
+
+    def pin(self, number: int) -> MockPin:
+        return self.pins.pin(number)
+
+    def level(self, number: int) -> bool:
+        return bool(self.pin(number).state)
+
+    async def next(self) -> tuple[Button, bool]:
+        return await asyncio.wait_for(self.presses.get(), DEADLINE)
+
+    async def on_thread(self, *levels: bool) -> None:
+        """Drive the mute pin through levels on another thread, as gpiozero would."""
+
+        def drive() -> None:
+            for level in levels:
+                if level:
+                    self.pin(MUTE).drive_high()
+                else:
+                    self.pin(MUTE).drive_low()
+
+        await asyncio.to_thread(drive)
+
+    async def settled(self) -> None:
+        """Wait until the lock-out is over: no timer is left."""
+        async with asyncio.timeout(DEADLINE):
+            while self.controls._timers:
+                due = asyncio.Event()
+                asyncio.get_running_loop().call_later(0.005, due.set)
+                await due.wait()
+
+
+@pytest.fixture
+async def bench(pins: MockFactory) -> AsyncIterator[Bench]:
+    made = Bench(pins, mute_pin=MUTE, **LEDS)
+    made.open()
+    yield made
+    made.controls.close()
+
+
+async def test_press_and_release(bench: Bench) -> None:
+    assert not bench.controls.pressed(Button.MUTE)
+    await bench.on_thread(False)
+    assert await bench.next() == (Button.MUTE, True)
+    assert bench.controls.pressed(Button.MUTE)
+    await bench.settled()
+    await bench.on_thread(True)
+    assert await bench.next() == (Button.MUTE, False)
+    assert not bench.controls.pressed(Button.MUTE)
+    await bench.settled()
+    assert bench.presses.empty()
+
+
+async def test_bounces_are_one_press(bench: Bench) -> None:
+    await bench.on_thread(*[False, True] * 20, False)
+    assert await bench.next() == (Button.MUTE, True)
+    await bench.settled()
+    assert bench.presses.empty()
+    await bench.on_thread(*[True, False] * 20, True)
+    assert await bench.next() == (Button.MUTE, False)
+    await bench.settled()
+    assert bench.presses.empty()
+
+
+async def test_a_tap_within_the_lockout_ends_up(bench: Bench) -> None:
+    await bench.on_thread(False, True)
+    assert await bench.next() == (Button.MUTE, True)
+    assert await bench.next() == (Button.MUTE, False)
+    assert not bench.controls.pressed(Button.MUTE)
+
+
+async def test_a_lost_release_is_found_and_the_next_press_counts(bench: Bench) -> None:
+    pin = bench.pin(MUTE)
+    await bench.on_thread(False)
+    assert await bench.next() == (Button.MUTE, True)
+    pin._change_state(True)  # the contact opens, the kernel's queue loses the edge
+    assert await bench.next() == (Button.MUTE, False)
+    await bench.settled()
+    await bench.on_thread(False)
+    assert await bench.next() == (Button.MUTE, True)
+
+
+async def test_gpiozeros_own_debounce_stays_off(bench: Bench) -> None:
+    assert bench.pin(MUTE).bounce is None
+    assert bench.pin(MUTE).pull == "up"
+
+
+async def test_first_edge_does_not_wait_for_the_lockout(pins: MockFactory) -> None:
+    bench = Bench(pins, mute_pin=MUTE, debounce_ms=1000)
+    with bench.open():
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        await bench.on_thread(False)
+        assert await bench.next() == (Button.MUTE, True)
+        assert loop.time() - begin < 0.9
+
+
+async def test_zero_debounce_passes_everything_settled(pins: MockFactory) -> None:
+    bench = Bench(pins, mute_pin=MUTE, debounce_ms=0)
+    with bench.open():
+        await bench.on_thread(False)
+        assert await bench.next() == (Button.MUTE, True)
+        await bench.on_thread(True)
+        assert await bench.next() == (Button.MUTE, False)
+
+
+@pytest.mark.parametrize(
+    ("options", "idle", "active"),
+    [
+        ({}, True, False),
+        ({"pull": "down"}, False, True),
+        ({"pull": "floating", "active_low": True}, True, False),
+        ({"pull": "floating", "active_low": False}, False, True),
+    ],
+)
+async def test_polarity(
+    pins: MockFactory, options: dict[str, Any], idle: bool, active: bool
+) -> None:
+    if options.get("pull") == "floating" and idle:
+        pins.pin(MUTE).drive_high()
+    bench = Bench(pins, mute_pin=MUTE, **options)
+    with bench.open() as controls:
+        assert not controls.pressed(Button.MUTE)
+        await bench.on_thread(active)
+        assert await bench.next() == (Button.MUTE, True)
+        await bench.settled()
+        await bench.on_thread(idle)
+        assert await bench.next() == (Button.MUTE, False)
+
+
+async def test_a_switch_that_is_closed_at_start_is_known(pins: MockFactory) -> None:
+    pins.pin(MUTE).drive_high()
+    bench = Bench(pins, mute_pin=MUTE, mute_mode="toggle", pull="floating", active_low=False)
+    assert bench.controls.latching == {Button.MUTE}
+    with bench.open() as controls:
+        assert controls.pressed(Button.MUTE)
+        await bench.on_thread(False)
+        assert await bench.next() == (Button.MUTE, False)
+    assert not controls.pressed(Button.MUTE)
+
+
+async def test_other_buttons(pins: MockFactory) -> None:
+    bench = Bench(pins, mute_pin=MUTE, camera_pin=CAMERA, volume_up_pin=22, volume_down_pin=23)
+    with bench.open():
+        for pin, button in (
+            (CAMERA, Button.CAMERA),
+            (22, Button.VOLUME_UP),
+            (23, Button.VOLUME_DOWN),
+        ):
+            bench.pin(pin).drive_low()
+            assert await bench.next() == (button, True)
+
+
+@pytest.mark.parametrize(
+    ("tally", "red", "green"),
+    [
+        (Tally.OFF, False, False),
+        (Tally.LIVE, False, True),
+        (Tally.MUTED, True, False),
+        (Tally.FAULT, True, False),
+    ],
+)
+async def test_tally_is_driven_when_it_returns(
+    bench: Bench, tally: Tally, red: bool, green: bool
+) -> None:
+    for before in Tally:
+        bench.controls.set_tally(before)
+        bench.controls.set_tally(tally)
+        # FAULT begins lit; it has no time yet to go dark.
+        assert (bench.level(RED), bench.level(GREEN)) == (red, green)
+
+
+async def test_fault_blinks_and_then_obeys_again(bench: Bench) -> None:
+    bench.controls.set_tally(Tally.FAULT)
+    pin = bench.pin(RED)
+    async with asyncio.timeout(DEADLINE):
+        while len(pin.states) < 6:
+            due = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.05, due.set)
+            await due.wait()
+    assert not bench.level(GREEN)
+    gaps = [state.timestamp for state in pin.states[3:6]]
+    assert all(gap >= module.BLINK_S * 0.9 for gap in gaps)
+    bench.controls.set_tally(Tally.MUTED)
+    count = len(pin.states)
+    due = asyncio.Event()
+    asyncio.get_running_loop().call_later(3 * module.BLINK_S, due.set)
+    await due.wait()
+    assert bench.level(RED)
+    assert len(pin.states) == count, "steadily"
+
+
+async def test_active_low_rgb(pins: MockFactory) -> None:
+    bench = Bench(pins, tally_red=RED, tally_green=GREEN, tally_blue=BLUE, tally_active_low=True)
+    with bench.open() as controls:
+        controls.set_tally(Tally.MUTED)
+        assert [bench.level(pin) for pin in (RED, GREEN, BLUE)] == [False, True, True]
+        controls.set_tally(Tally.LIVE)
+        assert [bench.level(pin) for pin in (RED, GREEN, BLUE)] == [True, False, True]
+        assert controls.latching == frozenset()
+
+
+async def test_an_led_that_does_not_obey_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.controls.set_tally(Tally.LIVE)
+    monkeypatch.setattr(bench.pin(RED), "_set_state", lambda value: None)
+    with pytest.raises(DeviceUnplugged, match="red tally LED"):
+        bench.controls.set_tally(Tally.MUTED)
+
+    def fail(value: float) -> None:
+        raise OSError("no such chip")
+
+    monkeypatch.setattr(bench.pin(GREEN), "_set_state", fail)
+    with pytest.raises(DeviceUnplugged, match="no such chip"):
+        bench.controls.set_tally(Tally.LIVE)
+    monkeypatch.undo()
+
+
+async def test_status_led(bench: Bench) -> None:
+    bench.controls.set_status(Status.IN_ROOM)
+    assert bench.level(STATUS)
+    for status, pattern in module.STATUS_BLINK.items():
+        bench.controls.set_status(status)
+        assert (pattern is None) == (status is Status.IN_ROOM)
+    assert set(module.STATUS_BLINK) == set(Status)
+    pin = bench.pin(STATUS)
+    pin.clear_states()
+    bench.controls.set_status(Status.JOINING)
+    async with asyncio.timeout(DEADLINE):
+        while len(pin.states) < 4:
+            due = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.02, due.set)
+            await due.wait()
+
+
+async def test_close_darkens_frees_and_silences(pins: MockFactory) -> None:
+    bench = Bench(pins, mute_pin=MUTE, **LEDS)
+    with bench.open() as controls:
+        controls.set_tally(Tally.MUTED)
+        controls.set_status(Status.JOINING)
+        await bench.on_thread(False)
+    controls.close()
+    assert not bench.level(RED)
+    assert bench.pin(RED).function == "input"
+    assert bench.presses.empty() or bench.presses.qsize() == 1
+    while not bench.presses.empty():
+        bench.presses.get_nowait()
+    bench.pin(MUTE).drive_high()
+    done = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.05, done.set)
+    await done.wait()
+    assert bench.presses.empty()
+    with pytest.raises(DeviceUnplugged, match="not open"):
+        controls.set_tally(Tally.LIVE)
+    again = Bench(pins, mute_pin=MUTE, **LEDS)
+    again.open().close()
+
+
+async def test_a_pin_in_use_is_busy_and_nothing_stays_claimed(pins: MockFactory) -> None:
+    holder = gpiozero.LED(GREEN)
+    bench = Bench(pins, mute_pin=MUTE, **LEDS)
+    with pytest.raises(DeviceBusy, match="in use"):
+        bench.open()
+    gpiozero.LED(RED).close()
+    gpiozero.Button(MUTE).close()
+    holder.close()
+    bench.open().close()
+
+
+async def test_open_twice(bench: Bench) -> None:
+    with pytest.raises(DeviceBusy):
+        bench.open()
+    await bench.on_thread(False)
+    assert await bench.next() == (Button.MUTE, True)
+
+
+async def test_pins_that_the_board_lacks(pins: MockFactory) -> None:
+    with pytest.raises(OptionInvalid, match="pin number"):
+        Bench(pins, mute_pin=77).open()
+    with pytest.raises(OptionInvalid, match="pull"):
+        Bench(pins, mute_pin=2, pull="down").open()
+
+
+def test_devices(pins: MockFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [device.id for device in GpioControls.devices()] == ["gpio"]
+    monkeypatch.setitem(sys.modules, "gpiozero", None)
+    with pytest.raises(BackendUnavailable, match="gpiozero"):
+        GpioControls.devices()
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({}, "no pins"),
+        ({"mute_pin": 5, "tally_red": 5}, "two parts"),
+        ({"mute_pin": 5, "pull": "sideways"}, "pull"),
+        ({"mute_pin": 5, "pull": "floating"}, "active_low"),
+        ({"mute_pin": 5, "active_low": False}, "contradicts"),
+        ({"mute_pin": 5, "debounce_ms": -1}, "debounce_ms"),
+        ({"mute_pin": 5, "mute_mode": "lever"}, "mute_mode"),
+        ({"mute_pin": 5, "device": "gpiochip9"}, "gpiochip9"),
+    ],
+)
+def test_bad_options(options: dict[str, Any], match: str) -> None:
+    with pytest.raises(OptionInvalid, match=match):
+        GpioControls(**options)

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from av import VideoFrame
+
+from hal.camera.scene import Scene, SceneCode, decode
+from hal.device import Device
+from hal.display import Banner, Overlay
+from hal.display.memory import MemoryDisplay
+from hal.display.sdl import SdlDisplay, find
+from hal.errors import BackendUnavailable, DeviceNotFound, DeviceUnplugged, OptionInvalid
+
+if TYPE_CHECKING:
+    from .conftest import XServer
+
+CANVAS = (0, 12.5, 100, 75)
+"""Where a 16:9 canvas lies on the 4:3 screen, in percent."""
+
+LAYER = (50, 50, 50, 37.5)
+"""Its lower right quarter."""
+
+
+@pytest.fixture
+def display(x_server: XServer) -> Iterator[SdlDisplay]:
+    made = SdlDisplay(fullscreen=True)
+    made.open()
+    yield made
+    made.close()
+
+
+def rgb(array: np.ndarray) -> VideoFrame:
+    return VideoFrame.from_ndarray(array, format="rgb24")
+
+
+def gray(width: int, height: int, level: int) -> VideoFrame:
+    array = np.full((height, width), level, np.uint8)
+    return VideoFrame.from_ndarray(array, format="gray").reformat(format="yuv420p")
+
+
+def until(
+    display: SdlDisplay,
+    x_server: XServer,
+    frame: VideoFrame | None,
+    good: Callable[[np.ndarray], object],
+) -> np.ndarray:
+    """Show a canvas until the X server has put what is expected on its root window."""
+    picture = x_server.picture()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        display.show(frame)
+        picture = x_server.picture()
+        if good(picture):
+            return picture
+    raise AssertionError(f"the screen never came to that; its mean is {picture.mean():.1f}")
+
+
+def show_until_seen(display: SdlDisplay, x_server: XServer, code: SceneCode) -> np.ndarray:
+    frame = Scene(code.camera, 1280, 720).draw(code.frame, code.clock_ms)
+    return until(display, x_server, frame, lambda p: decode(rgb(p), *CANVAS) == code)
+
+
+def test_canvas_comes_to_the_screen_at_its_aspect(display: SdlDisplay, x_server: XServer) -> None:
+    picture = show_until_seen(display, x_server, SceneCode(3, 77, 88))
+    assert not picture[:59].any()
+    assert not picture[421:].any()
+    newer = show_until_seen(display, x_server, SceneCode(3, 78, 99))
+    assert not np.array_equal(picture, newer)
+
+
+def test_colours_are_right(display: SdlDisplay, x_server: XServer) -> None:
+    picture = show_until_seen(display, x_server, SceneCode(3, 1, 1))
+    with MemoryDisplay(width=640, height=480) as memory:
+        memory.open()
+        memory.show(Scene(3, 1280, 720).draw(1, 1))
+        expected = memory.picture().to_ndarray()
+    difference = np.abs(picture.astype(int) - expected)[110:410]
+    assert np.median(difference) <= 4
+    assert difference.mean() < 6
+
+
+def test_overlay_banner_and_mark(display: SdlDisplay, x_server: XServer) -> None:
+    display.set_overlay(Overlay(Scene(2, 320, 180).draw(5, 6), 50, 50, 50, 50))
+    display.set_banner(Banner("Reconnecting"))
+    picture = show_until_seen(display, x_server, SceneCode(1, 2, 3))
+    assert decode(rgb(picture), *LAYER) == SceneCode(2, 5, 6)
+    assert picture[440:].max() > 240, "white text"
+    assert not (picture[:60, 560:, 0] > 180).any(), "no mark yet"
+    display.set_banner(Banner("Reconnecting", muted=True))
+    display.show(gray(640, 480, 0))
+    marked = until(display, x_server, gray(640, 480, 0), lambda p: p[40, 567:625, 0].max() > 180)
+    corner = marked[15:75, 565:625].astype(int)
+    red = (corner[:, :, 0] > 180) & (corner[:, :, 1] < 60)
+    assert red.mean() > 0.4
+    assert (corner.min(axis=2) > 200).any(), "the microphone is white"
+    display.set_banner(Banner())
+    display.set_overlay(None)
+    until(display, x_server, gray(640, 480, 0), lambda p: not p.any())
+
+
+def test_overlay_is_mirrored_when_asked(display: SdlDisplay, x_server: XServer) -> None:
+    half = np.zeros((90, 160), np.uint8)
+    half[:, :80] = 255
+    frame = VideoFrame.from_ndarray(half, format="gray").reformat(format="yuv420p")
+    canvas = gray(640, 480, 100)
+    display.set_overlay(Overlay(frame, 0, 0, 50, 50))
+    picture = until(display, x_server, canvas, lambda p: p[120, 40].min() > 200)
+    assert picture[120, 280].max() < 50
+    display.set_overlay(Overlay(frame, 0, 0, 50, 50, mirrored=True))
+    picture = until(display, x_server, canvas, lambda p: p[120, 280].min() > 200)
+    assert picture[120, 40].max() < 50
+
+
+def test_banner_alone_and_size_changes(display: SdlDisplay, x_server: XServer) -> None:
+    display.set_banner(Banner("No network"))
+    picture = until(display, x_server, None, lambda p: p[440:].max() > 240)
+    assert not picture[:440].any()
+    for width, height in ((320, 240), (1280, 960), (62, 46)):
+        level = width % 200
+        frame = gray(width, height, level)
+        until(display, x_server, frame, lambda p, v=level: abs(int(p[240, 320, 0]) - v) < 8)
+
+
+def test_frames_of_other_formats_are_converted(display: SdlDisplay, x_server: XServer) -> None:
+    red = np.zeros((480, 640, 3), np.uint8)
+    red[:, :, 0] = 255
+    picture = until(display, x_server, rgb(red), lambda p: p[240, 320, 0] > 230)
+    assert picture[240, 320, 1:].max() < 30
+
+
+def test_opens_again(display: SdlDisplay, x_server: XServer) -> None:
+    display.close()
+    display.close()
+    with pytest.raises(DeviceUnplugged, match="not open"):
+        display.show(None)
+    display.open()
+    show_until_seen(display, x_server, SceneCode(9, 9, 9))
+
+
+def test_works_on_a_thread_of_its_own(x_server: XServer) -> None:
+    display = SdlDisplay(width=320, height=240)
+    result: list[object] = []
+
+    def playout() -> None:
+        try:
+            display.open()
+            for number in range(5):
+                display.show(Scene(1, 320, 240).draw(number))
+            result.append(display.device)
+        except Exception as error:
+            result.append(error)
+        finally:
+            display.close()
+
+    display.set_banner(Banner("hello"))
+    thread = threading.Thread(target=playout)
+    thread.start()
+    thread.join(30)
+    assert result == [Device("window", "Window on the desktop", "display", "sdl")]
+
+
+def test_a_closed_window_is_an_unplugged_screen(display: SdlDisplay) -> None:
+    import sdl2
+
+    display.show(None)
+    event = sdl2.SDL_Event()
+    event.type = sdl2.SDL_WINDOWEVENT
+    event.window.event = sdl2.SDL_WINDOWEVENT_CLOSE
+    assert sdl2.SDL_PushEvent(ctypes.byref(event)) == 1
+    with pytest.raises(DeviceUnplugged, match="window was closed"):
+        display.show(None)
+
+
+def test_no_screen_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("hal.display.sdl.find", list)
+    with pytest.raises(DeviceNotFound, match="no screen is connected"):
+        SdlDisplay().open()
+
+
+def test_a_desktop_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":987")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(BackendUnavailable, match="SDL cannot open the screen"):
+        SdlDisplay().open()
+    with pytest.raises(DeviceNotFound, match="there is window"):
+        SdlDisplay(device="HDMI-A-1").open()
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sdl2", None)
+    with pytest.raises(BackendUnavailable, match="PySDL2"):
+        SdlDisplay.devices()
+
+
+def test_connected_screens_are_found_by_connector(tmp_path: Path) -> None:
+    drm = tmp_path / "class" / "drm"
+    for name, status, number in (
+        ("card1-HDMI-A-2", "connected", "42"),
+        ("card1-HDMI-A-1", "connected", "33"),
+        ("card1-Writeback-1", "unknown", "50"),
+        ("card1-DSI-1", "disconnected", "20"),
+    ):
+        (drm / name).mkdir(parents=True)
+        (drm / name / "status").write_text(status + "\n")
+        (drm / name / "connector_id").write_text(number + "\n")
+    (drm / "card1").mkdir()
+    assert find(tmp_path, {}) == [
+        Device("HDMI-A-1", "Screen at HDMI-A-1", "display", "sdl"),
+        Device("HDMI-A-2", "Screen at HDMI-A-2", "display", "sdl"),
+    ]
+    assert [each.id for each in find(tmp_path, {"DISPLAY": ":0"})] == ["window"]
+    assert [each.id for each in find(tmp_path, {"WAYLAND_DISPLAY": "w"})] == ["window"]
+    assert find(tmp_path / "none", {}) == []
+
+
+def test_bad_size() -> None:
+    with pytest.raises(OptionInvalid):
+        SdlDisplay(width=5)
