@@ -115,6 +115,9 @@ class ServerProtocol:
         self.connected = False
         #: Set once the socket is to be closed.
         self.closing: Closing | None = None
+        #: How many answers to our own requests have come. Whatever else the client sends, it sends
+        #: of its own accord.
+        self.answered = 0
         self._outgoing: deque[str] = deque()
         self._bad_frames = 0
         self._connect_pending = False
@@ -276,9 +279,11 @@ class ServerProtocol:
             return
         if self._events.pop(frame.id, None) is not None:
             self._bad_frames = 0
+            self.answered += 1
         elif frame.id in self._pings:
             # One answer proves life, whichever ping it belongs to.
             self._bad_frames = 0
+            self.answered += 1
             self._pings.clear()
 
     def _bad_frame(self, code: int, message: str) -> None:

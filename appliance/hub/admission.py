@@ -1,0 +1,100 @@
+"""Who may come into a room, and for how long: the rules as pure functions.
+
+A refusal is the answer to an invite: its code and its reason are what the client's join fails with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from appliance.hub.errors import Refused
+from appliance.hub.room_options import RoomOptions
+from appliance.hub.tokens import TokenOptions
+
+__all__ = ["Rules", "improvised", "may_join", "may_open", "seconds_to_stay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a room demands of those who come. Times in seconds of the epoch."""
+
+    max_members: int
+    join_from: float | None = None
+    join_until: float | None = None
+    remove_at: float | None = None
+    remove_after_seconds_elapsed: int | None = None
+
+    @classmethod
+    def of(cls, options: RoomOptions, *, max_members: int) -> Rules:
+        """The rules of a room; `max_members` where it sets none of its own."""
+        return cls(
+            options.max_members or max_members,
+            _seconds(options.join_from),
+            _seconds(options.join_until),
+            _seconds(options.remove_at),
+            options.remove_after_seconds_elapsed,
+        )
+
+
+def may_open(token: TokenOptions, *, exists: bool, auto_create: bool) -> None:
+    """Whether a token gets into a room in which nobody is yet.
+
+    A room that does not exist comes into being only where the token allows it, or where it does
+    not tell and the hub's own `auto_create` does. Raises Refused.
+    """
+    create = auto_create if token.auto_create_room is None else token.auto_create_room
+    if not exists and not create:
+        raise Refused("404", f"There is no room {token.room_name}")
+
+
+def may_join(
+    rules: Rules,
+    *,
+    join_as: Literal["member", "audience"],
+    people: int,
+    locked: bool,
+    now: float,
+) -> None:
+    """Whether somebody new gets in where `people` members are. Raises Refused."""
+    if locked:
+        raise Refused("403", "The room is locked")
+    if rules.join_from is not None and now < rules.join_from:
+        raise Refused("403", f"The room does not let in before {_text(rules.join_from)}")
+    for end in (rules.join_until, rules.remove_at):
+        if end is not None and now >= end:
+            raise Refused("403", f"The room has let nobody in since {_text(end)}")
+    if join_as == "member" and people >= rules.max_members:
+        raise Refused("403", f"The room is full: it takes {rules.max_members} members")
+
+
+def seconds_to_stay(
+    rules: Rules, token: TokenOptions, *, joined_at: float, now: float
+) -> float | None:
+    """How long somebody may stay from now on, by the room and by the token; None for ever."""
+    after = (rules.remove_after_seconds_elapsed, token.remove_after_seconds_elapsed)
+    ends = [
+        *(joined_at + seconds for seconds in after if seconds is not None),
+        *(end for end in (rules.remove_at, _seconds(token.remove_at)) if end is not None),
+    ]
+    return max(min(ends) - now, 0.0) if ends else None
+
+
+def improvised(token: TokenOptions) -> RoomOptions:
+    """The room that a token opens where none of its name is kept."""
+    return RoomOptions(
+        name=token.room_name,
+        display_name=token.room_display_name,
+        enable_room_previews=token.enable_room_previews,
+        sync_audio_video=token.sync_audio_video,
+        meta=token.room_meta,
+    )
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+def _text(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

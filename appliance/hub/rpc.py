@@ -1,0 +1,291 @@
+"""What clients may ask of a room: one table of methods.
+
+Each request goes through the same three gates, in this order: permission, existence, work. What
+fails is answered with a result whose `code` says why: 403, 404, or 422 for a value
+that cannot be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from appliance.hub.calls import Calls
+from appliance.hub.errors import Refused
+from appliance.hub.members import Member
+from appliance.hub.rooms import Room
+from appliance.hub.sessions import Session
+from appliance.hub.tokens import check_meta
+from appliance.signaling.layouts import LAYOUTS, is_position
+from appliance.signaling.permissions import allowed, required
+
+__all__ = ["METHODS", "Outcome", "call"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request that has passed the gates."""
+
+    session: Session
+    room: Room
+    #: Whom it is about: the caller, unless it names another.
+    member: Member
+    params: Mapping[str, Any]
+    calls: Calls
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer's fields beside `code` and `message`, and what is left to do once it is sent."""
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    then: Callable[[], None] | None = None
+
+
+Method = Callable[[Request], Outcome | None]
+
+
+def call(
+    session: Session, calls: Calls, method: str, params: Mapping[str, Any]
+) -> tuple[dict[str, Any], Callable[[], None] | None] | None:
+    """Do one request. Returns the result to send and what to do after; None for no such method."""
+    work = METHODS.get(method)
+    if work is None:
+        return None
+    try:
+        request = _admitted(session, calls, method, params)
+        outcome = work(request) or Outcome()
+    except Refused as refusal:
+        return {"code": refusal.code, "message": refusal.message}, None
+    return {"code": "200", "message": "OK", **outcome.fields}, outcome.then
+
+
+def _admitted(session: Session, calls: Calls, method: str, params: Mapping[str, Any]) -> Request:
+    """The permission and the existence of what a request names. Raises Refused."""
+    target = params.get("member_id") if method.startswith("video.member.") else None
+    own = {leg.member.id: leg.member for leg in session.legs.values() if leg.member is not None}
+    targets_self = target is None or (isinstance(target, str) and target in own)
+    if not allowed(method, targets_self, session.scopes):
+        raise Refused("403", f"Unauthorized: needs {required(method, targets_self)}")
+    room, me = session.room, session.member
+    if room is None or me is None:
+        raise Refused("404", "Join the room first")
+    if params.get("room_session_id", room.session_id) != room.session_id:
+        raise Refused("404", "The client is in no such room session")
+    member = me
+    if method == "video.member.remove" and target is None:
+        raise _invalid("member_id is missing")
+    if target is not None and not (target == "all" and method == "video.member.remove"):
+        if not isinstance(target, str):
+            raise _invalid("member_id must be a string")
+        found = room.members.get(target)
+        if found is None:
+            raise Refused("404", "The member is not in the room")
+        member = found
+    return Request(session, room, member, params, calls)
+
+
+def _set(**changes: Any) -> Method:
+    """A method that sets properties of a member."""
+
+    def work(request: Request) -> None:
+        request.room.update(request.member, **changes)
+
+    return work
+
+
+def _set_number(parameter: str, name: str, lowest: int, highest: int) -> Method:
+    """A method that sets a property of a member to a number it is given."""
+
+    def work(request: Request) -> None:
+        value = _number(request.params, parameter, lowest, highest)
+        request.room.update(request.member, **{name: value})
+
+    return work
+
+
+def _set_room(**changes: Any) -> Method:
+    """A method that sets properties of the room."""
+
+    def work(request: Request) -> None:
+        request.room.update_room(**changes)
+
+    return work
+
+
+def _video_mute(request: Request) -> None:
+    request.room.update(request.member, video_muted=True, visible=False)
+
+
+def _video_unmute(request: Request) -> None:
+    request.room.update(request.member, video_muted=False, visible=request.member.has_video)
+
+
+def _members(request: Request) -> Outcome:
+    room = request.room
+    return Outcome({"members": [room.member_wire(member) for member in room.people()]})
+
+
+def _remove(request: Request) -> Outcome:
+    calls = request.calls
+    # The answer goes first: with the bye the caller's own socket may close.
+    if request.params.get("member_id") == "all":
+        return Outcome(then=lambda: calls.end_room(request.room))
+    return Outcome(then=lambda: calls.remove(request.member))
+
+
+def _list_layouts(_request: Request) -> Outcome:
+    return Outcome({"layouts": list(LAYOUTS)})
+
+
+def _set_layout(request: Request) -> None:
+    name = request.params.get("name")
+    if not isinstance(name, str) or name not in LAYOUTS:
+        raise Refused("404", f"There is no such layout; there are {', '.join(LAYOUTS)}")
+    wishes: dict[str, str] = {}
+    if request.params.get("positions"):
+        if "room.set_position" not in request.session.scopes:
+            raise Refused("403", "Unauthorized: needs room.set_position")
+        wishes = _positions(request)
+    request.room.set_layout(name, wishes)
+
+
+def _set_positions(request: Request) -> None:
+    request.room.place(_positions(request))
+
+
+def _set_position(request: Request) -> None:
+    position = _position(request.params.get("position"))
+    request.room.update(request.member, requested_position=position)
+
+
+def _prioritize_handraise(request: Request) -> None:
+    enable = request.params.get("enable", True)
+    if not isinstance(enable, bool):
+        raise _invalid("enable must be true or false")
+    request.room.update_room(prioritize_handraise=enable)
+
+
+def _get_meta(request: Request) -> Outcome:
+    return Outcome({"meta": request.room.meta})
+
+
+def _set_meta(request: Request) -> None:
+    request.room.update_room(meta=_meta(request.params))
+
+
+def _update_meta(request: Request) -> None:
+    merged = {**request.room.meta, **_meta(request.params)}
+    request.room.update_room(meta=_checked(merged))
+
+
+def _delete_meta(request: Request) -> None:
+    request.room.update_room(meta=_without(request.room.meta, request.params))
+
+
+def _get_member_meta(request: Request) -> Outcome:
+    return Outcome({"meta": request.member.meta})
+
+
+def _set_member_meta(request: Request) -> None:
+    request.room.update(request.member, meta=_meta(request.params))
+
+
+def _update_member_meta(request: Request) -> None:
+    merged = {**request.member.meta, **_meta(request.params)}
+    request.room.update(request.member, meta=_checked(merged))
+
+
+def _delete_member_meta(request: Request) -> None:
+    request.room.update(request.member, meta=_without(request.member.meta, request.params))
+
+
+METHODS: Final[dict[str, Method]] = {
+    "video.members.get": _members,
+    "video.list_available_layouts": _list_layouts,
+    "video.set_layout": _set_layout,
+    "video.set_position": _set_positions,
+    "video.hide_video_muted": _set_room(hide_video_muted=True),
+    "video.show_video_muted": _set_room(hide_video_muted=False),
+    "video.lock": _set_room(locked=True),
+    "video.unlock": _set_room(locked=False),
+    "video.prioritize_handraise": _prioritize_handraise,
+    "video.get_meta": _get_meta,
+    "video.set_meta": _set_meta,
+    "video.update_meta": _update_meta,
+    "video.delete_meta": _delete_meta,
+    "video.member.audio_mute": _set(audio_muted=True),
+    "video.member.audio_unmute": _set(audio_muted=False),
+    "video.member.video_mute": _video_mute,
+    "video.member.video_unmute": _video_unmute,
+    # Who is made deaf is muted too, and heard again with undeaf, whatever it was before.
+    "video.member.deaf": _set(deaf=True, audio_muted=True),
+    "video.member.undeaf": _set(deaf=False, audio_muted=False),
+    "video.member.set_input_volume": _set_number("volume", "input_volume", -50, 50),
+    "video.member.set_output_volume": _set_number("volume", "output_volume", -50, 50),
+    "video.member.set_input_sensitivity": _set_number("value", "input_sensitivity", 0, 100),
+    "video.member.set_position": _set_position,
+    "video.member.raisehand": _set(handraised=True),
+    "video.member.lowerhand": _set(handraised=False),
+    "video.member.get_meta": _get_member_meta,
+    "video.member.set_meta": _set_member_meta,
+    "video.member.update_meta": _update_member_meta,
+    "video.member.delete_meta": _delete_member_meta,
+    "video.member.remove": _remove,
+}
+
+
+def _invalid(text: str) -> Refused:
+    return Refused("422", text)
+
+
+def _number(params: Mapping[str, Any], name: str, lowest: int, highest: int) -> int:
+    value = params.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _invalid(f"{name} must be a number")
+    if not lowest <= value <= highest:
+        raise _invalid(f"{name} must be from {lowest} to {highest}")
+    return round(value)
+
+
+def _position(value: object) -> str:
+    if not isinstance(value, str) or not is_position(value):
+        raise _invalid("a position is auto, off-canvas, reserved-N or standard-N")
+    return value
+
+
+def _positions(request: Request) -> dict[str, str]:
+    given = request.params.get("positions")
+    if not isinstance(given, dict):
+        raise _invalid("positions must be an object")
+    wishes: dict[str, str] = {}
+    for member_id, position in given.items():
+        target = request.member.id if member_id == "self" else member_id
+        if target not in request.room.members:
+            raise Refused("404", f"The member {member_id[:80]} is not in the room")
+        wishes[target] = _position(position)
+    return wishes
+
+
+def _meta(params: Mapping[str, Any]) -> dict[str, Any]:
+    meta = params.get("meta")
+    if not isinstance(meta, dict):
+        raise _invalid("meta must be an object")
+    return _checked(meta)
+
+
+def _checked(meta: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return check_meta(meta)
+    except ValueError as error:
+        raise _invalid(f"meta {error}") from None
+
+
+def _without(meta: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    keys = params.get("keys")
+    if not isinstance(keys, list):
+        raise _invalid("keys must be a list of strings")
+    # Anything else than a string names no key.
+    gone = {key for key in keys if isinstance(key, str)}
+    return {key: value for key, value in meta.items() if key not in gone}

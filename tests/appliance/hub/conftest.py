@@ -1,0 +1,69 @@
+"""Hubs for the tests, on the loopback and on a port of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.hub.config import HubConfig
+from appliance.hub.gateway import Limits
+from appliance.hub.rooms import Room
+from appliance.hub.server import HubServer
+from tests.appliance.hub.hub_client import FakePeer, FakeStage
+
+
+class TestHub(HubServer):
+    """A hub without media, which keeps the stand-ins that it made."""
+
+    __test__ = False
+
+    def __init__(self, config: HubConfig, limits: Limits) -> None:
+        self.peers: list[FakePeer] = []
+        self.stages: list[FakeStage] = []
+        super().__init__(
+            config, limits=limits, environment={}, stage=self._new_stage, peer=self._new_peer
+        )
+
+    def _new_stage(self, room: Room) -> FakeStage:
+        self.stages.append(FakeStage(room))
+        return self.stages[-1]
+
+    def _new_peer(self) -> FakePeer:
+        self.peers.append(FakePeer())
+        return self.peers[-1]
+
+
+MakeHub = Callable[..., Awaitable[TestHub]]
+
+
+@pytest.fixture
+async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
+    """Start a hub; settings of `Limits` by `limits`, of `HubConfig` by name."""
+    hubs: list[TestHub] = []
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+
+    async def make(limits: Limits | None = None, **settings: Any) -> TestHub:
+        config = HubConfig(listen="127.0.0.1:0", data=tmp_path / "hub", **settings)
+        hubs.append(TestHub(config, limits or Limits()))
+        await hubs[-1].start()
+        return hubs[-1]
+
+    yield make
+    for hub in hubs:
+        await hub.stop()
+    assert all(stage.closed for hub in hubs for stage in hub.stages)
+    left = {task for task in asyncio.all_tasks() - tasks if task.get_name().startswith("hub")}
+    assert not left, "tasks have outlived the hub"
+    # The loop's own pool stays for the next time.
+    extra = {t.name for t in set(threading.enumerate()) - threads if "asyncio" not in t.name}
+    assert not extra, "threads have outlived the hub"
+
+
+@pytest.fixture
+async def hub(make_hub: MakeHub) -> TestHub:
+    return await make_hub()

@@ -1,0 +1,140 @@
+"""A room with real media and members that are made up, and what its recordings hold."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av import AudioFrame, AudioResampler, VideoFrame
+from numpy.typing import NDArray
+
+from appliance.hub.stage import Stage
+from appliance.media.opus import FRAME, RATE
+from appliance.signaling.layouts import MemberSlot, arrange
+from hal.audio.spectrum import level_dbfs
+from hal.camera.scene import Scene, SceneCode, decode
+
+WIDTH, HEIGHT, PICTURES = 640, 360, 20
+
+
+class SceneCamera:
+    """Draws a new picture of the moment each time somebody looks."""
+
+    def __init__(self, number: int, width: int = WIDTH, height: int = HEIGHT) -> None:
+        self._scene = Scene(number, width, height)
+        self._frame = 0
+
+    @property
+    def latest(self) -> VideoFrame:
+        self._frame += 1
+        return self._scene.draw(self._frame)
+
+
+class Tone:
+    """Says one tone, and is silent while `frequency` is 0. Changes are heard at once."""
+
+    def __init__(self, frequency: float = 0, amplitude: float = 8000) -> None:
+        self.frequency = frequency
+        self.amplitude = amplitude
+        self.since: dict[float, float] = {}
+        """When each frequency was first heard, in seconds of `time.monotonic`."""
+        self._samples = 0
+
+    def pull(self) -> NDArray[np.int16]:
+        frequency = self.frequency
+        self.since.setdefault(frequency, time.monotonic())
+        at = (self._samples + np.arange(FRAME)) / RATE
+        self._samples += FRAME
+        return np.rint(self.amplitude * np.sin(2 * np.pi * frequency * at)).astype(np.int16)
+
+
+class LiveRoom:
+    """One member, who fills the canvas with a scene and says a tone."""
+
+    def __init__(self, stage: Stage | None = None) -> None:
+        self.stage = stage or Stage(
+            "Oak room", width=WIDTH, height=HEIGHT, rate=PICTURES, on_level=lambda *_: None
+        )
+        self.tone = Tone()
+        self.stage.mixer.add("ann", self.tone, hears=False)
+        self.stage.mixer.set("ann", input_sensitivity=100)
+        self.stage.canvas.set_source("ann", SceneCamera(7))
+        self.stage.canvas.set_member("ann", "", False)
+        self.stage.arrange(arrange("1x1", [MemberSlot("ann")]))
+
+
+async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@dataclass
+class Film:
+    """Everything that a file or a stream holds, decoded."""
+
+    pictures: list[tuple[float, VideoFrame]]
+    sound: NDArray[np.int16]
+    """Mono at 48 kHz, from `sound_start` on."""
+    sound_start: float
+    keyframes: list[float]
+    codecs: list[str]
+    duration: float
+
+    @classmethod
+    def read(cls, path: Path | str, *, seconds: float = 3600, timeout: float | None = None) -> Film:
+        """All of it, or the first seconds of a stream."""
+        pictures: list[tuple[float, VideoFrame]] = []
+        pieces: list[NDArray[np.int16]] = []
+        keyframes: list[float] = []
+        starts: list[float] = []
+        resampler = AudioResampler(format="s16", layout="mono", rate=RATE)
+        with av.open(str(path), timeout=timeout) as container:
+            codecs = [stream.codec_context.name for stream in container.streams]
+            for packet in container.demux(video=0, audio=0):
+                if packet.is_keyframe and packet.stream.type == "video" and packet.pts is not None:
+                    keyframes.append(float(packet.pts * packet.time_base))
+                for frame in packet.decode():
+                    if isinstance(frame, VideoFrame):
+                        pictures.append((float(frame.time or 0), frame))
+                    elif isinstance(frame, AudioFrame):
+                        starts.append(float(frame.time or 0))
+                        pieces += [
+                            mono.to_ndarray().reshape(-1) for mono in resampler.resample(frame)
+                        ]
+                if pictures and starts and pictures[-1][0] - pictures[0][0] >= seconds:
+                    break
+            duration = (container.duration or 0) / 1e6
+        sound = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+        start = starts[0] if starts else 0.0
+        return cls(pictures, sound, start, keyframes, codecs, duration)
+
+    def scenes(self) -> list[tuple[float, SceneCode]]:
+        """The scenes that can be read, and when they are shown."""
+        codes = ((at, decode(picture)) for at, picture in self.pictures)
+        return [(at, code) for at, code in codes if code is not None]
+
+    def level(self, frequency: float, start: float, end: float) -> float:
+        """How loud a tone is between two moments, in dBFS."""
+        begin = round((start - self.sound_start) * RATE)
+        return level_dbfs(
+            self.sound[max(begin, 0) : round((end - self.sound_start) * RATE)], frequency
+        )
+
+    def onset(self, frequency: float, above: float = -20) -> float:
+        """When a tone begins."""
+        step = RATE // 200
+        for begin in range(0, self.sound.size - 4 * step, step):
+            if level_dbfs(self.sound[begin : begin + 4 * step], frequency) > above:
+                # Loud enough in the middle of the window at the latest.
+                return self.sound_start + (begin + 2 * step) / RATE
+        raise AssertionError(f"{frequency} Hz is never heard")
+
+    def clock(self) -> float:
+        """What the scenes' clock shows, in seconds, when the film begins: the median."""
+        return float(np.median([code.clock_ms / 1000 - at for at, code in self.scenes()]))

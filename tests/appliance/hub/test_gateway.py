@@ -1,0 +1,484 @@
+"""The sockets of the hub, from connect to close, spoken to by bare frames."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import websockets
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from appliance.hub.gateway import Limits
+from appliance.hub.tokens import TokenOptions, mint
+from appliance.signaling import verto
+from tests.appliance.hub.conftest import MakeHub, TestHub
+from tests.appliance.hub.hub_client import BOTH, Client, token, until
+from tests.appliance.signaling.golden import frames
+
+
+async def test_connect_answers_who_the_client_is_and_what_it_may(hub: TestHub) -> None:
+    jwt = token(hub, permissions=["room.self.audio_mute"], meta={"seat": 3})
+    async with await Client.connect(hub, jwt) as client:
+        result = client.connected
+        authorization = result["authorization"]
+        assert result["ice_servers"] == []
+        kind, signature, _, project = result["protocol"].split("_")
+        assert (kind, signature, project) == (
+            "signalwire",
+            authorization["signature"],
+            hub.keys.project,
+        )
+        assert authorization["type"] == "video"
+        assert authorization["join_as"] == "member"
+        assert authorization["user_name"] == "Oak"
+        assert authorization["room"] == {
+            "name": "demo",
+            "display_name": "demo",
+            "scopes": ["room.self.audio_mute"],
+            "meta": {},
+        }
+        assert authorization["meta"] == {"seat": 3}
+        assert (authorization["audio_allowed"], authorization["video_allowed"]) == ("both", "both")
+        # Clients take an authorization with a jti for another kind of session.
+        assert "jti" not in authorization
+        await client.event("signalwire.authorization.state")
+        assert client.frames[0]["result"] == result
+
+
+@pytest.mark.parametrize("path", ["/", "/ws"])
+async def test_both_paths_speak_the_protocol(hub: TestHub, path: str) -> None:
+    async with await Client.open(hub, path=path) as client:
+        assert "result" in await client.send_connect(token(hub))
+
+
+@pytest.mark.parametrize(
+    ("join_as", "media_allowed", "allowed"),
+    [
+        ("audience", "all", ("receive", "receive")),
+        ("member", "audio-only", ("both", "none")),
+        ("member", "video-only", ("none", "both")),
+    ],
+)
+async def test_the_media_that_a_token_allows(
+    hub: TestHub, join_as: str, media_allowed: str, allowed: tuple[str, str]
+) -> None:
+    jwt = token(hub, join_as=join_as, media_allowed=media_allowed)
+    async with await Client.connect(hub, jwt) as client:
+        authorization = client.connected["authorization"]
+        assert (authorization["audio_allowed"], authorization["video_allowed"]) == allowed
+
+
+async def test_tokens_that_are_not_accepted(hub: TestHub) -> None:
+    now = datetime.now(UTC)
+    good = token(hub)
+    bad = {
+        "expired": token(hub, join_until=now - timedelta(seconds=2)),
+        "not valid yet": token(hub, join_from=now + timedelta(hours=1)),
+        "another key": mint(TokenOptions(room_name="demo"), b"x" * 32, project="p"),
+        "no room token": "nonsense",
+        "get one": "",
+        "another key ": good[:-4] + ("AAAA" if not good.endswith("AAAA") else "BBBB"),
+    }
+    for reason, jwt in bad.items():
+        client = await Client.open(hub)
+        error = (await client.send_connect(jwt))["error"]
+        assert error["code"] == -32002
+        assert reason.strip() in error["message"]
+        assert "\n" not in error["message"]
+        assert await client.gone() == 3000
+
+
+@pytest.mark.parametrize("authentication", [None, 7, {}, {"jwt_token": 7}, {"project": "p"}])
+async def test_connect_without_a_token_is_refused(hub: TestHub, authentication: object) -> None:
+    client = await Client.open(hub)
+    frame = await client.request("signalwire.connect", {"authentication": authentication})
+    assert frame["error"]["code"] == -32002
+    await client.gone()
+
+
+async def test_requests_before_connect_and_a_second_connect_are_errors(hub: TestHub) -> None:
+    async with await Client.open(hub) as client:
+        frame = await client.request("video.members.get", {})
+        assert "connect first" in frame["error"]["message"]
+        assert "result" in await client.send_connect(token(hub))
+        assert "error" in await client.send_connect(token(hub))
+        assert "result" in await client.request("video.member.get_meta", {})
+
+
+async def test_a_silent_socket_is_closed(make_hub: MakeHub) -> None:
+    hub = await make_hub(Limits(connect=0.2))
+    client = await Client.open(hub)
+    assert await client.gone() == 1008
+
+
+async def test_pings_come_and_their_silence_ends_the_socket(make_hub: MakeHub) -> None:
+    hub = await make_hub(Limits(ping=0.05))
+    async with await Client.connect(hub) as alive:
+        await until(lambda: alive.pings >= 5)
+        deaf = await Client.connect(hub)
+        deaf.acks = False
+        assert await deaf.gone() == 1001
+        assert deaf.pings == 2
+        seen = alive.pings
+        await until(lambda: alive.pings > seen)
+
+
+async def test_unknown_methods_are_errors(hub: TestHub) -> None:
+    async with await Client.connect(hub) as client:
+        frame = await client.request("video.make_coffee", {})
+        assert frame["error"]["code"] == -32601
+        frame = await client.request("signalwire.make_coffee", {})
+        assert frame["error"]["code"] == -32601
+
+
+async def test_reauthenticate_changes_what_the_client_may(hub: TestHub) -> None:
+    async with await Client.join(hub, permissions=[]) as client:
+        assert (await client.rpc("video.lock"))["code"] == "403"
+        jwt = token(hub, permissions=["room.lock"])
+        params = {"authentication": {"project": hub.keys.project, "jwt_token": jwt}}
+        frame = await client.request("signalwire.reauthenticate", params)
+        assert frame["result"]["authorization"]["room"]["scopes"] == ["room.lock"]
+        assert frame["result"]["protocol"] == client.connected["protocol"]
+        assert (await client.rpc("video.lock"))["code"] == "200"
+
+
+async def test_reauthenticate_refuses_other_tokens_and_keeps_the_old(hub: TestHub) -> None:
+    async with await Client.join(hub) as client:
+        for jwt in ("nonsense", token(hub, room="other"), token(hub, join_as="audience"), 7):
+            params = {"authentication": {"jwt_token": jwt}}
+            frame = await client.request("signalwire.reauthenticate", params)
+            assert "error" in frame
+        assert (await client.rpc("video.lock"))["code"] == "200"
+
+
+async def test_garbage_is_answered_and_then_closed(hub: TestHub) -> None:
+    async with await Client.join(hub, user_name="Elm") as other:
+        client = await Client.connect(hub)
+        seen = len(client.frames)
+        for _ in range(10):
+            await client.send("{garbage")
+        assert await client.gone() == 1008
+        errors = [frame["error"]["code"] for frame in client.frames[seen:] if "error" in frame]
+        assert errors == [-32700] * 10
+        await other.settled()
+
+
+async def test_binary_frames_close_the_socket(hub: TestHub) -> None:
+    client = await Client.connect(hub)
+    await client.send(b"\x00\x01")
+    assert await client.gone() == 1003
+
+
+async def test_huge_frames_close_the_socket(hub: TestHub) -> None:
+    client = await Client.connect(hub)
+    await client.send(json.dumps({"id": "x", "method": "video.x", "params": {"a": "x" * 300_000}}))
+    assert await client.gone() == 1009
+
+
+async def test_floods_close_the_socket(make_hub: MakeHub) -> None:
+    hub = await make_hub(Limits(burst=20, rate=1))
+    async with await Client.join(hub, user_name="Elm") as other:
+        client = await Client.connect(hub)
+        frame = json.dumps({"jsonrpc": "2.0", "id": "x", "method": "video.get_meta", "params": {}})
+        for _ in range(30):
+            try:
+                await client.send(frame)
+            except websockets.ConnectionClosed:
+                break
+        assert await client.gone() == 1008
+        await other.settled()
+
+
+async def test_acknowledgements_are_no_flood(make_hub: MakeHub) -> None:
+    hub = await make_hub(Limits(burst=30, rate=0.1))
+    async with await Client.join(hub, user_name="Elm") as listener:
+        for _ in range(4):
+            async with await Client.join(hub) as other:
+                for number in range(20):
+                    await other.rpc("video.set_meta", meta={"number": number, "by": other.call_id})
+        await listener.settled()
+        assert len(listener.events) > 80
+
+
+async def test_who_does_not_acknowledge_is_closed(
+    hub: TestHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.signaling.server.MAX_UNACKED", 20)
+    async with await Client.join(hub, user_name="Elm") as other:
+        lazy = await Client.join(hub)
+        lazy.acks = False
+        for number in range(30):
+            await other.rpc("video.set_meta", meta={"number": number})
+        assert await lazy.gone() == 1001
+
+
+async def test_more_sockets_than_allowed_are_turned_away(make_hub: MakeHub) -> None:
+    hub = await make_hub(Limits(sockets=2))
+    async with await Client.connect(hub), await Client.connect(hub):
+        with pytest.raises(websockets.InvalidStatus):
+            await Client.open(hub)
+
+
+async def test_a_stopping_hub_says_so(hub: TestHub) -> None:
+    client = await Client.join(hub)
+    await hub.stop()
+    assert await client.gone() == 1012
+    assert client.frames[-1]["method"] == "signalwire.disconnect"
+
+
+# Coming back
+
+
+async def test_a_client_comes_back_as_the_same_member(hub: TestHub) -> None:
+    async with await Client.join(hub, user_name="Elm") as other:
+        client = await Client.join(hub)
+        await client.cut()
+        resume = {
+            "protocol": client.connected["protocol"],
+            "authorization_state": client.authorization_state,
+        }
+        async with await Client.connect(hub, token(hub), **resume) as again:
+            assert again.connected["protocol"] == client.connected["protocol"]
+            assert again.connected["authorization"] == client.connected["authorization"]
+            again.room_session_id = client.room_session_id
+            members = (await again.rpc("video.members.get"))["members"]
+            assert [member["name"] for member in members] == ["Elm", "Oak"]
+            assert members[1]["id"] == client.member_id
+            # Calls, events and the bye go on over the new socket.
+            seen = await other.mark()
+            await again.rpc("video.member.audio_mute", member_id=client.member_id)
+            await again.event("video.member.updated")
+            await again.verto(verto.bye(client.call_id), client.call_id)
+            await other.event("video.member.left", since=seen)
+        assert "video.member.left" not in other.names()[:seen]
+
+
+async def test_what_was_missed_is_told_on_return(hub: TestHub) -> None:
+    async with await Client.join(hub, user_name="Elm") as other:
+        client = await Client.join(hub)
+        await client.cut()
+        await other.rpc("video.lock")
+        await other.rpc("video.set_meta", meta={"a": 1})
+        resume = {
+            "protocol": client.connected["protocol"],
+            "authorization_state": client.authorization_state,
+        }
+        async with await Client.connect(hub, token(hub), **resume) as again:
+            await again.event("video.room.updated", lambda p: p["room"].get("meta") == {"a": 1})
+            updates = [p["room"]["updated"] for n, p in again.events if n == "video.room.updated"]
+            assert updates == [["locked"], ["meta"]]
+
+
+async def test_what_went_into_a_dead_socket_is_told_again(hub: TestHub) -> None:
+    """The hub does not know yet that the first socket is dead when the second comes."""
+    async with await Client.join(hub, user_name="Elm") as other:
+        client = await Client.join(hub)
+        await client.settled()
+        client.acks = False
+        await other.rpc("video.lock")
+        await client.event("video.room.updated")
+        resume = {
+            "protocol": client.connected["protocol"],
+            "authorization_state": client.authorization_state,
+        }
+        async with await Client.connect(hub, token(hub), **resume) as again:
+            await again.event("video.room.updated", lambda p: p["room"]["locked"])
+            assert await client.gone() == 1001
+            # The old socket's end does not count as the client's.
+            await again.rpc("video.unlock", room_session_id=client.room_session_id)
+            await other.event("video.room.updated", lambda p: not p["room"].get("locked", True))
+
+
+async def test_an_expired_token_resumes_but_does_not_join(hub: TestHub) -> None:
+    client = await Client.join(hub)
+    await client.cut()
+    resume = {
+        "protocol": client.connected["protocol"],
+        "authorization_state": client.authorization_state,
+    }
+    expired = token(hub, join_until=datetime.now(UTC) - timedelta(seconds=2))
+    async with await Client.open(hub) as newcomer:
+        assert "error" in await newcomer.send_connect(expired)
+    async with await Client.connect(hub, expired, **resume) as again:
+        assert again.connected["protocol"] == client.connected["protocol"]
+
+
+@pytest.mark.parametrize("forged", ["authorization_state", "protocol"])
+async def test_nobody_takes_over_a_session_without_its_proof(hub: TestHub, forged: str) -> None:
+    async with await Client.join(hub) as victim:
+        resume = {
+            "protocol": victim.connected["protocol"],
+            "authorization_state": victim.authorization_state,
+        }
+        resume[forged] = "signalwire_x_y_z"
+        async with await Client.connect(hub, token(hub), **resume) as thief:
+            assert thief.connected["protocol"] != victim.connected["protocol"]
+            await victim.settled()
+
+
+async def test_a_token_for_another_room_resumes_nothing(hub: TestHub) -> None:
+    client = await Client.join(hub)
+    await client.cut()
+    resume = {
+        "protocol": client.connected["protocol"],
+        "authorization_state": client.authorization_state,
+    }
+    async with await Client.connect(hub, token(hub, room="other"), **resume) as again:
+        assert again.connected["protocol"] != client.connected["protocol"]
+
+
+async def test_after_the_grace_the_member_is_gone(make_hub: MakeHub) -> None:
+    hub = await make_hub(Limits(grace=0.2))
+    async with await Client.join(hub, user_name="Elm") as other:
+        client = await Client.join(hub)
+        await client.cut()
+        left = await other.event("video.member.left")
+        assert left["member"]["id"] == client.member_id
+        resume = {
+            "protocol": client.connected["protocol"],
+            "authorization_state": client.authorization_state,
+        }
+        async with await Client.connect(hub, token(hub), **resume) as again:
+            assert again.connected["protocol"] != client.connected["protocol"]
+
+
+async def test_a_room_ends_with_its_last_client_s_grace(make_hub: MakeHub) -> None:
+    hub = await make_hub(Limits(grace=0.1))
+    client = await Client.join(hub)
+    await client.cut()
+    await until(lambda: hub.stages[0].closed)
+    assert len(hub.rooms) == 0
+
+
+# Whatever comes
+
+_json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["member_id", "positions", "meta", "message", "params", "id", "x"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+_methods = sorted({frame.message["method"] for frame in frames() if "method" in frame.message})
+_vertos = ["verto.invite", "verto.bye", "verto.modify", "verto.info", "verto.pong", "verto.x", 7]
+
+
+def _wild_frames(session_id: str, member_id: str) -> st.SearchStrategy[str]:
+    params = st.fixed_dictionaries(
+        {},
+        optional={
+            "room_session_id": st.just(session_id) | _json,
+            "member_id": st.sampled_from([member_id, "all ", "nope"]) | _json,
+            "volume": _json,
+            "value": _json,
+            "name": st.sampled_from(["2x2", "5up"]) | _json,
+            "positions": _json
+            | st.dictionaries(st.just("self"), st.just("standard-1") | _json, max_size=1),
+            "position": _json,
+            "meta": _json,
+            "keys": _json,
+            "enable": _json,
+        },
+    )
+    rpc = st.fixed_dictionaries(
+        {
+            "jsonrpc": st.just("2.0"),
+            "id": st.text(min_size=1, max_size=4),
+            "method": st.sampled_from(_methods),
+            "params": params | _json,
+        }
+    )
+    message = st.fixed_dictionaries(
+        {},
+        optional={
+            "id": _json,
+            "method": st.sampled_from(_vertos),
+            "params": st.fixed_dictionaries(
+                {},
+                optional={
+                    "sdp": st.sampled_from([BOTH, "v=0", ""]) | _json,
+                    "action": st.sampled_from(["hold", "unhold", "updateMedia"]) | _json,
+                    "dialogParams": st.fixed_dictionaries(
+                        {},
+                        optional={
+                            "callID": st.sampled_from(["a", "b"]) | _json,
+                            "screenShare": st.booleans() | _json,
+                            "additionalDevice": st.booleans() | _json,
+                            "userVariables": _json | st.just({"memberId": member_id}),
+                        },
+                    )
+                    | _json,
+                },
+            )
+            | _json,
+            "result": _json,
+        },
+    )
+    call = st.fixed_dictionaries(
+        {
+            "jsonrpc": st.just("2.0"),
+            "id": st.text(min_size=1, max_size=4),
+            "method": st.just("video.message"),
+            "params": st.fixed_dictionaries({"message": message | _json}),
+        }
+    )
+    return (rpc | call | _json).map(json.dumps) | st.text(max_size=40)
+
+
+async def test_no_input_disturbs_another_member(make_hub: MakeHub) -> None:
+    hub = await make_hub(Limits(burst=10**6, rate=10**6))
+    other = await Client.join(hub, room="quiet", user_name="Elm")
+    loop = asyncio.get_running_loop()
+    session: list[Client] = []
+
+    async def wild(text: str) -> None:
+        if not session or session[0].socket.close_code is not None:
+            session[:] = [await Client.join(hub)]
+        client = session[0]
+        text = text.replace("@session", client.room_session_id)
+        await client.send(text.replace("@member", client.member_id))
+        # The hub goes on to answer this one, or has closed the socket.
+        answered = asyncio.create_task(client.request("video.get_meta", {}))
+        await asyncio.wait({answered, client._reader}, return_when=asyncio.FIRST_COMPLETED)
+        answered.cancel()
+        await asyncio.gather(answered, return_exceptions=True)
+
+    @settings(max_examples=300, suppress_health_check=list(HealthCheck))
+    @given(_wild_frames("@session", "@member"))
+    def run(text: str) -> None:
+        asyncio.run_coroutine_threadsafe(wild(text), loop).result(30)
+
+    # Hypothesis is synchronous: it runs beside the loop, each example on it.
+    await asyncio.to_thread(run)
+    for client in session:
+        await client.close()
+    seen = other.names()
+    await other.settled()
+    assert other.names() == seen
+    assert (await other.rpc("video.members.get"))["members"][0]["name"] == "Elm"
+    await other.close()
+
+
+async def test_the_sdk_s_own_frames_are_all_understood(hub: TestHub) -> None:
+    """Every request of the recording is answered as what it is, none as malformed."""
+    async with await Client.join(hub) as client:
+        for frame in frames():
+            message = frame.message
+            if message.get("method") in (None, "signalwire.connect", "signalwire.reauthenticate"):
+                continue
+            answer = await client.request(message["method"], message["params"])
+            if "error" in answer:
+                assert answer["error"]["code"] == -32601
+                assert message["method"].split(".")[1] in ("recording", "playback", "stream")

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from appliance.provisioning import Config, ConfigError, load
+
+LEAST = '[room]\nhost = "ws://hub:8080"\nname = "demo"\nguest = true\n'
+
+
+def config_of(folder: Path, text: str) -> Config:
+    path = folder / "device.toml"
+    path.write_text(text)
+    path.chmod(0o600)
+    return load(path)
+
+
+def refusal(folder: Path, text: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        config_of(folder, text)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_the_least_that_a_device_needs(tmp_path: Path) -> None:
+    config = config_of(tmp_path, LEAST)
+    assert config.room.host == "ws://hub:8080"
+    assert config.camera.backend == "auto"
+    assert (config.camera.width, config.camera.height, config.camera.rate) == (1280, 720, 30)
+    assert config.mute.allow_remote_unmute is False
+    assert config.mute.stop_microphone_while_muted is True
+    assert config.panel.listen == "127.0.0.1:8081"
+    assert config.read_token() is None
+
+
+def test_a_whole_device(tmp_path: Path) -> None:
+    config = config_of(
+        tmp_path,
+        """
+[room]
+host = "https://hub.example"
+token = "secret.of.mine"
+user_name = "Oak"
+[camera]
+backend = "v4l2"
+device = "usb-1"
+width = 640
+height = 360
+rate = 15
+bitrate = 500_000
+options = { fourcc = "MJPG" }
+[speaker]
+volume = 40
+[controls]
+backend = "gpio"
+options = { mute_pin = 17, tally_red_pin = 22 }
+[mute]
+start_muted = true
+[panel]
+enabled = false
+frame_ancestors = ["http://127.0.0.1:8080/"]
+[log]
+level = "debug"
+[probe]
+enabled = true
+tones = [1000, 1500.5]
+""",
+    )
+    assert config.room.host == "wss://hub.example"
+    assert config.read_token() == "secret.of.mine"
+    assert config.camera.arguments == {"fourcc": "MJPG", "device": "usb-1"}
+    assert config.controls.arguments == {"mute_pin": 17, "tally_red_pin": 22}
+    assert config.panel.frame_ancestors == ["http://127.0.0.1:8080"]
+    assert "secret" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "key", "says"),
+    [
+        (
+            '[room]\nhots = "x"\nname = "demo"\nguest = true\n',
+            2,
+            1,
+            "room.hots",
+            "did you mean host?",
+        ),
+        (LEAST + "[camra]\nrate = 3\n", 5, 2, "camra", "did you mean camera?"),
+        (LEAST + "[camera]\nrtae = 3\n", 6, 1, "camera.rtae", "did you mean rate?"),
+        (LEAST + "[mute]\nxyz = 3\n", 6, 1, "mute.xyz", "choose one of allow_remote_unmute"),
+        (LEAST + "[camera]\nrate = 'fast'\n", 6, 1, "camera.rate", "valid number"),
+        (LEAST + "[camera]\nwidth = 641\n", 6, 1, "camera.width", "must be even, not 641"),
+        (LEAST + "[speaker]\nvolume = 101\n", 6, 1, "speaker.volume", "less than or equal to 100"),
+        (LEAST + "[panel]\nlisten = '8081'\n", 6, 1, "panel.listen", "127.0.0.1:8081"),
+        (
+            LEAST + "[panel]\nframe_ancestors = ['http://a', 'b']\n",
+            6,
+            1,
+            "panel.frame_ancestors[1]",
+            "must be an origin",
+        ),
+        ('[room]\nhost = "hub"\n', 1, 2, "room", "one of token, token_file and guest"),
+        ("[room]\nguest = true\n", 1, 2, "room", "needs host and name"),
+        ('[room]\nhost = "ftp://hub"\ntoken = "x"\n', 2, 1, "room.host", "ws://HOST:PORT"),
+        ("[camera]\nrate = 3\n", None, None, "room", "is missing"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(
+    tmp_path: Path, text: str, line: int | None, column: int | None, key: str, says: str
+) -> None:
+    error = refusal(tmp_path, text)
+    assert (error.line, error.column, error.key) == (line, column, key)
+    assert says in str(error)
+    place = "" if line is None else f", line {line}, column {column}"
+    assert str(error).startswith(f"{tmp_path}/device.toml{place}: {key}: ")
+
+
+def test_the_misspelt_key_is_blamed_and_not_what_it_leaves_missing(tmp_path: Path) -> None:
+    error = refusal(tmp_path, '[room]\nhost = "ws://hub"\ntokn = "x"\n[camera]\nrate = "no"\n')
+    assert error.key == "room.tokn"
+
+
+def test_a_token_never_stands_in_an_error(tmp_path: Path) -> None:
+    assert "s3cr3t" not in str(refusal(tmp_path, '[room]\ntoken = ["s3cr3t"]\n'))
+    both = '[room]\nhost = "h"\ntoken = "s3cr3t"\nguest = true\nname = "x"\n'
+    assert "s3cr3t" not in str(refusal(tmp_path, both))
+    short = '[room]\nhost = 7\ntoken = "s3cr3t"\n'
+    assert "s3cr3t" not in str(refusal(tmp_path, short))
+
+
+VALUES = st.recursive(
+    st.booleans() | st.integers(-5, 9999) | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["host", "rate", "x"]), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+SECTIONS = ["room", "camera", "microphone", "speaker", "mute", "panel", "log", "probe", "other"]
+KEYS = ["host", "name", "token", "guest", "backend", "rate", "options", "listen", "tones", "other"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.dictionaries(
+        st.sampled_from(SECTIONS), st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4)
+    )
+)
+def test_anything_is_taken_or_refused_in_one_line(
+    tmp_path: Path, values: dict[str, dict[str, Any]]
+) -> None:
+    def toml(value: Any) -> str:
+        match value:
+            case bool():
+                return str(value).lower()
+            case dict():
+                return "{" + ", ".join(f"{k} = {toml(v)}" for k, v in value.items()) + "}"
+            case list():
+                return "[" + ", ".join(map(toml, value)) + "]"
+            case str():
+                return '"' + "".join(f"\\U{ord(c):08x}" for c in value) + '"'
+            case float():
+                return repr(float(value))
+            case _:
+                return str(value)
+
+    text = "".join(
+        f"[{section}]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in keys.items())
+        for section, keys in values.items()
+    )
+    path = tmp_path / "device.toml"
+    path.write_text(text)
+    refused: ConfigError | None = None
+    try:
+        load(path)
+    except ConfigError as error:
+        refused = error
+    assert refused is None or ("\n" not in str(refused) and refused.path == path)
+
+
+def test_the_token_of_a_file_beside_the_configuration(tmp_path: Path) -> None:
+    config = config_of(tmp_path, '[room]\nhost = "h"\ntoken_file = "room.token"\n')
+    with pytest.raises(
+        ConfigError, match=r"line 3, column 1: room.token_file: .*room.token: no su"
+    ):
+        config.read_token()
+    token = tmp_path / "room.token"
+    token.write_text("abc.def.ghi\n")
+    token.chmod(0o600)
+    assert config.read_token() == "abc.def.ghi"
+    # Renewed while the device runs.
+    token.write_text("jkl")
+    assert config.read_token() == "jkl"
+    for wrong in ("", "two words", "x" * 20_000):
+        token.write_text(wrong)
+        with pytest.raises(ConfigError, match=re.escape("holds no room token")):
+            config.read_token()
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_a_token_that_others_can_read_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, in_file: bool
+) -> None:
+    secret = tmp_path / ("room.token" if in_file else "device.toml")
+    entry = 'token_file = "room.token"' if in_file else 'token = "abc"'
+    (tmp_path / "room.token").write_text("abc")
+    (tmp_path / "room.token").chmod(0o600)
+    path = tmp_path / "device.toml"
+    path.write_text(f'[room]\nhost = "h"\n{entry}\n')
+    path.chmod(0o600)
+    with caplog.at_level(logging.WARNING):
+        assert load(path).read_token() == "abc"
+        assert not caplog.records
+        secret.chmod(0o644)
+        assert load(path).read_token() == "abc"
+    assert f"chmod 600 {secret}" in caplog.text
+    assert "abc" not in caplog.text.replace(str(tmp_path), "")

@@ -1,0 +1,92 @@
+"""A real hub, and real devices whose hardware is simulated."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.hub.config import HubConfig
+from appliance.hub.server import HubServer
+from appliance.hub.tokens import TokenOptions, mint
+from appliance.provisioning import Config
+from appliance.service.demo import PERMISSIONS
+from appliance.service.device import Device
+from appliance.service.hardware import build
+
+DEADLINE = 30.0
+"""Seconds for anything to happen on a machine with other work."""
+
+MakeDevice = Callable[..., Awaitable[Device]]
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[HubServer]:
+    config = HubConfig(listen="127.0.0.1:0", data=tmp_path / "hub", open_rooms=("demo",))
+    hub = HubServer(config, environment={})
+    await hub.start()
+    yield hub
+    await hub.stop()
+
+
+def token_for(hub: HubServer, name: str, **options: Any) -> str:
+    values = {"room_name": "demo", "user_name": name, "permissions": list(PERMISSIONS), **options}
+    return mint(TokenOptions(**values), hub.keys.signing_key, project=hub.keys.project)
+
+
+def settings(hub: HubServer, name: str, number: int, **sections: Any) -> Config:
+    """A simulated device that speaks a steady tone of 1000, 1500... Hz."""
+    synthetic = {"backend": "synthetic", "options": {"device_id": number}}
+    steady = {"device_id": number, "pattern": "continuous"}
+    values: dict[str, Any] = {
+        "room": {"host": hub.url, "token": token_for(hub, name), "user_name": name},
+        "camera": {**synthetic, "width": 320, "height": 180, "rate": 15},
+        "microphone": {**synthetic, "options": steady},
+        "speaker": synthetic,
+        "controls": {"backend": "virtual"},
+        "display": {"backend": "memory", "options": {"width": 320, "height": 180}},
+        "probe": {"enabled": True, "tones": [1000.0, 1500.0]},
+        **sections,
+    }
+    return Config.model_validate(values)
+
+
+@pytest.fixture
+async def make_device(hub: HubServer) -> AsyncIterator[MakeDevice]:
+    """Start a device and wait until it is in the room, unless `joined` is False."""
+    devices: list[Device] = []
+
+    async def make(
+        name: str = "Oak", number: int = 1, *, joined: bool = True, **sections: Any
+    ) -> Device:
+        config = settings(hub, name, number, **sections)
+        device = Device(config, build(config))
+        devices.append(device)
+        await device.start()
+        if joined:
+            await until(device, lambda state: state.status == "in_room" and bool(state.members))
+        return device
+
+    yield make
+    await asyncio.gather(*(device.stop() for device in devices))
+
+
+async def until(device: Device, holds: Callable[[Any], bool]) -> None:
+    """Wait for a state of a device."""
+    changed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    unsubscribe = device.subscribe(lambda: loop.call_soon_threadsafe(changed.set))
+    end = loop.time() + DEADLINE
+    try:
+        while not holds(device.state()):
+            assert loop.time() < end, f"not within {DEADLINE} s: {device.state()}"
+            changed.clear()
+            # Figures such as the rate of pictures change without a word.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), 0.2)
+    finally:
+        unsubscribe()

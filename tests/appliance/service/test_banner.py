@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from appliance.media.gate import Party
+from appliance.service.banner import banner
+from hal.controls import Status, Tally
+from hal.display import Banner
+
+
+def test_a_call_in_which_all_is_well_is_not_covered() -> None:
+    assert banner(Status.IN_ROOM, Tally.LIVE, set(), room="demo") == Banner()
+
+
+@pytest.mark.parametrize(
+    ("closers", "says"),
+    [
+        ({Party.ROOM}, "Press the button"),
+        ({Party.ROOM, Party.REMOTE}, "Muted. Press the button"),
+        ({Party.REMOTE}, "Muted by the room"),
+        ({Party.LATCH, Party.ROOM}, "switch"),
+    ],
+)
+def test_who_is_muted_reads_how_to_speak(closers: set[Party], says: str) -> None:
+    shown = banner(Status.IN_ROOM, Tally.MUTED, closers, room="demo")
+    assert shown.muted
+    assert says in shown.text
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s is not Status.IN_ROOM])
+def test_everything_else_is_said_with_its_reason(status: Status) -> None:
+    shown = banner(status, Tally.OFF, {Party.START}, room="demo", reason="the hub is not there")
+    assert shown.text
+    assert not shown.muted
+    if status is not Status.STARTING:
+        assert "the hub is not there" in shown.text
+    if status in (Status.JOINING, Status.RECONNECTING):
+        assert "demo" in shown.text
+
+
+def test_the_mark_stays_while_the_connection_is_lost() -> None:
+    assert banner(Status.RECONNECTING, Tally.MUTED, {Party.ROOM}, room="demo").muted
+
+
+def test_a_broken_light_is_told() -> None:
+    shown = banner(Status.IN_ROOM, Tally.FAULT, {Party.WATCHDOG}, room="demo")
+    assert "The microphone is off" in shown.text
+    assert shown.muted

@@ -1,0 +1,305 @@
+"""The tally light against the gate: the order of the two is what is tested."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from appliance.media.gate import CameraGate, MicGate, Party
+from appliance.service.console import Console
+from hal.controls import Button, Status, Tally
+from hal.controls.virtual import VirtualControls
+from hal.errors import DeviceUnplugged
+
+
+class WitnessControls(VirtualControls):
+    """Virtual controls that look at the gate each time the light is driven."""
+
+    def __init__(self, gate: MicGate, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self.gate = gate
+        self.lies: list[str] = []
+        self.fails = False
+
+    def set_tally(self, tally: Tally) -> None:
+        if self.fails:
+            raise DeviceUnplugged("the light is broken; mend it")
+        was_open = self.gate.is_open
+        super().set_tally(tally)
+        # Red or dark while open would be a lie; so the gate has closed before.  Green comes first.
+        if tally is not Tally.LIVE and was_open:
+            self.lies.append(f"{tally.value} while open")
+        if tally is Tally.LIVE and was_open:
+            self.lies.append("green after opening")
+
+
+class Rig:
+    def __init__(self, **options: object) -> None:
+        self.microphone, self.camera = MicGate(), CameraGate()
+        self.controls = WitnessControls(self.microphone, **options)
+        self.console = Console(self.controls, self.microphone, self.camera, retry_after=0.01)
+
+    @property
+    def light(self) -> Tally:
+        return self.controls.state.tally
+
+    def in_a_call(self) -> None:
+        self.microphone.unmute(Party.START)
+        self.camera.unmute(Party.START)
+
+    async def tap(self, button: Button) -> None:
+        self.controls.tap(button)
+        await turn()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not holds():
+                await asyncio.sleep(0.005)
+
+
+async def turn() -> None:
+    """Let what was posted to the loop be done."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    rig = Rig()
+    await rig.console.start()
+    yield rig
+    await rig.console.stop()
+    assert not rig.controls.lies
+
+
+async def test_the_light_follows_the_call(rig: Rig) -> None:
+    assert rig.light is Tally.OFF
+    rig.in_a_call()
+    assert rig.light is Tally.LIVE
+    assert rig.microphone.is_open
+    rig.microphone.mute(Party.REMOTE)
+    assert rig.light is Tally.MUTED
+    rig.microphone.mute(Party.START)
+    assert rig.light is Tally.OFF
+
+
+async def test_the_button_toggles(rig: Rig) -> None:
+    rig.in_a_call()
+    await rig.tap(Button.MUTE)
+    assert rig.light is Tally.MUTED
+    assert rig.microphone.closers == {Party.ROOM}
+    await rig.tap(Button.MUTE)
+    assert rig.light is Tally.LIVE
+    assert rig.microphone.is_open
+
+
+async def test_the_button_opens_what_a_moderator_closed(rig: Rig) -> None:
+    rig.in_a_call()
+    rig.microphone.mute(Party.REMOTE)
+    await rig.tap(Button.MUTE)
+    assert rig.microphone.is_open
+
+
+async def test_the_button_outside_a_call_opens_nothing(rig: Rig) -> None:
+    changes: list[bool] = []
+    rig.microphone.subscribe(lambda gate: changes.append(gate.is_open))
+    await rig.tap(Button.MUTE)
+    assert rig.microphone.closers == {Party.START, Party.ROOM}
+    assert rig.light is Tally.OFF
+    await rig.tap(Button.MUTE)
+    assert rig.microphone.closers == {Party.START}
+    assert True not in changes
+    await rig.tap(Button.MUTE)
+    rig.in_a_call()
+    assert rig.light is Tally.MUTED
+
+
+async def test_the_camera_button_is_for_the_camera(rig: Rig) -> None:
+    rig.in_a_call()
+    await rig.tap(Button.CAMERA)
+    assert rig.camera.closers == {Party.ROOM}
+    assert rig.microphone.is_open
+    assert rig.light is Tally.LIVE
+
+
+async def test_the_volume_buttons_count_steps(rig: Rig) -> None:
+    steps: list[int] = []
+    rig.console.on_volume = steps.append
+    await rig.tap(Button.VOLUME_UP)
+    await rig.tap(Button.VOLUME_DOWN)
+    assert steps == [5, -5]
+
+
+async def test_a_switch_holds_what_no_button_opens() -> None:
+    rig = Rig(latching=["mute"])
+    rig.controls.press(Button.MUTE)  # thrown before the device starts
+    await rig.console.start()
+    rig.in_a_call()
+    assert rig.light is Tally.MUTED
+    assert rig.microphone.closers == {Party.LATCH}
+    rig.console.pushed(Button.MUTE)  # the panel's button
+    assert rig.microphone.closers == {Party.LATCH}
+    rig.controls.release(Button.MUTE)
+    await turn()
+    assert rig.light is Tally.LIVE
+    rig.controls.press(Button.MUTE)
+    await turn()
+    assert rig.light is Tally.MUTED
+    await rig.console.stop()
+
+
+async def test_a_broken_light_keeps_the_gate_closed(rig: Rig) -> None:
+    rig.controls.fails = True
+    rig.in_a_call()
+    assert rig.microphone.closers == {Party.WATCHDOG}
+    assert rig.console.tally is Tally.FAULT
+    assert "the light is broken" in str(rig.console.error)
+    rig.controls.fails = False
+    await rig.until(lambda: rig.microphone.is_open)
+    assert rig.light is Tally.LIVE
+    assert rig.console.error is None
+
+
+async def test_a_light_that_does_not_turn_red_closes_all_the_same(rig: Rig) -> None:
+    rig.in_a_call()
+    rig.controls.fails = True
+    rig.microphone.mute(Party.REMOTE)
+    assert rig.microphone.closers == {Party.REMOTE, Party.WATCHDOG}
+    assert rig.console.tally is Tally.FAULT
+    rig.controls.fails = False
+    await rig.until(lambda: rig.light is Tally.MUTED)
+    assert rig.microphone.closers == {Party.REMOTE}
+
+
+async def test_a_press_while_the_light_is_broken_counts(rig: Rig) -> None:
+    rig.in_a_call()
+    rig.controls.fails = True
+    rig.microphone.mute(Party.REMOTE)
+    rig.microphone.unmute(Party.ROOM)
+    assert rig.microphone.closers == {Party.WATCHDOG}
+    rig.console.pushed(Button.MUTE)
+    rig.controls.fails = False
+    await rig.until(lambda: rig.light is Tally.MUTED)
+    assert rig.microphone.closers == {Party.ROOM}
+
+
+async def test_controls_that_are_pulled_come_back(rig: Rig) -> None:
+    rig.in_a_call()
+    rig.controls.unplug()
+    rig.microphone.mute(Party.REMOTE)
+    await rig.until(lambda: isinstance(rig.console.error, Exception))
+    rig.controls.replug()
+    await rig.until(lambda: rig.light is Tally.MUTED)
+    rig.microphone.unmute(Party.ROOM)
+    assert rig.light is Tally.LIVE
+
+
+async def test_controls_that_cannot_be_taken_keep_the_device_silent() -> None:
+    rig = Rig()
+    rig.controls.unplug()
+    await rig.console.start()
+    rig.in_a_call()
+    assert rig.microphone.closers == {Party.WATCHDOG}
+    rig.controls.replug()
+    await rig.until(lambda: rig.microphone.is_open)
+    await rig.console.stop()
+    assert not rig.microphone.is_open
+
+
+async def test_nothing_opens_before_the_start_or_after_the_stop() -> None:
+    rig = Rig()
+    rig.in_a_call()
+    assert not rig.microphone.is_open
+    await rig.console.start()
+    assert rig.microphone.is_open
+    await rig.console.stop()
+    rig.in_a_call()
+    assert not rig.microphone.is_open
+
+
+async def test_the_status_light_shows_what_it_was_told_before(rig: Rig) -> None:
+    rig.console.show(Status.JOINING)
+    assert rig.controls.state.status is Status.JOINING
+    rig.controls.fails = True
+    rig.microphone.unmute(Party.START)
+    rig.controls.fails = False
+    await rig.until(lambda: rig.console.error is None)
+    assert rig.controls.state.status is Status.JOINING
+
+
+async def test_the_order_holds_when_many_threads_move_the_gate(rig: Rig) -> None:
+    rig.in_a_call()
+    begin = threading.Barrier(5)
+
+    def move(party: Party) -> None:
+        begin.wait()
+        for _ in range(300):
+            rig.microphone.mute(party)
+            rig.microphone.unmute(party)
+
+    parties = [Party.ROOM, Party.LATCH, Party.SOFTWARE, Party.START]
+    threads = [threading.Thread(target=move, args=(party,)) for party in parties]
+    for thread in threads:
+        thread.start()
+    begin.wait()
+    for thread in threads:
+        await asyncio.to_thread(thread.join)
+    rig.microphone.unmute(Party.ROOM)
+    assert rig.light is (Tally.LIVE if rig.microphone.is_open else Tally.MUTED)
+
+
+class LightMachine(RuleBasedStateMachine):
+    """Whatever happens in whatever order, the light is right, and never was wrong."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.rig = Rig()
+        self.loop.run_until_complete(self.rig.console.start())
+
+    @rule(party=st.sampled_from(Party))
+    def close(self, party: Party) -> None:
+        self.rig.microphone.mute(party)
+
+    @rule(party=st.sampled_from(Party))
+    def open(self, party: Party) -> None:
+        self.rig.microphone.unmute(party)
+
+    @rule()
+    def push(self) -> None:
+        self.rig.console.pushed(Button.MUTE)
+
+    @rule(fails=st.booleans())
+    def break_or_mend(self, fails: bool) -> None:
+        self.rig.controls.fails = fails
+
+    @rule()
+    def recover(self) -> None:
+        self.loop.run_until_complete(asyncio.sleep(0.02))
+
+    @invariant()
+    def the_light_is_right(self) -> None:
+        gate, light = self.rig.microphone, self.rig.light
+        assert not self.rig.controls.lies
+        if gate.is_open:
+            assert light is Tally.LIVE
+        if light in (Tally.MUTED, Tally.OFF):
+            assert not gate.is_open
+        if self.rig.console.error is not None:
+            assert Party.WATCHDOG in gate.closers
+            assert self.rig.console.tally is Tally.FAULT
+
+    def teardown(self) -> None:
+        self.rig.controls.fails = False
+        self.loop.run_until_complete(self.rig.console.stop())
+        self.loop.close()
+
+
+TestLight = LightMachine.TestCase
+TestLight.settings = settings(max_examples=60, stateful_step_count=20)

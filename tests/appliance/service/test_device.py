@@ -1,0 +1,270 @@
+"""Whole devices in a real room; what is tested is what came out at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from appliance.hub.config import HubConfig
+from appliance.hub.server import HubServer
+from appliance.media.gate import Gate, Party
+from appliance.panel import PanelState, Refused
+from appliance.service import attendance
+from appliance.service.device import Device
+from appliance.service.hardware import build
+from appliance.service.wire import SentSound
+from hal.camera.synthetic import SyntheticCamera
+from hal.controls import Tally
+from hal.controls.virtual import VirtualControls
+from hal.errors import HalError
+from tests.appliance.service.conftest import MakeDevice, settings, until
+
+
+def controls_of(device: Device) -> VirtualControls:
+    return cast("VirtualControls", device.console.controls)
+
+
+def member(state: PanelState, name: str) -> dict[str, Any]:
+    return next((one for one in state.members if one["name"] == name), {})
+
+
+def tap(device: Device, button: str) -> None:
+    device.press(button)
+    device.release(button)
+
+
+def level(device: Device, tone: float) -> float:
+    return float(device.report()["tones"][f"{tone:g}"]["level_dbfs"])
+
+
+async def test_two_devices_meet(make_device: MakeDevice) -> None:
+    oak = await make_device("Oak", 1)
+    elm = await make_device("Elm", 2)
+    for device, other, tone in ((oak, "2", 1500.0), (elm, "1", 1000.0)):
+        await until(device, lambda state: len(state.members) == 2)
+        await until(
+            device,
+            lambda _, d=device, o=other: d.report()["cameras"].get(o, {}).get("advances", 0) > 3,
+        )
+        await until(device, lambda _, d=device, t=tone: level(d, t) > -30)
+    # Nobody hears oneself: over more than a second at least 40 dB below the other.
+    await until(oak, lambda _: level(oak, 1000.0) < level(oak, 1500.0) - 40)
+    await until(elm, lambda _: level(elm, 1500.0) < level(elm, 1000.0) - 40)
+    state = oak.state()
+    assert (state.name, state.room, state.status) == ("Oak", "demo", "in_room")
+    assert state.tally == "live"
+    assert state.mic_open
+    assert state.camera_open
+    assert state.joined_ms is not None
+    assert state.joined_ms > 0
+    assert state.layout == "grid-responsive"
+    assert member(state, "Oak")["id"] == state.member_id
+    report = oak.report()
+    assert report["canvas_fps"] > 5
+    assert 0 < report["video_latency_ms"]["p50"] < 5000
+    assert report["sent"]["audible"] > 10
+    await until(oak, lambda state: "grid-responsive" in state.layouts)
+    assert oak.screen() is not None
+    assert oak.self_view() is not None
+
+
+class Recorder(SentSound):
+    """Keeps when each packet with sound left, and how loud its sound is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[tuple[float, bool]] = []
+
+    def sent(self, data: bytes) -> None:
+        before, heard = self.packets, self.audible
+        super().sent(data)
+        if self.packets > before:
+            self.log.append((time.monotonic(), self.audible > heard))
+
+    async def until_audible(self, after: float) -> None:
+        async with asyncio.timeout(30):
+            while self.last_audible is None or self.last_audible <= after:
+                await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("stop_microphone", [False, True])
+async def test_mute_truth_on_the_wire(make_device: MakeDevice, stop_microphone: bool) -> None:
+    """From the press on at most one more packet carries sound, and none once the light is red."""
+    device = await make_device(
+        "Oak", 1, joined=False, mute={"stop_microphone_while_muted": stop_microphone}
+    )
+    assert device.probe is not None
+    recorder = Recorder()
+    device.probe.sent = recorder  # type: ignore[misc]
+    gate_moves: list[tuple[float, bool]] = []
+
+    def moved(gate: Gate) -> None:
+        gate_moves.append((time.monotonic(), gate.is_open))
+
+    device.microphone_gate.subscribe(moved)
+    await recorder.until_audible(0.0)
+    presses = []
+    for _ in range(5):
+        pressed = time.monotonic()
+        await recorder.until_audible(pressed)
+        presses.append(time.monotonic())
+        tap(device, "mute")
+        await until(device, lambda state: state.tally == "muted")
+        await asyncio.sleep(0.3)
+        tap(device, "mute")
+        await until(device, lambda state: state.tally == "live")
+    history = controls_of(device).history
+    reds = [at for at, tally in history if tally is Tally.MUTED]
+    greens = [at for at, tally in history if tally is Tally.LIVE]
+    assert len(reds) == 5
+    assert len(greens) == 6
+    for press, red, green in zip(presses, reds, greens[1:], strict=True):
+        after = [audible for at, audible in recorder.log if press < at < green]
+        assert sum(after) <= 1
+        # The decoder's own overlap may ring in the first packet of silence.
+        behind = [audible for at, audible in recorder.log if red < at < green]
+        assert not any(behind[1:])
+    # Green before the gate opens, red before anybody after the light hears that it has closed.
+    opened = [at for at, is_open in gate_moves if is_open]
+    closed = [at for at, is_open in gate_moves if not is_open]
+    assert all(light <= gate for light, gate in zip(greens, opened, strict=True))
+    assert all(light <= gate for light, gate in zip(reds, closed, strict=True))
+
+
+async def test_the_room_sees_and_hears_the_mute(make_device: MakeDevice) -> None:
+    oak = await make_device("Oak", 1)
+    elm = await make_device("Elm", 2)
+    await until(elm, lambda _: level(elm, 1000.0) > -30)
+    tap(oak, "mute")
+    await until(elm, lambda state: member(state, "Oak").get("audio_muted") is True)
+    await until(elm, lambda _: level(elm, 1000.0) < -60)
+    assert oak.state().tally == "muted"
+    assert "room" in oak.state().closers
+    tap(oak, "mute")
+    await until(elm, lambda state: member(state, "Oak").get("audio_muted") is False)
+    await until(elm, lambda _: level(elm, 1000.0) > -30)
+
+
+async def test_a_device_that_starts_muted_was_never_heard(make_device: MakeDevice) -> None:
+    elm = await make_device("Elm", 2)
+    oak = await make_device("Oak", 1, mute={"start_muted": True})
+    await until(elm, lambda state: member(state, "Oak").get("audio_muted") is True)
+    assert oak.state().tally == "muted"
+    assert [tally for _, tally in controls_of(oak).history] == [Tally.MUTED]
+    assert oak.report()["sent"]["audible"] == 0
+    assert level(elm, 1000.0) < -60
+
+
+async def test_the_camera_button_takes_the_picture_away(make_device: MakeDevice) -> None:
+    oak = await make_device("Oak", 1)
+    elm = await make_device("Elm", 2)
+    tap(oak, "camera")
+    await until(elm, lambda state: member(state, "Oak").get("video_muted") is True)
+    assert oak.state().camera_closers == ["room"]
+    assert oak.state().mic_open
+    await until(oak, lambda _: oak.self_view() is None)
+
+
+async def test_a_hub_that_comes_back_finds_the_device_again(
+    hub: HubServer, make_device: MakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendance, "REMOVED_RETRY", 0.1)
+    oak = await make_device("Oak", 1)
+    await until(oak, lambda _: oak.canvas.pictures > 10)
+    port = int(hub.url.rpartition(":")[2])
+    await hub.stop()
+    await until(oak, lambda state: state.status != "in_room")
+    again = HubServer(
+        HubConfig(listen=f"127.0.0.1:{port}", data=hub.config.data, open_rooms=("demo",)),
+        environment={},
+    )
+    await again.start()
+    try:
+        await until(oak, lambda state: state.status == "in_room" and state.tally == "live")
+        shown = oak.canvas.pictures
+        await until(oak, lambda _: oak.canvas.pictures > shown)
+    finally:
+        await oak.stop()
+        await again.stop()
+
+
+async def test_a_pulled_camera_is_said_and_comes_back(make_device: MakeDevice) -> None:
+    oak = await make_device("Oak", 1)
+    camera = cast("SyntheticCamera", oak.camera._camera)
+    camera.unplug()
+    await until(oak, lambda state: any("synthetic:1" in error for error in state.errors))
+    assert oak.state().status == "in_room"
+    camera.replug()
+    await until(oak, lambda state: not state.errors)
+
+
+async def test_stop_leaves_the_room_and_the_light_goes_out(make_device: MakeDevice) -> None:
+    oak = await make_device("Oak", 1)
+    elm = await make_device("Elm", 2)
+    await until(elm, lambda state: len(state.members) == 2)
+    await oak.stop()
+    await until(elm, lambda state: len(state.members) == 1)
+    assert not oak.microphone_gate.is_open
+    assert controls_of(oak).state.tally is Tally.OFF
+    assert oak.microphone.suspended
+    assert oak.camera.suspended
+
+
+async def test_a_guest_comes_in_by_the_entrance(hub: HubServer, make_device: MakeDevice) -> None:
+    guest = {"host": hub.url, "name": "demo", "guest": True, "user_name": "Fir"}
+    device = await make_device("Fir", 3, room=guest)
+    assert device.state().name == "Fir"
+
+
+async def test_a_refused_token_shows_on_the_screen(hub: HubServer, make_device: MakeDevice) -> None:
+    device = await make_device("Oak", 1, joined=False, room={"host": hub.url, "token": "no.such"})
+    await until(device, lambda state: state.status == "fault")
+    assert "get a new token" in device.state().status_reason
+    assert device.state().tally == "off"
+    screen = device.screen()
+    assert screen is not None
+    await until(device, lambda _: bool(np.asarray(cast("Any", device.screen()).to_ndarray()).any()))
+
+
+async def test_a_layout_is_chosen_through_the_panel(make_device: MakeDevice) -> None:
+    oak = await make_device("Oak", 1)
+    await oak.select_layout("highlight-1-responsive")
+    await until(oak, lambda state: state.layout == "highlight-1-responsive")
+    with pytest.raises(Refused):
+        await oak.select_layout("no-such-layout")
+
+
+async def test_what_the_panel_may_not_do(hub: HubServer) -> None:
+    config = settings(hub, "Oak", 1)
+    device = Device(config, build(config))
+    with pytest.raises(Refused, match="no button 'reboot'"):
+        device.press("reboot")
+    with pytest.raises(Refused, match="There is no room"):
+        await device.select_layout("2x2")
+    await device.stop()
+
+
+async def test_volume_is_a_percentage_and_acts_on_the_sound(make_device: MakeDevice) -> None:
+    oak = await make_device("Oak", 1)
+    elm = await make_device("Elm", 2)
+    await until(elm, lambda _: level(elm, 1000.0) > -30)
+    elm.set_volume(0)
+    await until(elm, lambda _: level(elm, 1000.0) < -80)
+    elm.set_volume(250)
+    assert elm.state().volume == 100
+    tap(elm, "volume_down")
+    await until(elm, lambda state: state.volume == 95)
+    assert oak.state().volume == 100
+
+
+async def test_an_impatient_device_does_not_go_on_without_its_camera(hub: HubServer) -> None:
+    config = settings(hub, "Oak", 1, camera={"backend": "v4l2", "device": "/dev/video77"})
+    device = Device(config, build(config), patient=False)
+    with pytest.raises(HalError, match="video77"):
+        await device.start()
+    await device.stop()
+    assert device.microphone_gate.closers >= {Party.START}
