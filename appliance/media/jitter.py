@@ -212,16 +212,20 @@ class FrameAssembler:
 
 
 def is_keyframe(codec: Codec, data: bytes) -> bool:
-    """Whether an encoded picture (H.264: Annex B, an access unit) can be decoded alone."""
+    """Whether an encoded picture (H.264: Annex B, an access unit) can be decoded alone.
+
+    An H.264 picture counts only with its parameter sets in front, as every live encoder sends
+    it: what is left of a keyframe whose first packets were missed may hold whole IDR slices.
+    """
     if codec == "vp8":
         # RFC 6386 section 9.1: the lowest bit of a key frame is 0, and a start code follows.
         return len(data) > 6 and not data[0] & 1 and data[3:6] == b"\x9d\x01\x2a"
     start = 0
     while (start := data.find(b"\x00\x00\x01", start)) >= 0 and start + 3 < len(data):
         kind = data[start + 3] & 0x1F
-        if kind in (5, 7):
+        if kind == 7:
             return True
-        if kind == 1:
+        if kind in (1, 5):
             return False
         start += 3
     return False

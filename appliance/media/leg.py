@@ -82,6 +82,8 @@ class MediaLeg:
         if self.video is not None:
             self.video.close()
         await self.peer.close()
+        if self.video is not None:
+            await self.video.wait_closed()
 
     def stats(self) -> dict[str, int | float]:
         """The peer's counters, and the state of the receivers."""

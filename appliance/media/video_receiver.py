@@ -7,6 +7,7 @@ own.  A decoder that falls behind skips to the next keyframe: it never queues up
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -66,7 +67,11 @@ class VideoReceiver:
             self._inlet.request_keyframe()
 
     def close(self) -> None:
-        """Stop listening and end the decoder's thread.  Safe to call twice."""
+        """Stop listening and let the decoder's thread end.  Safe to call twice.
+
+        It does not wait: the thread ends by itself, at the latest when it has decoded the
+        picture that it is at.
+        """
         if self._closed:
             return
         self._closed = True
@@ -74,7 +79,10 @@ class VideoReceiver:
         if self._timer is not None:
             self._timer.cancel()
         self._units.put(None)
-        self._thread.join(timeout=2.0)
+
+    async def wait_closed(self) -> None:
+        """Wait until the decoder's thread has ended, after `close`."""
+        await asyncio.to_thread(self._thread.join)
 
     def _received(self, packet: MediaPacket) -> None:
         for unit in self._assembler.push(packet):
@@ -103,7 +111,7 @@ class VideoReceiver:
         context: VideoCodecContext | None = None
         codec: Codec | None = None
         broken = False
-        while (unit := self._units.get()) is not None:
+        while (unit := self._units.get()) is not None and not self._closed:
             if unit.keyframe and (broken or unit.codec != codec or context is None):
                 context, codec, broken = _decoder(unit.codec), unit.codec, False
             if context is None or broken:
@@ -117,10 +125,13 @@ class VideoReceiver:
                 log.debug("a picture could not be decoded: %s", error.strerror)
                 self.errors += 1
                 broken = True
-                # The one place where the decoder's thread reaches the loop.
-                self._loop.call_soon_threadsafe(self._decoder_failed)
+                # The one place where the decoder's thread reaches the loop, which may be gone.
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._decoder_failed)
                 continue
             for frame in frames:
+                if self._closed:
+                    return
                 if frame.format.name != "yuv420p":
                     pts, time_base = frame.pts, frame.time_base
                     frame = frame.reformat(format="yuv420p")
@@ -131,6 +142,8 @@ class VideoReceiver:
                     self.on_frame(frame)
 
     def _decoder_failed(self) -> None:
+        if self._closed:
+            return
         self._assembler.skip()
         self.request_keyframe()
 

@@ -134,6 +134,16 @@ def test_a_hole_given_up_needs_a_keyframe() -> None:
     assert not unit.follows
 
 
+def test_the_rest_of_a_keyframe_whose_beginning_was_missed_is_not_one() -> None:
+    assembler = FrameAssembler()
+    first, *rest = frame(0, key=True)
+    second_slice = MediaPacket(
+        "h264", first.sequence + 1, first.timestamp, False, b"\x00\x00\x00\x01\x65\x01", 0.0
+    )
+    assert push_all(assembler, [second_slice, rest[1]]) == []
+    assert assembler.waits_for_keyframe
+
+
 def test_memory_is_bounded_by_an_endless_hole() -> None:
     assembler = FrameAssembler()
     push_all(assembler, frame(0, key=True))

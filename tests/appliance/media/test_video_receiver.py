@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from av import VideoFrame
 
 from appliance.media.packet import Encoded, MediaPacket, packetize
 from appliance.media.peer import Peer
@@ -114,7 +116,36 @@ async def test_closing_ends_the_thread() -> None:
     assert set(threading.enumerate()) - before
     receiver.close()
     receiver.close()
-    assert not set(threading.enumerate()) - before
+    await receiver.wait_closed()
+    # The loop's own pool has done the waiting.
+    left = {t.name for t in set(threading.enumerate()) - before}
+    assert not [name for name in left if "asyncio" not in name]
+
+
+async def test_closing_waits_for_no_decoder() -> None:
+    held, release = threading.Event(), threading.Event()
+    seen: list[float] = []
+
+    def hold(frame: VideoFrame) -> None:
+        seen.append(luma_of(frame))
+        held.set()
+        release.wait(20)
+
+    wire = Wire()
+    receiver = VideoReceiver(wire, hold)  # type: ignore[arg-type]
+    wire.deliver(wire.encode(50))
+    await until(held.is_set)
+    wire.deliver(wire.encode(60))
+    closed_at = time.monotonic()
+    receiver.close()
+    # The decoder is still held up, and will be for as long as the test wants.
+    assert time.monotonic() - closed_at < 1
+    ending = asyncio.create_task(receiver.wait_closed())
+    release.set()
+    async with asyncio.timeout(20):
+        await ending
+    # What was still waiting is not shown any more.
+    assert seen == pytest.approx([50], abs=3)
 
 
 async def test_over_a_real_connection(pair: tuple[Peer, Peer]) -> None:
