@@ -1,0 +1,234 @@
+// The page's half of sdk_client.py: a guest with a drawn camera and a whistled microphone, who
+// hands over what the SDK gives back: events, pixels, samples. The SDK itself runs unmodified.
+"use strict";
+
+const harness = (() => {
+  let room = null;
+  let loop = null;
+  let context = null;
+  const kept = new Map();
+
+  // A clock that no sound card paces: machines for tests have none.
+  async function audioContext() {
+    if (!context) {
+      context = new AudioContext({ sampleRate: 48000, sinkId: { type: "none" } });
+      await context.audioWorklet.addModule("/samples.js");
+      await context.resume();
+    }
+    return context;
+  }
+
+  // Events and results as plain data. Functions go, and objects that hold themselves end there.
+  function plain(value, above = []) {
+    if (value === null || ["string", "boolean"].includes(typeof value)) return value;
+    if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
+    if (value instanceof Date) return value.toISOString();
+    if (value instanceof Error) return failure(value);
+    if (typeof value !== "object" || above.includes(value) || above.length > 8) return undefined;
+    if (value instanceof EventTarget) return { kind: value.constructor.name, id: value.id };
+    const below = [...above, value];
+    if (Array.isArray(value)) return value.map((item) => plain(item, below) ?? null);
+    const result = {};
+    for (const key of Object.keys(value)) {
+      const item = plain(value[key], below);
+      if (item !== undefined) result[key] = item;
+    }
+    // What the SDK hands out as objects (recordings and the like) keeps its data behind getters.
+    const prototype = Object.getPrototypeOf(value);
+    if (prototype && prototype !== Object.prototype) {
+      for (const key of ["id", "state", "url", "duration", "startedAt", "endedAt"]) {
+        if (!(key in result) && key in value) {
+          const item = plain(value[key], below);
+          if (item !== undefined) result[key] = item;
+        }
+      }
+    }
+    return result;
+  }
+
+  function failure(error) {
+    if (error === null || typeof error !== "object") return { message: String(error) };
+    const { name, code, message } = error;
+    return { name: name ?? null, code: code ?? null, message: message ?? JSON.stringify(error) };
+  }
+
+  // Run a step, and say how it went without throwing: not all that the SDK rejects with is an Error.
+  async function attempt(step) {
+    try {
+      return { value: plain(await step()) ?? null };
+    } catch (error) {
+      return { error: failure(error) };
+    }
+  }
+
+  // The strip that hal.camera.scene reads: number and clock of a frame in two rows of 32 cells.
+  function paintCode(pen, width, height, camera, frame, clock) {
+    const body = [
+      camera, (frame >> 16) & 255, (frame >> 8) & 255, frame & 255,
+      (clock >> 16) & 255, (clock >> 8) & 255, clock & 255,
+    ];
+    let crc = 0xff;
+    for (const byte of body) {
+      crc ^= byte;
+      for (let bit = 0; bit < 8; bit += 1) crc = (crc << 1) ^ (crc & 0x80 ? 0x107 : 0);
+    }
+    const bits = [...body, crc].flatMap((byte) =>
+      [7, 6, 5, 4, 3, 2, 1, 0].map((bit) => (byte >> bit) & 1));
+    bits.forEach((bit, index) => {
+      const [row, column] = [Math.floor(index / 32), index % 32];
+      const [left, right] = [(column * width) / 32, ((column + 1) * width) / 32].map(Math.round);
+      const [top, bottom] = [(row * height) / 18, ((row + 1) * height) / 18].map(Math.round);
+      pen.fillStyle = bit ? "white" : "black";
+      pen.fillRect(left, top, right - left, bottom - top);
+    });
+  }
+
+  // A camera: a coloured picture crossed by a white bar, so that every frame differs from the last.
+  // A microphone: one steady tone.
+  async function fakeStream({ tone, level, color, width, height, fps, camera, clock }) {
+    const canvas = document.createElement("canvas");
+    canvas.width = width;
+    canvas.height = height;
+    const pen = canvas.getContext("2d", { alpha: false });
+    let frame = 0;
+    const paint = () => {
+      pen.fillStyle = color;
+      pen.fillRect(0, 0, width, height);
+      pen.fillStyle = "white";
+      pen.fillRect(((frame * 8) % (width + 40)) - 40, height * 0.4, 40, height * 0.2);
+      if (camera !== null) {
+        const now = Math.floor(performance.now() + clock) % 2 ** 24;
+        paintCode(pen, width, height, camera, frame % 2 ** 24, now);
+      }
+      frame += 1;
+    };
+    paint();
+    setInterval(paint, 1000 / fps);
+
+    const audio = await audioContext();
+    const oscillator = new OscillatorNode(audio, { frequency: tone });
+    const gain = new GainNode(audio, { gain: 10 ** (level / 20) });
+    const output = new MediaStreamAudioDestinationNode(audio, { channelCount: 1 });
+    oscillator.connect(gain).connect(output);
+    oscillator.start();
+    return new MediaStream([
+      ...canvas.captureStream(fps).getVideoTracks(),
+      ...output.stream.getAudioTracks(),
+    ]);
+  }
+
+  async function create({ options, fake, events }) {
+    const settings = { rootElement: document.getElementById("root"), ...options };
+    if (fake) settings.localStream = await fakeStream(fake);
+    room = new SignalWire.Video.RoomSession(settings);
+    for (const name of events) {
+      room.on(name, (payload) => reportEvent(name, plain(payload) ?? null));
+    }
+  }
+
+  async function call(name, args, { keep, on }) {
+    const target = on === null ? room : kept.get(on);
+    if (!target) throw new Error(on === null ? "there is no room" : `nothing is kept as ${on}`);
+    if (typeof target[name] !== "function") throw new Error(`there is no method ${name}`);
+    const result = await target[name](...args);
+    if (keep !== null) kept.set(keep, result);
+    return result === room ? null : result;
+  }
+
+  function get(name) {
+    if (!room) throw new Error("there is no room");
+    return room[name];
+  }
+
+  // No room and no SDK: the guest's own stream through two connections of this page, and back.
+  async function loopback(fake) {
+    const stream = await fakeStream(fake);
+    const [near, far] = [new RTCPeerConnection(), new RTCPeerConnection()];
+    near.onicecandidate = ({ candidate }) => far.addIceCandidate(candidate);
+    far.onicecandidate = ({ candidate }) => near.addIceCandidate(candidate);
+    loop = { near, far, stream: new MediaStream() };
+    far.ontrack = ({ track }) => loop.stream.addTrack(track);
+    for (const track of stream.getTracks()) near.addTrack(track, stream);
+    await near.setLocalDescription();
+    await far.setRemoteDescription(near.localDescription);
+    await far.setLocalDescription();
+    await near.setRemoteDescription(far.localDescription);
+
+    // As the SDK does it: sound to an audio element, the picture into the page.
+    const video = document.createElement("video");
+    const audio = document.createElement("audio");
+    Object.assign(video, { id: "loop", autoplay: true, muted: true, srcObject: loop.stream });
+    Object.assign(audio, { autoplay: true, muted: true, srcObject: loop.stream });
+    document.getElementById("root").append(video, audio);
+  }
+
+  function remoteVideo() {
+    return loop
+      ? document.querySelector("#root > #loop")
+      : document.querySelector("#root .paddingWrapper > div:not(.mcuLayers) > video");
+  }
+
+  function remoteStream() {
+    return loop ? loop.stream : (room && room.remoteStream);
+  }
+
+  // Bytes as base64, the one form in which megabytes cross to the test in good time.
+  async function base64(bytes) {
+    const reader = new FileReader();
+    const done = new Promise((resolve) => reader.addEventListener("load", resolve));
+    reader.readAsDataURL(new Blob([bytes]));
+    await done;
+    return reader.result.slice(reader.result.indexOf(",") + 1);
+  }
+
+  // The next frame of the far end's video, as it is shown; or the one that stands there.
+  async function pixels({ fresh }) {
+    while (!remoteVideo()) await new Promise(requestAnimationFrame);
+    const video = remoteVideo();
+    if (fresh || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
+      await new Promise((resolve) => video.requestVideoFrameCallback(resolve));
+    }
+    const [width, height] = [video.videoWidth, video.videoHeight];
+    const canvas = new OffscreenCanvas(width, height);
+    const pen = canvas.getContext("2d", { willReadFrequently: true });
+    pen.drawImage(video, 0, 0);
+    const { data } = pen.getImageData(0, 0, width, height);
+    return { width, height, rgba: await base64(data) };
+  }
+
+  // The far end's sound from now on, for so many samples.
+  async function samples(count) {
+    const stream = remoteStream();
+    if (!stream || !stream.getAudioTracks().length) throw new Error("the far end sends no sound");
+    const audio = await audioContext();
+    const source = new MediaStreamAudioSourceNode(audio, { mediaStream: stream });
+    const tap = new AudioWorkletNode(audio, "samples", {
+      numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit",
+    });
+    // A source starts with a gap of its own before the stream's sound comes through.
+    const lead = audio.sampleRate / 10;
+    const taken = new Float32Array(lead + count);
+    let filled = 0;
+    await new Promise((resolve) => {
+      tap.port.onmessage = ({ data }) => {
+        const room = taken.length - filled;
+        taken.set(data.length > room ? data.subarray(0, room) : data, filled);
+        filled += Math.min(data.length, room);
+        if (filled === taken.length) resolve();
+      };
+      source.connect(tap);
+    });
+    source.disconnect();
+    tap.port.close();
+    return { rate: audio.sampleRate, samples: await base64(taken.subarray(lead)) };
+  }
+
+  return {
+    call: (name, args, where) => attempt(() => call(name, args, where)),
+    create: (settings) => attempt(() => create(settings)),
+    get: (name) => attempt(() => get(name)),
+    loopback: (fake) => attempt(() => loopback(fake)),
+    pixels: (how) => attempt(() => pixels(how)),
+    samples: (count) => attempt(() => samples(count)),
+  };
+})();

@@ -1,0 +1,253 @@
+"""The device's panel in a real browser: the LED on the page follows the device, not the click."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
+
+from appliance.media.gate import Party
+from appliance.panel import Panel, PanelState
+from appliance.panel.device import TallyName
+from tests.appliance.panel.fake_device import FakeDevice, plain_picture
+
+DEADLINE = 30_000.0  # ms
+
+
+class Device(FakeDevice):
+    """A device whose tally can be told, to show what the gate alone cannot."""
+
+    tally: TallyName | None = None
+
+    def state(self) -> PanelState:
+        state = super().state()
+        return state if self.tally is None else dataclasses.replace(state, tally=self.tally)
+
+
+@pytest.fixture
+async def device() -> Device:
+    return Device()
+
+
+@pytest.fixture
+async def panel(device: Device) -> AsyncIterator[Panel]:
+    async with Panel(device, "127.0.0.1:0") as panel:
+        yield panel
+
+
+@pytest.fixture
+async def page(chromium: Browser, panel: Panel) -> AsyncIterator[Page]:
+    """The panel, as wide as it is beside the hub's page; it may log no error."""
+    context = await chromium.new_context(viewport={"width": 380, "height": 800})
+    page = await context.new_page()
+    page.set_default_timeout(DEADLINE)
+    expect.set_options(timeout=DEADLINE)
+    faults: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            faults.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    await page.goto(panel.url)
+    yield page
+    await context.close()
+    # A panel that stopped while its page was open is what some tests are about.
+    assert [fault for fault in faults if "ERR_CONNECTION_REFUSED" not in fault] == []
+
+
+async def moved(device: FakeDevice, presses: list[tuple[str, str]]) -> None:
+    async with asyncio.timeout(DEADLINE / 1000):
+        while device.presses != presses:
+            device.moved.clear()
+            await device.moved.wait()
+
+
+async def led_says(page: Page, text: str, tally: str) -> None:
+    await expect(page.locator("#led-text")).to_have_text(text)
+    await expect(page.locator("#led")).to_have_attribute("data-tally", tally)
+
+
+async def test_button_on_the_page_is_the_button_of_the_device(page: Page, device: Device) -> None:
+    await led_says(page, "LIVE", "live")
+    await page.click("#mute")
+    await led_says(page, "MUTED", "muted")
+    await expect(page.locator("#led-why")).to_contain_text("a person in this room")
+    assert device.gate.closers == {Party.ROOM}
+    await moved(device, [("press", "mute"), ("release", "mute")])
+    await page.click("#mute")
+    await led_says(page, "LIVE", "live")
+    assert device.gate.is_open
+
+
+@pytest.mark.parametrize("key", ["Space", "Enter"])
+async def test_keys_press_and_release(page: Page, device: Device, key: str) -> None:
+    await expect(page.locator("#mute")).to_be_enabled()
+    await page.focus("#mute")
+    await page.keyboard.down(key)
+    await page.keyboard.down(key)  # a held key repeats
+    await led_says(page, "MUTED", "muted")
+    assert device.presses == [("press", "mute")]
+    await page.keyboard.up(key)
+    await moved(device, [("press", "mute"), ("release", "mute")])
+
+
+async def test_click_without_a_finger_presses_once(page: Page, device: Device) -> None:
+    await expect(page.locator("#mute")).to_be_enabled()
+    await page.evaluate("document.getElementById('mute').click()")  # as a screen reader does
+    await moved(device, [("press", "mute"), ("release", "mute")])
+    await led_says(page, "MUTED", "muted")
+
+
+async def test_button_held_while_the_page_goes_away_comes_up(page: Page, device: Device) -> None:
+    await expect(page.locator("#camera")).to_be_enabled()
+    box = await page.locator("#camera").bounding_box()
+    assert box is not None
+    await page.mouse.move(box["x"] + 20, box["y"] + 20)
+    await page.mouse.down()
+    await moved(device, [("press", "camera")])
+    await page.goto("about:blank")
+    await moved(device, [("press", "camera"), ("release", "camera")])
+
+
+async def test_led_follows_what_others_do_to_the_device(page: Page, device: Device) -> None:
+    await led_says(page, "LIVE", "live")
+    await asyncio.to_thread(device.gate.mute, Party.REMOTE)
+    await led_says(page, "MUTED", "muted")
+    await expect(page.locator("#led-why")).to_contain_text("a moderator")
+    await expect(page.locator("#members li")).to_contain_text("microphone muted")
+
+
+@pytest.mark.parametrize(("tally", "text"), [("off", "NOT IN A CALL"), ("fault", "FAULT")])
+async def test_led_has_a_word_for_each_tally(
+    page: Page, device: Device, tally: TallyName, text: str
+) -> None:
+    device.tally = tally
+    device.tell()
+    await led_says(page, text, tally)
+
+
+async def test_patterns_differ_where_colours_cannot_be_told_apart(
+    page: Page, device: Device
+) -> None:
+    patterns = set()
+    tallies: tuple[TallyName, ...] = ("off", "live", "muted", "fault")
+    for tally in tallies:
+        device.tally = tally
+        device.tell()
+        await expect(page.locator("#led")).to_have_attribute("data-tally", tally)
+        patterns.add(
+            await page.evaluate(
+                "(s => s.borderTopStyle + s.backgroundImage.replace(/rgba?\\([^)]*\\)/g, ''))"
+                "(getComputedStyle(document.getElementById('led')))"
+            )
+        )
+    assert len(patterns) == len(tallies)
+
+
+async def test_a_device_that_is_gone_is_neither_live_nor_muted(
+    page: Page, panel: Panel, device: Device
+) -> None:
+    device.gate.mute(Party.ROOM)
+    await led_says(page, "MUTED", "muted")
+    await panel.stop()
+    await led_says(page, "NO CONTACT", "unknown")
+    await expect(page.locator("#mute")).to_be_disabled()
+    device.gate.unmute(Party.ROOM)
+    await panel.start()
+    await led_says(page, "LIVE", "live")
+    await expect(page.locator("#mute")).to_be_enabled()
+
+
+async def test_a_silent_device_loses_the_pages_trust(page: Page, panel: Panel) -> None:
+    """The connection stands, yet nothing is said any more: as with a frozen device."""
+    await led_says(page, "LIVE", "live")
+    live = panel._live
+    assert live is not None
+    live._heartbeat = 3600.0
+    await led_says(page, "NO CONTACT", "unknown")
+    live._heartbeat = 0.5
+    await led_says(page, "LIVE", "live")
+
+
+async def test_the_screen_is_seen(page: Page, device: Device) -> None:
+    async def brightness() -> float:
+        value = await page.evaluate(
+            """() => {
+              const image = document.getElementById("picture");
+              if (!image.naturalWidth) return -1;
+              const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+              canvas.drawImage(image, 0, 0, 1, 1);
+              return canvas.getImageData(0, 0, 1, 1).data[1];
+            }"""
+        )
+        return float(value)
+
+    async def becomes(low: float, high: float) -> None:
+        async with asyncio.timeout(DEADLINE / 1000):
+            while not low <= await brightness() <= high:
+                await asyncio.sleep(0.05)
+
+    await becomes(185, 197)  # luma 180 of 16..235
+    device.picture = plain_picture(60)
+    await becomes(45, 57)
+    await page.click("#show-self")
+    await becomes(0, 4)  # the camera sends nothing
+
+
+async def test_volume_and_layout(page: Page, device: Device) -> None:
+    await page.locator("#volume").fill("25")
+    await expect(page.locator("#volume-value")).to_have_text("25")
+    await page.select_option("#layout", "2x2")
+    async with asyncio.timeout(DEADLINE / 1000):
+        while (device.volume, device.layout) != (25, "2x2"):
+            await asyncio.sleep(0.02)
+
+
+async def test_fits_a_narrow_frame(page: Page) -> None:
+    await led_says(page, "LIVE", "live")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 380
+    await page.set_viewport_size({"width": 300, "height": 700})
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 300
+
+
+@asynccontextmanager
+async def page_with_frame(url: str) -> AsyncIterator[str]:
+    """A page on another port that shows `url` in a frame; gives its own origin."""
+    body = f'<!doctype html><title>outer</title><iframe src="{url}"></iframe>'.encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(body)}"
+        writer.write(f"{head}\r\nConnection: close\r\n\r\n".encode() + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_only_a_listed_page_may_frame_it(
+    chromium: Browser, panel: Panel, device: Device
+) -> None:
+    async with page_with_frame(panel.url) as origin:
+        page = await chromium.new_page()
+        refused = asyncio.ensure_future(
+            page.wait_for_event("console", lambda line: "frame-ancestors" in line.text)
+        )
+        await page.goto(origin)
+        await refused
+        led = page.frame_locator("iframe").locator("#led-text")
+        assert await led.count() == 0
+        panel.embed_origins.append(origin)
+        await page.reload()
+        await expect(led).to_have_text("LIVE", timeout=DEADLINE)
+        await page.frame_locator("iframe").locator("#mute").click()
+        await expect(led).to_have_text("MUTED", timeout=DEADLINE)
+        assert device.gate.closers == {Party.ROOM}
