@@ -26,7 +26,7 @@ _FADE: Final = 240
 _CONCEAL: Final = 3
 """Frames of 20 ms that a gap is covered with the fading last sound; then silence."""
 
-_SLACK: Final = 0.040
+_SLACK: Final = 0.015
 """Seconds of more than the target delay that are borne before samples are cut out."""
 
 _REVIEW: Final = 50

@@ -11,7 +11,7 @@ from typing import Final
 
 from appliance.media.packet import AUDIO_CLOCK, Codec, MediaPacket
 
-_WINDOW: Final = 2.0
+_WINDOW: Final = 3.0
 """Seconds of arrivals from which the spread is estimated."""
 
 _MIN_DELAY: Final = 0.020
@@ -50,7 +50,7 @@ class AudioPacket:
 class AudioJitterBuffer:
     """Orders audio packets and says how long to hold them.
 
-    `target` is the delay in seconds that covers the jitter of the last two seconds: it rises at
+    `target` is the delay in seconds that covers the jitter of the last three seconds: it rises at
     once with a late packet and falls when the late one is forgotten.
     """
 
