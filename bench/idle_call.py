@@ -1,10 +1,12 @@
 """What a call costs: one appliance against a headless browser in the same room at the same time.
 
 A hub, an appliance with simulated hardware, and Chromium with the official SDK as the other party.
-Both send 1280x720 at 30 pictures a second and a tone, and both receive the canvas of the two, at
-1280x720 and 30, and the other's sound.  CPU is user and system time of all threads and processes
-of a party over the measured time.  Memory is the proportional set size, in which pages that
-processes share are counted once.
+The camera of both is the same film, 1280x720 at 30 pictures a second; both send sound too, and
+receive the canvas of the two, at 1280x720 and 30, and the other's sound.
+
+CPU is user and system time of all threads and processes of a party over the measured time, in
+percent of one core.  Memory is the proportional set size, in which pages that processes share are
+counted once.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from sdk_client import PageServer, SdkClient  # noqa: E402
 from appliance.service.children import Child  # noqa: E402
 from appliance.service.guest import guest_token  # noqa: E402
 from appliance.service.panel_client import PanelClient  # noqa: E402
+from hal.camera.scene import Scene  # noqa: E402
 
 WARM_UP = 5.0
 """Seconds in the call before the measuring starts: bit rates settle."""
@@ -46,7 +49,8 @@ name = "bench"
 guest = true
 user_name = "Appliance"
 [camera]
-backend = "synthetic"
+backend = "file"
+device = "{film}"
 width = 1280
 height = 720
 rate = 30
@@ -63,10 +67,19 @@ listen = "127.0.0.1:0"
 """
 
 
+def shoot(film: Path) -> None:
+    """Write two seconds of the test scene, uncompressed: to read it costs both the same."""
+    scene = Scene(1, 1280, 720)
+    with film.open("wb") as file:
+        file.write(b"YUV4MPEG2 W1280 H720 F30:1 Ip A1:1 C420\n")
+        for number in range(60):
+            file.write(b"FRAME\n" + scene.draw(number).to_ndarray().tobytes())
+
+
 class Party:
     """The processes of one side, and what they have cost since this object was made.
 
-    One that ends on the way, as a browser's helpers do, counts with what it had cost at the start:
+    One that ends on the way, as some of a browser's do, counts with what it had cost at the start:
     nothing.
     """
 
@@ -114,8 +127,10 @@ async def measure(seconds: float, chromium: str) -> dict[str, Any]:
         url = (await hub.start(30)).split()[-1]
         host = url.replace("http", "ws", 1)
 
+        film = folder / "film.y4m"
+        await asyncio.to_thread(shoot, film)
         config = folder / "appliance.toml"
-        config.write_text(CONFIG.format(url=url))
+        config.write_text(CONFIG.format(url=url, film=film))
         appliance = Child("appliance", ["run", f"--config={config}"], folder / "appliance.log")
         stack.push_async_callback(appliance.stop)
         panel = PanelClient((await appliance.start(30)).split()[-1])
@@ -123,7 +138,9 @@ async def measure(seconds: float, chromium: str) -> dict[str, Any]:
         pages = stack.enter_context(PageServer.running())
         playwright = await stack.enter_async_context(async_playwright())
         browser = await playwright.chromium.launch(
-            executable_path=chromium, headless=True, args=FLAGS
+            executable_path=chromium,
+            headless=True,
+            args=[*FLAGS, f"--use-file-for-fake-video-capture={film}"],
         )
         stack.push_async_callback(browser.close)
         guest = SdkClient(await browser.new_page(viewport={"width": 1280, "height": 800}))
@@ -132,7 +149,7 @@ async def measure(seconds: float, chromium: str) -> dict[str, Any]:
         await guest.join(
             host,
             await guest_token(host, "bench", "Browser"),
-            fake=False,
+            local=None,
             audio=True,
             video={"width": 1280, "height": 720, "frameRate": 30},
         )
@@ -141,6 +158,7 @@ async def measure(seconds: float, chromium: str) -> dict[str, Any]:
             lambda state: len(state["members"]) == 2 and state["canvas_fps"] > 1,
             30,
         )
+        await guest.page.evaluate(KEEP_SIZE)
         await asyncio.sleep(WARM_UP)
 
         parties = {
@@ -161,6 +179,8 @@ async def measure(seconds: float, chromium: str) -> dict[str, Any]:
             "machine": f"{platform.machine()}, {psutil.cpu_count()} cores",
             "browser": f"Chromium {browser.version}",
             "browser_sends": after["sends"],
+            "browser_kbit_s": round((after["bytes"] - before["bytes"]) * 8 / 1000 / passed),
+            "browser_limited_by": after["limit"],
             "browser_shows": after["shows"],
             "fps": {
                 "appliance_shows": round(shown / passed, 1),
@@ -194,8 +214,18 @@ KEEP_PEERS = """
 """
 """The page keeps its connections, so that their statistics can be read."""
 
+KEEP_SIZE = """async () => {
+    const senders = window.peers.flatMap((peer) => peer.getSenders());
+    for (const sender of senders.filter((sender) => sender.track?.kind === "video")) {
+        await sender.setParameters({
+            ...sender.getParameters(), degradationPreference: "maintain-resolution",
+        });
+    }
+}"""
+"""The browser would send smaller pictures to save its strength; the appliance does not."""
+
 STATISTICS = """async () => {
-    const found = { sent: 0, shown: 0, sends: "", shows: "" };
+    const found = { sent: 0, shown: 0, sends: "", shows: "", bytes: 0, limit: "" };
     for (const peer of window.peers) {
         const reports = await peer.getStats();
         for (const report of reports.values()) {
@@ -205,6 +235,8 @@ STATISTICS = """async () => {
             if (report.type === "outbound-rtp") {
                 found.sent += report.framesSent;
                 found.sends = format;
+                found.bytes += report.bytesSent;
+                found.limit = report.qualityLimitationReason;
             } else if (report.type === "inbound-rtp") {
                 found.shown += report.framesDecoded;
                 found.shows = format;
