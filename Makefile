@@ -35,11 +35,11 @@ demo: setup ## hub and one simulated appliance on this machine
 
 .PHONY: test
 test: lint ## every check and every test
-	@exec $(BIN)/pytest -m "not lab" $(ARGS)
+	@exec $(BIN)/pytest -n auto --dist loadfile -m "not lab" $(ARGS)
 
 .PHONY: test-fast
 test-fast: setup-test ## the tests without a browser
-	@exec $(BIN)/pytest -m "not lab and not e2e" $(ARGS)
+	@exec $(BIN)/pytest -n auto --dist loadfile -m "not lab and not e2e" $(ARGS)
 
 .PHONY: lab
 lab: setup-test ## the tests on virtual hardware

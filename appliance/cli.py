@@ -248,6 +248,8 @@ def token(
             permissions=permission or [],
             join_as="audience" if audience else "member",
             join_until=until,
+            # Who holds the keys may make rooms.
+            auto_create_room=True,
         )
     )
     secrets = keys.load(_data(data))

@@ -43,6 +43,7 @@ BUILTIN: Final[Mapping[Kind, Mapping[str, str]]] = {
     "camera": {
         "synthetic": "hal.camera.synthetic:SyntheticCamera",
         "file": "hal.camera.file:FileCamera",
+        "picamera2": "hal.camera.picamera2:Picamera2Camera",
         "v4l2": "hal.camera.v4l2:V4l2Camera",
     },
     "microphone": {
@@ -58,6 +59,7 @@ BUILTIN: Final[Mapping[Kind, Mapping[str, str]]] = {
     "controls": {
         "virtual": "hal.controls.virtual:VirtualControls",
         "gpio": "hal.controls.gpio:GpioControls",
+        "hid": "hal.controls.hid:HidControls",
     },
     "display": {
         "memory": "hal.display.memory:MemoryDisplay",
@@ -66,14 +68,18 @@ BUILTIN: Final[Mapping[Kind, Mapping[str, str]]] = {
 }
 
 AUTO: Final[Mapping[Kind, tuple[tuple[str, Mapping[str, object]], ...]]] = {
-    "camera": (("v4l2", {}), ("synthetic", {})),
+    "camera": (("picamera2", {}), ("v4l2", {}), ("synthetic", {})),
     # A microphone that had to be made up keeps quiet: nobody asked for a tone.
     "microphone": (("alsa", {}), ("synthetic", {"pattern": "silence"})),
     "speaker": (("alsa", {}), ("synthetic", {})),
-    "controls": (("gpio", {}), ("virtual", {})),
+    "controls": (("gpio", {}), ("hid", {}), ("virtual", {})),
     "display": (("sdl", {}), ("memory", {})),
 }
 """What `auto` tries, best first, with the options that it sets where the user set none."""
+
+_EXTRAS: Final = frozenset({"picamera2", "hid"})
+"""Backends whose library is not installed with Roomlet: on a machine without it `auto` has
+nothing better to fall back from, and passes them over without a warning."""
 
 
 def backends(kind: Kind) -> list[str]:
@@ -170,6 +176,12 @@ def _automatic(kind: Kind, options: Mapping[str, object]) -> Backend:
             accepted = _parameters(backend)
             chosen = {key: value for key, value in options.items() if key in accepted}
             made = _construct(kind, name, backend, {**defaults, **chosen})
+        except BackendUnavailable as error:
+            if name in _EXTRAS:
+                log.info("%s: %s is left out: %s", kind, name, error)
+            else:
+                passed.append((name, error))
+            continue
         except HalError as error:
             passed.append((name, error))
             continue

@@ -13,7 +13,7 @@ from appliance.hub.errors import Refused
 from appliance.hub.room_options import RoomOptions
 from appliance.hub.tokens import TokenOptions
 
-__all__ = ["Rules", "improvised", "may_join", "may_open", "seconds_to_stay"]
+__all__ = ["Rules", "may_join", "may_open", "opened", "seconds_to_stay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,19 @@ def seconds_to_stay(
     return max(min(ends) - now, 0.0) if ends else None
 
 
-def improvised(token: TokenOptions) -> RoomOptions:
-    """The room that a token opens where none of its name is kept."""
-    return RoomOptions(
-        name=token.room_name,
-        display_name=token.room_display_name,
-        enable_room_previews=token.enable_room_previews,
-        sync_audio_video=token.sync_audio_video,
-        meta=token.room_meta,
+def opened(stored: RoomOptions | None, token: TokenOptions) -> RoomOptions:
+    """The room that a token opens: the one that lasts, if there is one of its name, with what
+    the token says in the places where that one says nothing."""
+    if stored is None:
+        stored = RoomOptions(name=token.room_name)
+    sync = token.sync_audio_video if stored.sync_audio_video is None else stored.sync_audio_video
+    return stored.model_copy(
+        update={
+            "display_name": stored.display_name or token.room_display_name,
+            "enable_room_previews": stored.enable_room_previews or token.enable_room_previews,
+            "sync_audio_video": sync,
+            "meta": stored.meta or token.room_meta,
+        }
     )
 
 

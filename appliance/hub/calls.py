@@ -10,18 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal
 
 from appliance.hub.errors import Refused
 from appliance.hub.members import Member, MemberType
+from appliance.hub.roles import Allowed, Role
 from appliance.hub.rooms import Room, Rooms
 from appliance.hub.sessions import Session, Sessions
 from appliance.hub.tasks import Tasks
 from appliance.media.errors import MediaError
 from appliance.media.peer import Direction, Peer, PeerState
+from appliance.signaling.layouts import LAYOUTS, is_position
 from appliance.signaling.server import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
@@ -71,6 +73,13 @@ class Leg:
     #: What its client sends, as far as it may.
     brings_audio: bool = False
     brings_video: bool = False
+    #: The layout, and positions by member id, that a screen comes with; ``self`` is its own.
+    layout: str | None = None
+    positions: dict[str, str] = field(default_factory=dict)
+    #: Whether the member's own media are taken from it.
+    chosen: bool = False
+    #: Whether its client was told that it is in the room.
+    welcomed: bool = False
 
 
 class Calls:
@@ -173,22 +182,22 @@ class Calls:
         session, room, member = leg.session, leg.room, leg.member
         if session.legs.get(leg.call_id) is not leg:
             return
-        was_active = member is not None and _active(session, member) is leg
         del session.legs[leg.call_id]
         room.legs.discard(leg)
         for pending in (leg.task, leg.timer):
             if pending is not None:
                 pending.cancel()
-        if leg.peer is not None:
-            self._close(leg.peer)
         if member is not None:
             other = _active(session, member)
             if other is None:
                 self._member_left(leg, member)
-            elif was_active and other.peer is not None:
-                _bring(other, member)
-                room.stage.add(member, other.peer)
-                self._show(other)
+            else:
+                self._choose(other)
+                self._welcome(other)
+                if leg.peer is not None:
+                    room.stage.drop(member.id, leg.peer)
+        if leg.peer is not None:
+            self._close(leg.peer)
         if leg.kind == "main" and not any(one.kind == "main" for one in session.legs.values()):
             for child in list(session.legs.values()):
                 self.hang_up(child)
@@ -211,6 +220,50 @@ class Calls:
         """Hang up all legs of a member."""
         for leg in [one for one in member.session.legs.values() if one.member is member]:
             self.hang_up(leg)
+
+    def promote(self, member: Member, role: Role) -> None:
+        """Make one of the audience a member, who comes in with a new leg. Raises Refused when
+        there is no place."""
+        room, session = member.session.room, member.session
+        if room is None:
+            return
+        # One who is on the way already has its place.
+        if session.options.join_as != "member" and room.taken >= room.stays.rules.max_members:
+            limit = room.stays.rules.max_members
+            raise Refused("403", f"The room is full: it takes {limit} members")
+        session.role = role
+        self._tell_role(member, "video.member.promoted")
+
+    def demote(self, member: Member, role: Role) -> None:
+        """Make a member one of the audience. It is neither heard nor seen any more at once, and
+        hears and sees the room by the leg that it has until its new one is there."""
+        room, session = member.session.room, member.session
+        if room is None:
+            return
+        session.role = role
+        for leg in list(session.legs.values()):
+            if leg.kind != "main":
+                self.hang_up(leg)
+        if member.type != "audience":
+            for leg in session.legs.values():
+                leg.chosen = False
+            room.demoted(member)
+            if (active := _active(session, member)) is not None:
+                self._choose(active)
+        self._tell_role(member, "video.member.demoted")
+
+    def _tell_role(self, member: Member, event_type: str) -> None:
+        session, room = member.session, member.session.room
+        assert room is not None
+        params = {
+            "room_id": room.id,
+            "room_session_id": room.session_id,
+            "member_id": member.id,
+            "authorization": session.authorization(),
+        }
+        # It goes to one client only, but belongs to what happened in the room.
+        room.observer.emitted(room, event_type, {**params, "member": {"id": member.id}})
+        session.send(event_type, params, room.event_channel)
 
     def end_room(self, room: Room) -> None:
         """Hang up on everybody in a room, also on who is just coming in."""
@@ -250,6 +303,8 @@ class Calls:
         else:
             room, member_id = self._parent(session, kind, dialog), str(uuid.uuid4())
         leg = Leg(call.call_id, kind, session, room, member_id)
+        if kind == "screen":
+            leg.layout, leg.positions = _arrangement(call.params)
         session.legs[leg.call_id] = leg
         room.legs.add(leg)
         return leg
@@ -259,6 +314,8 @@ class Calls:
         scope = "room.self.screenshare" if kind == "screen" else "room.self.additional_source"
         if scope not in session.scopes:
             raise Refused("403", f"Unauthorized: the token does not hold {scope}")
+        if session.options.join_as != "member":
+            raise Refused("403", "Unauthorized: the audience sends nothing")
         variables = dialog.get("userVariables")
         parent_id = variables.get("memberId") if isinstance(variables, dict) else None
         if session.room is None or session.member is None or parent_id != session.member.id:
@@ -308,19 +365,30 @@ class Calls:
         self._watch(leg, peer)
         session.send_verto("verto.answer", {"callID": leg.call_id, "sdp": answer})
         if known is not None:
-            leg.member = known
-            if _active(session, known) is leg:
-                _bring(leg, known)
-                room.stage.add(known, peer)
-            if leg.kind == "main":
-                room.subscribed(known, leg.call_id)
-                room.send_layout(session)
+            leg.member, leg.chosen, leg.welcomed = known, False, leg.kind != "main"
+            active = _active(session, known)
+            if active is not None and active is not leg:
+                # It hears and sees from its first packet on, and is heard when it is there.
+                room.stage.listen(known, peer)
+            else:
+                self._choose(leg)
+                self._welcome(leg)
+            if old is not None:
+                room.stage.drop(known.id, old)
             self._show(leg)
             return
+        leg.chosen = leg.welcomed = True
         member = leg.member = self._new_member(leg)
         if leg.kind == "main":
             session.room, session.member = room, member
+        member.requested_position = leg.positions.pop("self", "auto")
         room.join(member, leg.call_id, peer)
+        # Who was to get a place may have left by now.
+        wishes = {one: place for one, place in leg.positions.items() if one in room.members}
+        if leg.layout is not None:
+            room.set_layout(leg.layout, wishes)
+        elif wishes:
+            room.place(wishes)
         if leg.kind == "main":
             room.stays.begin(member.id, session.options, partial(self.remove, member))
         self._show(leg)
@@ -349,7 +417,7 @@ class Calls:
         leg.room.leave(member)
         if session.member is not member:
             return
-        session.member = session.room = None
+        session.member = session.room = session.role = None
         if session.options.end_room_session_on_leave:
             self.end_room(leg.room)
 
@@ -370,6 +438,9 @@ class Calls:
         elif state in (PeerState.FAILED, PeerState.CLOSED):
             # The client may come back with an invite for the same call.
             self._expect_media(leg)
+        if leg.member is not None and (active := _active(leg.session, leg.member)) is not None:
+            self._choose(active)
+            self._welcome(active)
         self._show(leg)
 
     def _expect_media(self, leg: Leg) -> None:
@@ -377,6 +448,35 @@ class Calls:
             leg.timer.cancel()
         loop = asyncio.get_running_loop()
         leg.timer = loop.call_later(self._media_timeout, self.hang_up, leg, RECOVERY)
+
+    def _choose(self, leg: Leg) -> None:
+        """Take the member's own media from this leg."""
+        member = leg.member
+        if member is None or leg.peer is None or leg.chosen:
+            return
+        for other in leg.session.legs.values():
+            if other.member is member:
+                other.chosen = other is leg
+        _bring(leg, member)
+        leg.room.stage.add(member, leg.peer)
+        self._show(leg)
+
+    def _welcome(self, leg: Leg) -> None:
+        """Tell a client that its new leg is in the room: it lets go of the old one then."""
+        member, session = leg.member, leg.session
+        if member is None or leg.welcomed:
+            return
+        leg.welcomed = True
+        if member.type == "audience" and session.options.join_as == "member":
+            options = session.options
+            member.audio_muted = options.join_audio_muted
+            member.video_muted = options.join_video_muted
+            if session.role is not None and session.role.gives_meta:
+                member.meta = dict(options.meta)
+            leg.room.promoted(member, leg.call_id)
+        else:
+            leg.room.subscribed(member, leg.call_id)
+            leg.room.send_layout(session)
 
     def _show(self, leg: Leg) -> None:
         """A member can be seen while its active leg brings pictures that nobody muted."""
@@ -393,22 +493,33 @@ class Calls:
 
 
 def _active(session: Session, member: Member) -> Leg | None:
-    """The leg that a member's media come from: its newest one that was answered."""
+    """The leg that a member's media come from: of those that were answered the newest whose
+    connection is up, else the newest."""
     legs = [leg for leg in session.legs.values() if leg.member is member]
+    up = [leg for leg in legs if leg.peer is not None and leg.peer.state is PeerState.CONNECTED]
+    if up:
+        return up[-1]
     return legs[-1] if legs else None
 
 
 def _bring(leg: Leg, member: Member) -> None:
-    member.brings_audio, member.brings_video = leg.brings_audio, leg.brings_video
+    """What a member brings with this leg, as far as it may now, whenever the leg was answered."""
+    audio, video = leg.session.media if leg.kind == "main" else ("both", "both")
+    member.brings_audio = leg.brings_audio and audio == "both"
+    member.brings_video = leg.brings_video and video == "both"
 
 
 def _directions(leg: Leg) -> tuple[Direction, Direction]:
     """What the hub does with sound and with pictures of a leg, as far as its offer goes."""
     if leg.kind != "main":
         return "recvonly", "recvonly"
-    authorization = leg.session.authorization()
-    words: dict[str, Direction] = {"both": "sendrecv", "receive": "sendonly", "none": "inactive"}
-    return words[authorization["audio_allowed"]], words[authorization["video_allowed"]]
+    words: dict[Allowed, Direction] = {
+        "both": "sendrecv",
+        "receive": "sendonly",
+        "none": "inactive",
+    }
+    audio, video = leg.session.media
+    return words[audio], words[video]
 
 
 def _brings(sdp: str, kind: str) -> bool:
@@ -417,6 +528,18 @@ def _brings(sdp: str, kind: str) -> bool:
         if section.startswith(f"{kind} "):
             return "\na=recvonly" not in section and "\na=inactive" not in section
     return False
+
+
+def _arrangement(params: Mapping[str, Any]) -> tuple[str | None, dict[str, str]]:
+    """The layout and the positions that a shared screen asks for. Raises Refused."""
+    layout, positions = params.get("layout"), params.get("positions") or {}
+    if layout is not None and (not isinstance(layout, str) or layout not in LAYOUTS):
+        raise Refused("404", f"There is no such layout; there are {', '.join(LAYOUTS)}")
+    if not isinstance(positions, dict) or not all(
+        isinstance(place, str) and is_position(place) for place in positions.values()
+    ):
+        raise Refused("422", "a position is auto, off-canvas, reserved-N or standard-N")
+    return layout, dict(positions)
 
 
 def _default_name(leg: Leg) -> str:

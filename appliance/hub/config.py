@@ -56,10 +56,10 @@ class HubConfig(BaseModel):
     listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8080"
     #: The directory of keys and of all that the hub keeps.
     data: Path
-    #: Rooms that visitors of the page may enter without a token.
+    #: Rooms that visitors of the page may enter without a token; made at the start.
     open_rooms: tuple[RoomName, ...] = ()
     #: Whether a token that does not tell may open a room that does not exist.
-    auto_create_rooms: bool = True
+    auto_create_rooms: bool = False
     #: The canvas of each room, in pixels, and its pictures a second.
     width: Annotated[int, Field(ge=160, le=3840, multiple_of=2)] = 1280
     height: Annotated[int, Field(ge=90, le=2160, multiple_of=2)] = 720

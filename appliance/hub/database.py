@@ -58,6 +58,9 @@ class Database:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="hub store")
         try:
             await self._run(self._connect)
+        except DataError:
+            await self.close()
+            raise
         except (sqlite3.Error, OSError) as error:
             await self.close()
             raise _data_error(self.path, error) from error
@@ -207,8 +210,6 @@ def _sentence(path: Path, error: sqlite3.Error) -> str:
 
 
 def _data_error(path: Path, error: sqlite3.Error | OSError) -> DataError:
-    if isinstance(error, DataError):
-        return error
     if isinstance(error, sqlite3.Error):
         return DataError(_sentence(path, error))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from appliance.hub import rpc
 from appliance.hub.calls import Calls
 from appliance.hub.errors import TokenError
+from appliance.hub.programme import Programme
 from appliance.hub.sessions import Session, Sessions
 from appliance.hub.tokens import TokenOptions, verify
 from appliance.signaling.errors import one_line
@@ -74,12 +75,14 @@ class Gateway:
         *,
         sessions: Sessions,
         calls: Calls,
+        programme: Programme,
         key: bytes,
         node_id: str,
         limits: Limits,
     ) -> None:
         self.sessions: Final = sessions
         self.calls: Final = calls
+        self.programme: Final = programme
         self.key: Final = key
         self.node_id: Final = node_id
         self.limits: Final = limits
@@ -222,7 +225,7 @@ class _Socket:
         except TokenError as error:
             self._refuse(connect, error)
             return
-        if session is not None and not _same_client(session.options, options):
+        if session is not None and not _same_client(session.token, options):
             session = None
             try:
                 options = verify(connect.token, gateway.key)
@@ -232,7 +235,9 @@ class _Socket:
         resumed = session is not None
         if session is None:
             session = gateway.sessions.create(options)
-        session.options = options
+        # What the client became in the room it stays.
+        session.token = options
+        session.origin = _origin(self._websocket)
         self._session = session
         self._deadline = self._loop.time() + self._limits.ping
         gateway.sessions.attach(session, self)
@@ -261,16 +266,17 @@ class _Socket:
             text = f"Authentication service failed with status ProtocolError, 401: {error}"
             self._protocol.fail(request.id, AUTH_FAILED, text)
             return
-        if not _same_client(session.options, options):
+        if not _same_client(session.token, options):
             text = "the new token is for another room, or for another way to take part"
             self._protocol.fail(request.id, AUTH_FAILED, text)
             return
-        session.options = options
+        session.token = options
         self._protocol.reply(request.id, session.connect_result())
         session.send_authorization_state()
 
     def _rpc(self, session: Session, request: Rpc) -> None:
-        answer = rpc.call(session, self._gateway.calls, request.method, request.params)
+        gateway = self._gateway
+        answer = rpc.call(session, gateway.calls, gateway.programme, request.method, request.params)
         if answer is None:
             text = f"there is no method {request.method[:80]}"
             self._protocol.fail(request.id, METHOD_NOT_FOUND, text)
@@ -326,6 +332,12 @@ class _Bucket:
             return False
         self._tokens -= 1
         return True
+
+
+def _origin(websocket: WebSocket) -> str:
+    """How the client reaches the web server on the same port."""
+    scheme = "https" if websocket.url.scheme == "wss" else "http"
+    return f"{scheme}://{websocket.url.netloc}"
 
 
 def _same_client(old: TokenOptions, new: TokenOptions) -> bool:

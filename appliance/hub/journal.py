@@ -84,6 +84,11 @@ class Journal(RoomObserver):
         kind = name.partition(".")[0]
         about = params.get(kind)
         identifier = about.get("id") if isinstance(about, dict) else None
+        if name == "member.joined" and isinstance(identifier, str) and isinstance(about, dict):
+            # Also told of one of the audience who was promoted.
+            self._store.member_became(identifier, str(about["type"]))
+        elif name == "member.left" and isinstance(identifier, str) and identifier in room.members:
+            self._store.member_became(identifier, "audience")
         if kind == "room" and isinstance(about, dict) and "locked" in about.get("updated", ()):
             self._store.session_locked(room.session_id, bool(about["locked"]), time.time())
         self._event(
@@ -119,8 +124,6 @@ class Journal(RoomObserver):
         error: str | None = None,
     ) -> None:
         """What a recording of the room is now. Times in seconds of the epoch."""
-        if room.session_id not in self._events:
-            return
         size = path.stat().st_size if state == "completed" and path.exists() else None
         self._store.recording_changed(
             RecordingRecord(
@@ -157,8 +160,6 @@ class Journal(RoomObserver):
 
         `room_stream_id` is the room's own stream that it is of.
         """
-        if room.session_id not in self._events:
-            return
         self._store.stream_changed(
             StreamRecord(
                 id=stream_id,
@@ -211,7 +212,9 @@ class Journal(RoomObserver):
         recording_id: str | None = None,
         level: Level = "info",
     ) -> None:
-        number = self._events[room.session_id] = self._events[room.session_id] + 1
+        number = self._events.get(room.session_id, 0) + 1
+        if room.session_id in self._events:
+            self._events[room.session_id] = number
         if number > EVENTS_MAX and name != "room.ended":
             if number == EVENTS_MAX + 1:
                 log.warning("room %s: no more than %d events are kept", room.name, EVENTS_MAX)

@@ -120,9 +120,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
 )
 
 
-def migrate(
-    connection: sqlite3.Connection, path: Path, steps: Sequence[str] = MIGRATIONS
-) -> None:
+def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[str] = MIGRATIONS) -> None:
     """Bring a database to the newest version, each step whole or not at all.
 
     Raises DataError when it is of a newer version than this hub knows, and sqlite3.Error.

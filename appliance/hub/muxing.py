@@ -9,20 +9,21 @@ from __future__ import annotations
 import io
 from collections import deque
 from fractions import Fraction
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import av
 import numpy as np
-from aiortc.codecs.h264 import h264_depayload
 from av import AudioCodecContext, AudioFrame, Packet
 from av.codec.context import Flags
 from av.container import OutputContainer
 from av.stream import Stream
 from numpy.typing import NDArray
 
-from appliance.hub.tap import Samples
 from appliance.media.opus import RATE
-from appliance.media.packet import VIDEO_CLOCK, Encoded
+
+if TYPE_CHECKING:
+    # At run time this module does without WebRTC: a publisher's process need not load it.
+    from appliance.hub.tap import Samples
 
 AUDIO_BITRATE: Final = 96_000
 """Bits a second of AAC: transparent for speech, good for the music of a film."""
@@ -46,13 +47,8 @@ _PREROLL: Final = 50
 """Pieces of sound (1 s) that are kept until the keyframe arrives that belongs to them: a
 picture takes longer than the sound of its moment."""
 
-_VIDEO_TIME: Final = Fraction(1, VIDEO_CLOCK)
+_VIDEO_TIME: Final = Fraction(1, 90_000)
 _AUDIO_TIME: Final = Fraction(1, RATE)
-
-
-def access_unit(frame: Encoded) -> bytes:
-    """The H.264 frame that was cut into these RTP payloads, as Annex B."""
-    return b"".join(h264_depayload(payload) for payload in frame.payloads)
 
 
 class Muxer:

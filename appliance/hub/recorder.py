@@ -25,7 +25,7 @@ from av.error import FFmpegError
 
 from appliance.hub.errors import HubError
 from appliance.hub.mp4 import SPARE, finish_interrupted
-from appliance.hub.muxing import CONTAINER_OPTIONS, Muxer, access_unit
+from appliance.hub.muxing import CONTAINER_OPTIONS, Muxer
 from appliance.hub.tap import Intake, Picture, Sound, Tappable
 
 __all__ = ["Recorder", "RecordingError", "RecordingState", "finish_interrupted"]
@@ -226,7 +226,7 @@ class Recorder:
             while True:
                 item = self._intake.take()
                 if isinstance(item, Picture):
-                    muxer.picture(item.at, access_unit(item.frame), item.frame.keyframe)
+                    muxer.picture(item.at, item.access_unit(), item.frame.keyframe)
                 elif isinstance(item, Sound):
                     muxer.sound(item.at, item.samples)
                 elif item.kind == "pause":

@@ -1,32 +1,47 @@
-"""The hub's HTTP calls: tokens for those who hold the API token, and the entrance for guests."""
+"""The hub's HTTP calls, put together: for those who hold the API token, and for guests."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
-import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
 
+from appliance.hub.directory import Directory
 from appliance.hub.keys import Keys
-from appliance.hub.tokens import TokenOptions, blame, mint, printable
+from appliance.hub.openapi import document
+from appliance.hub.rest_call import (
+    Call,
+    Nothing,
+    Operation,
+    Problem,
+    problem_of,
+    read_body,
+    routes,
+)
+from appliance.hub.rest_guard import Guard
+from appliance.hub.rest_recordings import RecordingCalls
+from appliance.hub.rest_rooms import RoomCalls
+from appliance.hub.rest_sessions import SessionCalls, SessionView
+from appliance.hub.rest_streams import StreamCalls
+from appliance.hub.room_options import RoomDefaults
+from appliance.hub.room_streams import RoomStreams
+from appliance.hub.rooms import Rooms
+from appliance.hub.store import Store
+from appliance.hub.tokens import TokenOptions, mint, printable
 
-__all__ = ["GUEST_SCOPES", "Rest"]
+__all__ = ["ERROR_HANDLERS", "GUEST_SCOPES", "PREFIX", "Rest"]
 
-#: Bytes of a request's body.
-BODY_MAX: Final = 65_536
+PREFIX: Final = "/api/video"
+
+#: For the whole server: what goes wrong is said in the same way everywhere.
+ERROR_HANDLERS: Final[Mapping[Any, Any]] = {HTTPException: problem_of, Exception: problem_of}
 
 #: What a guest may do: everything with oneself that this page has a button for, choose the layout,
 #: and mute another whose microphone was forgotten. Nobody is unmuted by somebody else.
@@ -57,95 +72,99 @@ class GuestOptions(BaseModel):
     audience: Annotated[bool, Field(strict=True)] = False
 
 
-class Rest:
-    """The calls, bound to one hub's keys and rooms."""
+class TokenAnswer(BaseModel):
+    """A room token."""
 
-    def __init__(self, keys: Keys, open_rooms: frozenset[str]) -> None:
+    token: str
+
+
+class Rest:
+    """The calls, bound to one hub's keys, rooms and store."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        open_rooms: frozenset[str],
+        *,
+        store: Store,
+        directory: Directory,
+        rooms: Rooms,
+        streams: RoomStreams,
+        defaults: RoomDefaults,
+    ) -> None:
         self._keys = keys
         self._open_rooms = open_rooms
+        self._guard = Guard(keys)
+        recordings = RecordingCalls(store, self._guard, keys.project, PREFIX)
+        view = SessionView(rooms, defaults)
+        of_streams = StreamCalls(store, directory, streams, defaults)
+        self._operations: list[Operation[Any, Any]] = [
+            self._token_operation(),
+            *RoomCalls(directory, store, rooms, streams, defaults).operations(),
+            *SessionCalls(store, recordings, of_streams, view, keys.project).operations(),
+            *recordings.operations(),
+            *of_streams.operations(),
+        ]
+        self._document = document(self._operations, PREFIX)
 
-    async def room_tokens(self, request: Request) -> Response:
-        """``POST /api/video/room_tokens``: a room token for what the body asks for."""
-        if not self._authorized(request):
-            return _error(
-                401,
-                "unauthorized",
-                "the project id and the API token are needed (HTTP basic authentication)",
-                headers={"WWW-Authenticate": 'Basic realm="roomlet"'},
-            )
-        try:
-            options = TokenOptions.model_validate(await _body(request))
-        except _BadBody as error:
-            return _error(error.status, "invalid_body", str(error))
-        except ValidationError as error:
-            return _invalid(error)
-        token = mint(options, self._keys.signing_key, project=self._keys.project)
-        return JSONResponse({"token": token}, headers={"Cache-Control": "no-store"})
+    def routes(self) -> list[BaseRoute]:
+        """Where the calls are."""
+        calls = Starlette(
+            routes=routes(self._operations, self._guard), exception_handlers=ERROR_HANDLERS
+        )
+        calls.router.redirect_slashes = False
+        return [
+            Route("/api/openapi.json", self._openapi),
+            Mount(PREFIX, calls),
+            Route("/guest/{room}", self.guest, methods=["POST"]),
+        ]
 
     async def guest(self, request: Request) -> Response:
         """``POST /guest/{room}``: a token for a visitor, if the room is open to all."""
+        try:
+            return await self._guest(request)
+        except Problem as problem:
+            return problem.response()
+
+    async def _guest(self, request: Request) -> Response:
         if not _same_origin(request):
             message = "guests come in by this hub's own page only"
-            return _error(403, "other_origin", message)
+            raise Problem(403, "other_origin", message)
         room = request.path_params["room"]
         if room not in self._open_rooms:
             message = "this room is not open to guests; ask its host for a token"
-            return _error(403, "room_not_open", message)
-        try:
-            guest = GuestOptions.model_validate(await _body(request))
-            options = TokenOptions(
-                room_name=room,
-                user_name=guest.name or None,
-                join_as="audience" if guest.audience else "member",
-                permissions=[] if guest.audience else list(GUEST_SCOPES),
-                auto_create_room=True,
-            )
-        except _BadBody as error:
-            return _error(error.status, "invalid_body", str(error))
-        except ValidationError as error:
-            return _invalid(error)
-        token = mint(options, self._keys.signing_key, project=self._keys.project)
-        body = {"token": token, "room": room}
+            raise Problem(403, "room_not_open", message)
+        guest = await read_body(request, GuestOptions)
+        options = TokenOptions(
+            room_name=room,
+            user_name=guest.name or None,
+            join_as="audience" if guest.audience else "member",
+            permissions=[] if guest.audience else list(GUEST_SCOPES),
+        )
+        body = {"token": self._mint(options), "room": room}
         return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
-    def _authorized(self, request: Request) -> bool:
-        scheme, _, text = request.headers.get("authorization", "").partition(" ")
-        try:
-            given = base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError):
-            given = b""
-        project, _, api_token = given.partition(b":")
-        # Both are compared, always, so that the time tells nothing.
-        right_project = hmac.compare_digest(project, self._keys.project.encode())
-        right_token = hmac.compare_digest(api_token, self._keys.api_token.encode())
-        return scheme.lower() == "basic" and right_project and right_token
+    def _token_operation(self) -> Operation[Nothing, TokenOptions]:
+        return Operation(
+            method="POST",
+            path="/room_tokens",
+            name="create_room_token",
+            summary="A token that lets somebody into a room",
+            tag="Room tokens",
+            work=self._room_token,
+            query=Nothing,
+            body=TokenOptions,
+            answer=TokenAnswer,
+        )
 
+    async def _room_token(self, call: Call[Nothing, TokenOptions]) -> BaseModel:
+        return TokenAnswer(token=self._mint(call.body))
 
-class _BadBody(ValueError):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+    async def _openapi(self, _request: Request) -> Response:
+        return JSONResponse(self._document)
 
-
-async def _body(request: Request) -> dict[str, Any]:
-    """The JSON object that a request brings; an empty body is an empty object."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > BODY_MAX:
-            raise _BadBody(413, f"the body has more than {BODY_MAX} bytes")
-        chunks.append(chunk)
-    text = b"".join(chunks)
-    if not text.strip():
-        return {}
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _BadBody(400, "the body is not JSON") from None
-    if not isinstance(value, dict):
-        raise _BadBody(400, "the body must be a JSON object")
-    return value
+    def _mint(self, options: TokenOptions) -> str:
+        return mint(options, self._keys.signing_key, project=self._keys.project)
 
 
 def _same_origin(request: Request) -> bool:
@@ -154,22 +173,3 @@ def _same_origin(request: Request) -> bool:
         return False
     origin = request.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")
-
-
-def _error(
-    status: int,
-    code: str,
-    message: str,
-    *,
-    attribute: str | None = None,
-    headers: dict[str, str] | None = None,
-) -> Response:
-    error = {"code": code, "message": message}
-    if attribute is not None:
-        error["attribute"] = attribute
-    return JSONResponse({"errors": [error]}, status, headers=headers)
-
-
-def _invalid(error: ValidationError) -> Response:
-    field, message = blame(error)
-    return _error(422, "invalid_parameter", message, attribute=field)

@@ -29,6 +29,7 @@ __all__ = [
     "Nothing",
     "Operation",
     "Problem",
+    "fetch",
     "problem_of",
     "read_body",
     "routes",
@@ -65,7 +66,7 @@ class ErrorAnswer(BaseModel):
     errors: list[ErrorItem]
 
 
-class Problem(Exception):  # noqa: N818
+class Problem(Exception):
     """Why a call is refused: the HTTP status, a word for programs and a line for people."""
 
     def __init__(
@@ -126,6 +127,22 @@ class Operation(Generic[Q, B]):
     refusals: tuple[int, ...] = ()
     #: Whether a link that was signed opens it as well as the API token.
     by_link: bool = False
+
+
+def fetch(
+    path: str,
+    name: str,
+    summary: str,
+    tag: str,
+    work: Callable[[Call[Q, Nothing]], Awaitable[BaseModel | Response | None]],
+    query: type[Q],
+    answer: type[BaseModel],
+) -> Operation[Q, Nothing]:
+    """A GET; of something that may not exist where its path has an ``{id}``."""
+    refusals = (404,) if "{id}" in path else ()
+    return Operation(
+        "GET", path, name, summary, tag, work, query, Nothing, answer, refusals=refusals
+    )
 
 
 def routes(operations: Iterable[Operation[Any, Any]], guard: Guard) -> list[Route]:

@@ -10,7 +10,7 @@ import re
 from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from appliance.hub.records import Page, PageRequest
@@ -29,7 +29,10 @@ def _token(text: str) -> str:
 
 
 class PageQuery(BaseModel):
-    """Which part of a list is wanted, the newest first."""
+    """Which part of a list is wanted, the newest first.
+
+    Without a token the pages are those of the list as it is now.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,17 +42,11 @@ class PageQuery(BaseModel):
         Annotated[str, AfterValidator(_token), Field(json_schema_extra={"pattern": _TOKEN})] | None
     ) = None
 
-    @model_validator(mode="after")
-    def _token_of_later_pages(self) -> PageQuery:
-        if self.page_number > 0 and self.page_token is None:
-            raise ValueError(
-                "page_token is missing: pages after the first are reached by the links"
-            )
-        return self
-
     def request(self) -> PageRequest:
         """The same for the store."""
-        anchor = None if self.page_token is None else int(self.page_token[2:], 16)
+        anchor = (
+            None if self.page_token is None else int(self.page_token.removeprefix("PA"), base=16)
+        )
         return PageRequest(self.page_number, self.page_size, anchor)
 
 
@@ -81,16 +78,16 @@ def links(request: Request, query: PageQuery, page: Page[Any]) -> Links:
         if name not in ("page_number", "page_token", "page_size")
     }
 
-    def link(number: int) -> str:
+    def link(number: int, *, anchored: bool = True) -> str:
         fields = {**kept, "page_number": number, "page_size": query.page_size}
-        if number:
+        if anchored:
             fields["page_token"] = token
         return f"{request.scope['path']}?{urlencode(fields)}"
 
     number = query.page_number
     return Links(
-        self=link(number),
-        first=link(0),
+        self=link(number, anchored=query.page_token is not None),
+        first=link(0, anchored=False),
         next=link(number + 1) if page.more else None,
         prev=link(number - 1) if number else None,
     )

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel
-from starlette.requests import Request
 
-from appliance.hub.records import EndReason, EventRecord, Level, MemberRecord, SessionRecord
-from appliance.hub.rest_call import Call, Nothing, Operation, Problem
+from appliance.hub.records import EndReason, MemberRecord, SessionRecord
+from appliance.hub.rest_call import Call, Nothing, Operation, Problem, fetch
+from appliance.hub.rest_events import EventAnswer, page_of_events
 from appliance.hub.rest_paging import PageAnswer, PageQuery, links
-from appliance.hub.rest_recordings import RecordingAnswer, Recordings, RecordingsQuery
-from appliance.hub.rest_settings import SettingsAnswer, time_of
-from appliance.hub.rest_streams import StreamAnswer, of_session
+from appliance.hub.rest_recordings import RecordingAnswer, RecordingCalls, RecordingsQuery
+from appliance.hub.rest_settings import SettingsAnswer, maybe_time_of, time_of
+from appliance.hub.rest_streams import StreamAnswer, StreamCalls
 from appliance.hub.room_options import RoomDefaults
+from appliance.hub.rooms import Rooms
 from appliance.hub.store import Store
 
-__all__ = ["SessionAnswer", "SessionCalls", "event_answer"]
+__all__ = ["SessionAnswer", "SessionCalls", "SessionView"]
+
+TAG: Final = "Room sessions"
 
 Status = Literal["in-progress", "completed"]
 
@@ -47,24 +50,34 @@ class SessionAnswer(SettingsAnswer):
     status: Status
     #: Whether it ended by itself, or was interrupted by the end of the hub.
     end_reason: EndReason | None
+    #: Where a picture of the room is, while somebody is in it, if previews are made.
+    preview_url: str | None
     created_at: datetime
     updated_at: datetime
 
-    @classmethod
-    def of(cls, session: SessionRecord, defaults: RoomDefaults) -> SessionAnswer:
+
+class SessionView:
+    """Sessions as they are answered: what is kept of them, and what the running room says."""
+
+    def __init__(self, rooms: Rooms, defaults: RoomDefaults) -> None:
+        self._rooms = rooms
+        self._defaults = defaults
+
+    def answer(self, session: SessionRecord) -> SessionAnswer:
         """The answer for one session."""
-        end = time.time() if session.ended_at is None else session.ended_at
-        return cls.build(
+        running = (room for room in self._rooms if room.session_id == session.id)
+        return SessionAnswer.build(
             session.options,
-            defaults,
+            self._defaults,
             id=session.id,
             room_id=session.room_id,
             locked=session.locked,
             start_time=time_of(session.started_at),
-            end_time=time_of(session.ended_at),
-            duration=max(int(end - session.started_at), 0),
+            end_time=maybe_time_of(session.ended_at),
+            duration=_duration(session.started_at, session.ended_at),
             status="in-progress" if session.ended_at is None else "completed",
             end_reason=session.end_reason,
+            preview_url=next((room.preview_url for room in running), None),
             created_at=time_of(session.started_at),
             updated_at=time_of(session.updated_at),
         )
@@ -78,7 +91,7 @@ class MemberAnswer(BaseModel):
     name: str
     type: str
     parent_id: str | None
-    join_time: datetime | None
+    join_time: datetime
     leave_time: datetime | None
     #: Seconds, of one who is still there until now.
     duration: int
@@ -86,7 +99,6 @@ class MemberAnswer(BaseModel):
     @classmethod
     def of(cls, member: MemberRecord) -> MemberAnswer:
         """The answer for one member."""
-        end = time.time() if member.left_at is None else member.left_at
         return cls(
             id=member.id,
             room_session_id=member.room_session_id,
@@ -94,76 +106,124 @@ class MemberAnswer(BaseModel):
             type=member.type,
             parent_id=member.parent_id,
             join_time=time_of(member.joined_at),
-            leave_time=time_of(member.left_at),
-            duration=max(int(end - member.joined_at), 0),
+            leave_time=maybe_time_of(member.left_at),
+            duration=_duration(member.joined_at, member.left_at),
         )
-
-
-class EventAnswer(BaseModel):
-    """Something that happened."""
-
-    id: str
-    project_id: str
-    room_id: str | None
-    room_session_id: str
-    room_recording_id: str | None
-    room_participant_id: str | None
-    level: Level
-    name: str
-    payload: dict[str, Any]
-    created_at: datetime | None
-
-
-def event_answer(event: EventRecord, project: str) -> EventAnswer:
-    """The answer for one event."""
-    room_id = event.payload.get("room_id")
-    return EventAnswer(
-        id=event.id,
-        project_id=project,
-        room_id=room_id if isinstance(room_id, str) else None,
-        room_session_id=event.room_session_id,
-        room_recording_id=event.recording_id,
-        room_participant_id=event.member_id,
-        level=event.level,
-        name=event.name,
-        payload=dict(event.payload),
-        created_at=time_of(event.created_at),
-    )
 
 
 class SessionCalls:
     """The calls under ``/room_sessions``."""
 
     def __init__(
-        self, store: Store, recordings: Recordings, defaults: RoomDefaults, project: str
+        self,
+        store: Store,
+        recordings: RecordingCalls,
+        streams: StreamCalls,
+        view: SessionView,
+        project: str,
     ) -> None:
         self._store = store
-        self._recordings = recordings
-        self._defaults = defaults
+        self._recordings_of = recordings
+        self._streams_of = streams
+        self._view = view
         self._project = project
 
     def operations(self) -> list[Operation[Any, Any]]:
         """The calls, for the routes and for the document."""
-        of_one = {"tag": "Room sessions", "method": "GET", "body": Nothing, "refusals": (404,)}
+        one = "/room_sessions/{id}"
         return [
-            Operation(
-                method="GET",
-                path="/room_sessions",
-                name="list_room_sessions",
-                summary="Sessions that go on, and past ones",
-                tag="Room sessions",
-                work=self._list,
-                query=SessionsQuery,
-                body=Nothing,
-                answer=PageAnswer[SessionAnswer],
+            fetch(
+                "/room_sessions",
+                "list_room_sessions",
+                "Sessions that go on, and past ones",
+                TAG,
+                self._list,
+                SessionsQuery,
+                PageAnswer[SessionAnswer],
             ),
-            Operation(
-                path="/room_sessions/{id}",
-                name="get_room_session",
-                summary="One session",
-                work=self._get,
-                query=Nothing,
-                answer=SessionAnswer,
-                **of_one,
+            fetch(one, "get_room_session", "One session", TAG, self._get, Nothing, SessionAnswer),
+            fetch(
+                f"{one}/members",
+                "list_room_session_members",
+                "Who took part in a session",
+                TAG,
+                self._members,
+                PageQuery,
+                PageAnswer[MemberAnswer],
+            ),
+            fetch(
+                f"{one}/events",
+                "list_room_session_events",
+                "What happened in a session",
+                TAG,
+                self._events,
+                PageQuery,
+                PageAnswer[EventAnswer],
+            ),
+            fetch(
+                f"{one}/recordings",
+                "list_room_session_recordings",
+                "The recordings of a session",
+                TAG,
+                self._recordings,
+                RecordingsQuery,
+                PageAnswer[RecordingAnswer],
+            ),
+            fetch(
+                f"{one}/streams",
+                "list_room_session_streams",
+                "The streams that go out of a session, or went",
+                TAG,
+                self._streams,
+                PageQuery,
+                PageAnswer[StreamAnswer],
             ),
         ]
+
+    async def _list(self, call: Call[SessionsQuery, Nothing]) -> BaseModel:
+        query = call.query
+        page = await self._store.page_of_sessions(
+            query.request(),
+            room_id=query.room_id,
+            name=query.room_name,
+            name_part=query.room_name_matches,
+            ended=None if query.status is None else query.status == "completed",
+        )
+        return PageAnswer(
+            links=links(call.request, query, page),
+            data=[self._view.answer(session) for session in page.items],
+        )
+
+    async def _get(self, call: Call[Nothing, Nothing]) -> BaseModel:
+        return self._view.answer(await self._find(call.id))
+
+    async def _members(self, call: Call[PageQuery, Nothing]) -> BaseModel:
+        session = await self._find(call.id)
+        page = await self._store.page_of_members(session.id, call.query.request())
+        return PageAnswer(
+            links=links(call.request, call.query, page),
+            data=[MemberAnswer.of(member) for member in page.items],
+        )
+
+    async def _events(self, call: Call[PageQuery, Nothing]) -> BaseModel:
+        session = await self._find(call.id)
+        page = await self._store.page_of_events(call.query.request(), session_id=session.id)
+        return page_of_events(call.request, call.query, page, self._project)
+
+    async def _recordings(self, call: Call[RecordingsQuery, Nothing]) -> BaseModel:
+        session = await self._find(call.id)
+        return await self._recordings_of.page(call.request, call.query, session.id)
+
+    async def _streams(self, call: Call[PageQuery, Nothing]) -> BaseModel:
+        session = await self._find(call.id)
+        return await self._streams_of.page(call.request, call.query, session)
+
+    async def _find(self, session_id: str) -> SessionRecord:
+        session = await self._store.session(session_id)
+        if session is None:
+            raise Problem.missing("room session")
+        return session
+
+
+def _duration(begin: float, end: float | None) -> int:
+    return max(int((time.time() if end is None else end) - begin), 0)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, WithJsonSchema
 
 from appliance.hub.room_options import Quality, RoomDefaults, RoomOptions
 
-__all__ = ["Flag", "SettingsAnswer", "time_of"]
+__all__ = ["Flag", "SettingsAnswer", "maybe_time_of", "time_of"]
 
 
 def _flag(value: object) -> object:
@@ -25,9 +25,14 @@ Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"
 """A flag in a query."""
 
 
-def time_of(seconds: float | None) -> datetime | None:
+def time_of(seconds: float) -> datetime:
     """Seconds of the epoch as a time."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def maybe_time_of(seconds: float | None) -> datetime | None:
+    """Seconds of the epoch as a time, if it has come."""
+    return None if seconds is None else time_of(seconds)
 
 
 class SettingsAnswer(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from appliance.hub.tokens import Meta, Moment, RoomName, Title
+from appliance.hub.tokens import Meta, Moment, RoomName, Seconds, Title, WholeNumber
 from appliance.signaling.layouts import LAYOUTS
 
 __all__ = ["MEMBERS_MAX", "LayoutName", "Quality", "RoomDefaults", "RoomOptions", "RoomSettings"]
@@ -15,7 +15,7 @@ __all__ = ["MEMBERS_MAX", "LayoutName", "Quality", "RoomDefaults", "RoomOptions"
 MEMBERS_MAX: Final = 300
 
 Quality = Literal["720p", "1080p"]
-Fps = Literal[20, 30]
+Fps = Annotated[Literal[20, 30], WholeNumber]
 
 
 def _layout(name: str) -> str:
@@ -37,7 +37,7 @@ class RoomSettings(BaseModel):
     display_name: Title | None = None
     description: Annotated[str, Field(max_length=3000)] | None = None
     #: The audience does not count.
-    max_members: Annotated[int, Field(ge=1, le=MEMBERS_MAX)] | None = None
+    max_members: Annotated[int, Field(ge=1, le=MEMBERS_MAX), WholeNumber] | None = None
     #: Size of the canvas and its pictures a second.
     quality: Quality | None = None
     fps: Fps | None = None
@@ -47,7 +47,7 @@ class RoomSettings(BaseModel):
     #: When everybody is removed from the room.
     remove_at: Moment | None = None
     #: How many seconds after it joined a member is removed.
-    remove_after_seconds_elapsed: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    remove_after_seconds_elapsed: Seconds | None = None
     #: The layout that a session begins with.
     layout: LayoutName | None = None
     record_on_start: bool = False

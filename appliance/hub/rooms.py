@@ -10,23 +10,32 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from appliance.hub import admission
 from appliance.hub.admission import Rules
+from appliance.hub.chime import Occasion
 from appliance.hub.errors import Refused
+from appliance.hub.floor import Floor
+from appliance.hub.gain import SILENCE_DBFS
 from appliance.hub.members import Member
 from appliance.hub.observers import RoomObserver
 from appliance.hub.records import StoredRoom
 from appliance.hub.room_options import RoomOptions
+from appliance.hub.seating import Showing, seat
 from appliance.hub.sessions import Session
 from appliance.hub.stays import Stays
+from appliance.hub.tap import Tappable
 from appliance.hub.tokens import TokenOptions
-from appliance.signaling.layouts import Layer, MemberSlot, arrange, positions
+from appliance.signaling.layouts import Layer, MemberSlot, positions
 
 if TYPE_CHECKING:
     from appliance.hub.calls import Leg
+    from appliance.hub.player import Player
+    from appliance.hub.preview import Watchable
+    from appliance.hub.recorder import Recorder
+    from appliance.hub.stage import Clip
     from appliance.media.peer import Peer
 
 log = logging.getLogger(__name__)
@@ -47,16 +56,44 @@ _MEDIA_PROPERTIES: Final = frozenset(
 #: Properties whose change may move somebody on the canvas.
 _LAYOUT_PROPERTIES: Final = frozenset({"video_muted", "requested_position", "on_hold"})
 
+#: Properties of the room of which the same is true.
+_ROOM_LAYOUT_PROPERTIES: Final = frozenset({"hide_video_muted", "prioritize_handraise"})
+
+#: Seconds between two counts of the audience while there is any: a client that missed the last
+#: change is right again soon.
+AUDIENCE_PERIOD: Final = 15.0
+
+#: Who is told of recordings, playbacks and streams, and gets them in lists.
+LIST_SCOPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "recordings": ("room.recording",),
+    "playbacks": ("room.playback",),
+    "streams": ("room.stream", "room.stream.start"),
+}
 
 #: Properties that are always told of with another one.
 _PARTNERS: Final = {"video_muted": "visible", "deaf": "audio_muted"}
 
 
-class RoomStage(Protocol):
+class RoomStage(Tappable, Protocol):
     """The sound and the pictures of one room, as the room sees them."""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the canvas in pixels."""
+
+    @property
+    def canvas(self) -> Watchable:
+        """The picture itself."""
+
     def add(self, member: Member, peer: Peer) -> None:
-        """Take a member's media from this leg on, in place of one that it had."""
+        """Take a member's media from this leg on. One that it had before goes on hearing and
+        seeing the room until `drop`."""
+
+    def listen(self, member: Member, peer: Peer) -> None:
+        """Let another leg of a member hear and see the room too."""
+
+    def drop(self, member_id: str, peer: Peer) -> None:
+        """Let go of a leg of a member that has another one; unknown ones are ignored."""
 
     def remove(self, member_id: str) -> None:
         """Let go of a member."""
@@ -66,6 +103,15 @@ class RoomStage(Protocol):
 
     def arrange(self, layers: list[Layer]) -> None:
         """Show the members in these places."""
+
+    def play(self, clip: Clip) -> None:
+        """Let a clip be heard, and seen where the layers say; again, when it has changed."""
+
+    def stop_playing(self, clip_id: str) -> None:
+        """Let go of a clip; unknown ones are ignored."""
+
+    def chime(self, occasion: Occasion) -> None:
+        """Let everybody hear the tone of this occasion."""
 
     async def close(self) -> None:
         """End all media of the room."""
@@ -116,7 +162,22 @@ class Room:
         self.hide_video_muted = False
         self.prioritize_handraise = self.options.prioritize_handraise
         self.meta: dict[str, Any] = dict(meta or {})
-        self.floor: str | None = None
+        self.floor: Final = Floor()
+        #: What goes out of the room, in the words of the wire, by id.
+        self.streams: dict[str, dict[str, Any]] = {}
+        self.streaming = False
+        #: The recordings of this session, and what is played just now, by id.
+        self.recordings: dict[str, Recorder] = {}
+        self.recording = False
+        self.playbacks: dict[str, Player] = {}
+        #: The playback that is seen on the canvas.
+        self.showing: Showing | None = None
+        #: Where a picture of the room can be had, if one is made: by the hub's own address, and
+        #: below that by which a client has reached the hub.
+        self.preview_url: str | None = None
+        self.preview_path = ""
+        self._hands: list[str] = []
+        self._audience_timer: asyncio.TimerHandle | None = None
         self.stage: Final = stage(self)
         self._loop = asyncio.get_running_loop()
 
@@ -140,6 +201,15 @@ class Room:
         """Whether nobody is here, and nobody on the way in."""
         return not self.members and not self.legs
 
+    @property
+    def taken(self) -> int:
+        """How many places of members are taken: also by who is promoted and on the way."""
+        return sum(
+            member.type == "member"
+            or (member.type == "audience" and member.session.options.join_as == "member")
+            for member in self.members.values()
+        )
+
     def admit(self, session: Session) -> None:
         """Whether somebody new may come in. Raises Refused."""
         if self.deleted:
@@ -147,7 +217,7 @@ class Room:
         admission.may_join(
             self.stays.rules,
             join_as=session.options.join_as,
-            people=sum(member.type == "member" for member in self.members.values()),
+            people=self.taken,
             locked=self.locked,
             now=time.time(),
         )
@@ -159,6 +229,7 @@ class Room:
         self.stage.add(member, peer)
         self.stage.update(member)
         self._arrange()
+        self._ring(member, "entry")
         if member.type in ("member", "audience"):
             self.subscribed(member, call_id)
         if member.type == "audience":
@@ -172,7 +243,7 @@ class Room:
 
     def subscribed(self, member: Member, call_id: str) -> None:
         """Tell a client that its leg is in the room, and all about the room."""
-        session, room = self.snapshot()
+        session, room = self.snapshot(member.session)
         params = {
             "call_id": call_id,
             "member_id": member.id,
@@ -188,13 +259,35 @@ class Room:
         self.stays.end(member.id)
         self.observer.left(self, member)
         self.stage.remove(member.id)
-        if self.floor == member.id:
-            self.floor = None
+        self._forget(member)
         self._arrange()
+        self._ring(member, "exit")
         if member.type == "audience":
             self._audience_changed()
             return
         self.emit("video.member.left", self._about(member))
+        self.send_layout()
+
+    def promoted(self, member: Member, call_id: str) -> None:
+        """One of the audience has become a member, with the leg of this call."""
+        member.type = "member"
+        self.stage.update(member)
+        self._arrange()
+        self.subscribed(member, call_id)
+        self.emit("video.member.joined", self._about(member), skip=member.session)
+        self._audience_changed()
+        self.send_layout()
+
+    def demoted(self, member: Member) -> None:
+        """A member is one of the audience from now on."""
+        self._talking(member, member.voice.stop())
+        self.emit("video.member.left", self._about(member), skip=member.session)
+        member.type = "audience"
+        member.requested_position, member.handraised = "auto", False
+        member.visible = False
+        self._forget(member)
+        self._arrange()
+        self._audience_changed()
         self.send_layout()
 
     # Changes
@@ -220,7 +313,14 @@ class Room:
         """Set properties of the room, and tell everybody of those that are news."""
         news = _set(self, changes)
         self._announce_room(news)
-        if "hide_video_muted" in news:
+        if _ROOM_LAYOUT_PROPERTIES.intersection(news):
+            self._arrange()
+            self.send_layout()
+
+    def show(self, showing: Showing | None) -> None:
+        """Give a playback a place on the canvas, or take it away."""
+        if showing != self.showing:
+            self.showing = showing
             self._arrange()
             self.send_layout()
 
@@ -229,17 +329,33 @@ class Room:
         member = self.members.get(member_id)
         if member is None or member.audio_muted or member.on_hold:
             return
-        self._talking(member, member.voice.level(dbfs, self._loop.time()))
+        now = self._loop.time()
+        self._talking(member, member.voice.level(dbfs, now))
+        if self.floor.level(member.id, dbfs, member.voice.active, now):
+            self._floor_moved()
+
+    def close(self) -> None:
+        """Cancel all timers."""
+        self.stays.close()
+        if self._audience_timer is not None:
+            self._audience_timer.cancel()
+            self._audience_timer = None
 
     # Events
 
     def emit(
-        self, event_type: str, params: Mapping[str, Any], *, skip: Session | None = None
+        self,
+        event_type: str,
+        params: Mapping[str, Any],
+        *,
+        skip: Session | None = None,
+        scopes: Collection[str] | None = None,
     ) -> None:
-        """Send an event to every client in the room but one."""
+        """Send an event to every client in the room but one, or to those with any of `scopes`."""
         self.observer.emitted(self, event_type, params)
         for session in self.sessions():
-            if session is not skip:
+            may = scopes is None or not session.scopes.isdisjoint(scopes)
+            if may and session is not skip:
                 session.send(event_type, params, self.event_channel)
 
     def send_layout(self, session: Session | None = None) -> None:
@@ -279,8 +395,14 @@ class Room:
             "meta": member.meta,
         }
 
-    def snapshot(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The room as ``room_session`` and as ``room`` of ``video.room.subscribed``."""
+    def snapshot(self, client: Session | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The room as ``room_session`` and as ``room`` of ``video.room.subscribed``: for one
+        client, or without what needs a permission."""
+        scopes = frozenset() if client is None else client.scopes
+
+        def may(name: str) -> bool:
+            return any(scope in scopes for scope in LIST_SCOPES[name])
+
         room: dict[str, Any] = {
             "room_session_id": self.session_id,
             "room_id": self.id,
@@ -290,21 +412,28 @@ class Room:
             "display_name": self.display_name,
             "layout_name": self.layout_name,
             "locked": self.locked,
-            "recording": False,
-            "streaming": False,
+            "recording": self.recording,
+            "streaming": self.streaming,
             "hide_video_muted": self.hide_video_muted,
             "prioritize_handraise": self.prioritize_handraise,
             "meta": self.meta,
             "audience_count": self.audience_count,
-            "recordings": [],
-            "playbacks": [],
-            "streams": [],
+            "recordings": [one.state.to_wire() for one in self.recordings.values()]
+            if may("recordings")
+            else [],
+            "playbacks": [one.state.to_wire() for one in self.playbacks.values()]
+            if may("playbacks")
+            else [],
+            "streams": list(self.streams.values()) if may("streams") else [],
             "members": [self.member_wire(member) for member in self.people()],
             "logos_visible": True,
             "blind_mode": False,
             "silent_mode": False,
             "meeting_mode": False,
         }
+        if self.preview_url is not None:
+            near = client is not None and client.origin
+            room["preview_url"] = f"{near}{self.preview_path}" if near else self.preview_url
         return {"id": self.session_id, **room}, room
 
     def _about(self, member: Member, news: list[str] | None = None) -> dict[str, Any]:
@@ -326,8 +455,12 @@ class Room:
             for member, news in changes.items()
             if news and member.id in self.members
         }
-        moved = layout and any(_LAYOUT_PROPERTIES.intersection(news) for news in changes.values())
+        moving = _LAYOUT_PROPERTIES | ({"handraised"} if self.prioritize_handraise else set())
+        moved = layout and any(moving.intersection(news) for news in changes.values())
         for member, news in changes.items():
+            if "handraised" in news:
+                self._hands = [one for one in self._hands if one != member.id]
+                self._hands += [member.id] if member.handraised else []
             if member.audio_muted or member.on_hold:
                 self._talking(member, member.voice.stop())
             if _MEDIA_PROPERTIES.intersection(news):
@@ -358,6 +491,12 @@ class Room:
         self.emit("video.room.updated", params)
 
     def _audience_changed(self) -> None:
+        """Tell how many look on, now and from time to time while anybody does."""
+        if self._audience_timer is not None:
+            self._audience_timer.cancel()
+            self._audience_timer = None
+        if self.audience_count:
+            self._audience_timer = self._loop.call_later(AUDIENCE_PERIOD, self._audience_changed)
         params = {
             "room_id": self.id,
             "room_session_id": self.session_id,
@@ -374,19 +513,30 @@ class Room:
             "member": {"id": member.id, "talking": news},
         }
         self.emit("video.member.talking", params)
-        if news:
-            self._take_floor(member)
+        if not news:
+            self.floor.level(member.id, SILENCE_DBFS, False, self._loop.time())
 
-    def _take_floor(self, member: Member) -> None:
-        # Who talks into another's sentence does not get the floor before that one pauses.
-        holder = self.members.get(self.floor or "")
-        if member.type == "audience" or (holder is not None and holder.voice.active):
-            return
-        self.floor = member.id
+    def _floor_moved(self) -> None:
         before = positions(self.layers)
         self._arrange()
         if positions(self.layers) != before:
             self.send_layout()
+
+    def _floor_holder(self) -> str | None:
+        """Who has the floor, or, of a device without a picture, whose device it is."""
+        holder = self.members.get(self.floor.holder or "")
+        if holder is None:
+            return None
+        return holder.id if holder.on_canvas else holder.parent_id
+
+    def _forget(self, member: Member) -> None:
+        """Somebody has left the canvas and the conversation."""
+        self.floor.leave(member.id)
+        self._hands = [one for one in self._hands if one != member.id]
+
+    def _ring(self, member: Member, occasion: Occasion) -> None:
+        if self.options.tone_on_entry_and_exit and member.type == "member":
+            self.stage.chime(occasion)
 
     def _arrange(self) -> None:
         slots = [
@@ -394,7 +544,14 @@ class Room:
             for member in self.people()
             if member.on_canvas and not (self.hide_video_muted and member.video_muted)
         ]
-        self.layers = arrange(self.layout_name, slots, floor=self.floor, previous=self.layers)
+        self.layers = seat(
+            self.layout_name,
+            slots,
+            floor=self._floor_holder(),
+            raised=self._hands if self.prioritize_handraise else (),
+            showing=self.showing,
+            previous=self.layers,
+        )
         self.stage.arrange(self.layers)
 
 
@@ -455,14 +612,13 @@ class Rooms:
             return room
         stored = self._stored(options.room_name)
         admission.may_open(options, exists=stored is not None, auto_create=self._auto_create)
-        made = admission.improvised(options)
-        settings = made if stored is None else stored.options
+        settings = admission.opened(stored.options if stored else None, options)
         room = Room(
             settings.name,
             project=self._project,
-            display_name=settings.display_name or made.display_name,
+            display_name=settings.display_name,
             layout=settings.layout or self._layout,
-            meta=settings.meta or made.meta,
+            meta=settings.meta,
             max_members=self._max_members,
             stage=self._stage,
             options=settings,
@@ -479,6 +635,7 @@ class Rooms:
             return
         del self._rooms[room.name]
         log.info("room %s is closed", room.name)
+        room.close()
         room.observer.closed(room)
         await room.stage.close()
 
@@ -486,6 +643,6 @@ class Rooms:
         """Close all rooms."""
         rooms, self._rooms = list(self._rooms.values()), {}
         for room in rooms:
-            room.stays.close()
+            room.close()
             room.observer.closed(room)
         await asyncio.gather(*(room.stage.close() for room in rooms))

@@ -8,61 +8,54 @@ that cannot be.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from appliance.hub import rpc_programme
 from appliance.hub.calls import Calls
 from appliance.hub.errors import Refused
 from appliance.hub.members import Member
+from appliance.hub.programme import Programme
+from appliance.hub.request import (
+    Method,
+    Outcome,
+    Request,
+    invalid,
+    number,
+    position_of,
+    positions_of,
+)
+from appliance.hub.roles import demotion, promotion
 from appliance.hub.rooms import Room
 from appliance.hub.sessions import Session
 from appliance.hub.tokens import check_meta
-from appliance.signaling.layouts import LAYOUTS, is_position
+from appliance.signaling.layouts import LAYOUTS
 from appliance.signaling.permissions import allowed, required
 
-__all__ = ["METHODS", "Outcome", "call"]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request that has passed the gates."""
-
-    session: Session
-    room: Room
-    #: Whom it is about: the caller, unless it names another.
-    member: Member
-    params: Mapping[str, Any]
-    calls: Calls
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The answer's fields beside `code` and `message`, and what is left to do once it is sent."""
-
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    then: Callable[[], None] | None = None
-
-
-Method = Callable[[Request], Outcome | None]
+__all__ = ["METHODS", "call"]
 
 
 def call(
-    session: Session, calls: Calls, method: str, params: Mapping[str, Any]
+    session: Session,
+    calls: Calls,
+    programme: Programme,
+    method: str,
+    params: Mapping[str, Any],
 ) -> tuple[dict[str, Any], Callable[[], None] | None] | None:
     """Do one request. Returns the result to send and what to do after; None for no such method."""
     work = METHODS.get(method)
     if work is None:
         return None
     try:
-        request = _admitted(session, calls, method, params)
+        room, member = _admitted(session, method, params)
+        request = Request(session, room, member, params, calls, programme)
         outcome = work(request) or Outcome()
     except Refused as refusal:
         return {"code": refusal.code, "message": refusal.message}, None
     return {"code": "200", "message": "OK", **outcome.fields}, outcome.then
 
 
-def _admitted(session: Session, calls: Calls, method: str, params: Mapping[str, Any]) -> Request:
-    """The permission and the existence of what a request names. Raises Refused."""
+def _admitted(session: Session, method: str, params: Mapping[str, Any]) -> tuple[Room, Member]:
+    """The room and the member that a request is about, if it may be. Raises Refused."""
     target = params.get("member_id") if method.startswith("video.member.") else None
     own = {leg.member.id: leg.member for leg in session.legs.values() if leg.member is not None}
     targets_self = target is None or (isinstance(target, str) and target in own)
@@ -75,15 +68,15 @@ def _admitted(session: Session, calls: Calls, method: str, params: Mapping[str, 
         raise Refused("404", "The client is in no such room session")
     member = me
     if method == "video.member.remove" and target is None:
-        raise _invalid("member_id is missing")
+        raise invalid("member_id is missing")
     if target is not None and not (target == "all" and method == "video.member.remove"):
         if not isinstance(target, str):
-            raise _invalid("member_id must be a string")
+            raise invalid("member_id must be a string")
         found = room.members.get(target)
         if found is None:
             raise Refused("404", "The member is not in the room")
         member = found
-    return Request(session, room, member, params, calls)
+    return room, member
 
 
 def _set(**changes: Any) -> Method:
@@ -99,7 +92,7 @@ def _set_number(parameter: str, name: str, lowest: int, highest: int) -> Method:
     """A method that sets a property of a member to a number it is given."""
 
     def work(request: Request) -> None:
-        value = _number(request.params, parameter, lowest, highest)
+        value = number(request.params, parameter, lowest, highest)
         request.room.update(request.member, **{name: value})
 
     return work
@@ -135,6 +128,22 @@ def _remove(request: Request) -> Outcome:
     return Outcome(then=lambda: calls.remove(request.member))
 
 
+def _promote(request: Request) -> None:
+    if request.member.type != "audience":
+        raise invalid("only one of the audience can be promoted")
+    request.calls.promote(request.member, promotion(request.params))
+
+
+def _demote(request: Request) -> Outcome:
+    member = request.member
+    # Who is promoted and not back yet with its new call can be demoted as well.
+    on_the_way = member.type == "audience" and member.session.options.join_as == "member"
+    if member.type != "member" and not on_the_way:
+        raise invalid("only a member can be demoted, with its screens and devices")
+    role, calls = demotion(request.params), request.calls
+    return Outcome(then=lambda: calls.demote(member, role))
+
+
 def _list_layouts(_request: Request) -> Outcome:
     return Outcome({"layouts": list(LAYOUTS)})
 
@@ -156,14 +165,14 @@ def _set_positions(request: Request) -> None:
 
 
 def _set_position(request: Request) -> None:
-    position = _position(request.params.get("position"))
+    position = position_of(request.params.get("position"))
     request.room.update(request.member, requested_position=position)
 
 
 def _prioritize_handraise(request: Request) -> None:
     enable = request.params.get("enable", True)
     if not isinstance(enable, bool):
-        raise _invalid("enable must be true or false")
+        raise invalid("enable must be true or false")
     request.room.update_room(prioritize_handraise=enable)
 
 
@@ -233,45 +242,20 @@ METHODS: Final[dict[str, Method]] = {
     "video.member.update_meta": _update_member_meta,
     "video.member.delete_meta": _delete_member_meta,
     "video.member.remove": _remove,
+    "video.member.promote": _promote,
+    "video.member.demote": _demote,
+    **rpc_programme.METHODS,
 }
 
 
-def _invalid(text: str) -> Refused:
-    return Refused("422", text)
-
-
-def _number(params: Mapping[str, Any], name: str, lowest: int, highest: int) -> int:
-    value = params.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _invalid(f"{name} must be a number")
-    if not lowest <= value <= highest:
-        raise _invalid(f"{name} must be from {lowest} to {highest}")
-    return round(value)
-
-
-def _position(value: object) -> str:
-    if not isinstance(value, str) or not is_position(value):
-        raise _invalid("a position is auto, off-canvas, reserved-N or standard-N")
-    return value
-
-
 def _positions(request: Request) -> dict[str, str]:
-    given = request.params.get("positions")
-    if not isinstance(given, dict):
-        raise _invalid("positions must be an object")
-    wishes: dict[str, str] = {}
-    for member_id, position in given.items():
-        target = request.member.id if member_id == "self" else member_id
-        if target not in request.room.members:
-            raise Refused("404", f"The member {member_id[:80]} is not in the room")
-        wishes[target] = _position(position)
-    return wishes
+    return positions_of(request, request.params.get("positions"), request.member.id)
 
 
 def _meta(params: Mapping[str, Any]) -> dict[str, Any]:
     meta = params.get("meta")
     if not isinstance(meta, dict):
-        raise _invalid("meta must be an object")
+        raise invalid("meta must be an object")
     return _checked(meta)
 
 
@@ -279,13 +263,13 @@ def _checked(meta: dict[str, Any]) -> dict[str, Any]:
     try:
         return check_meta(meta)
     except ValueError as error:
-        raise _invalid(f"meta {error}") from None
+        raise invalid(f"meta {error}") from None
 
 
 def _without(meta: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
     keys = params.get("keys")
     if not isinstance(keys, list):
-        raise _invalid("keys must be a list of strings")
+        raise invalid("keys must be a list of strings")
     # Anything else than a string names no key.
     gone = {key for key in keys if isinstance(key, str)}
     return {key: value for key, value in meta.items() if key not in gone}

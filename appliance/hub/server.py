@@ -25,16 +25,23 @@ from starlette.websockets import WebSocket
 
 import appliance
 from appliance.hub import keys as keyring
+from appliance.hub.archive import Archive
+from appliance.hub.broadcasts import Stream
 from appliance.hub.calls import Calls
 from appliance.hub.config import HubConfig, parse_address
-from appliance.hub.directory import Directory
 from appliance.hub.errors import HubError, ListenError, SettingError
 from appliance.hub.gateway import Gateway, Limits
-from appliance.hub.journal import Journal
-from appliance.hub.rest import Rest
+from appliance.hub.mp4 import finish_interrupted
+from appliance.hub.observers import RoomObservers
+from appliance.hub.playbacks import Playbacks
+from appliance.hub.previews import PREFIX, Previews
+from appliance.hub.programme import Programme
+from appliance.hub.recordings import Recordings
+from appliance.hub.rest import ERROR_HANDLERS, Rest
+from appliance.hub.room_options import RoomDefaults
 from appliance.hub.rooms import Room, Rooms, RoomStage
 from appliance.hub.sessions import Sessions
-from appliance.hub.store import Store
+from appliance.hub.streamer import Streamer, StreamState
 from appliance.hub.tasks import Tasks
 from appliance.media.peer import Peer
 
@@ -69,8 +76,8 @@ class HubServer:
         self._peer = peer or self._make_peer
         self._tasks = Tasks()
         self._keys: keyring.Keys | None = None
-        self._store: Store | None = None
-        self._journal: Journal | None = None
+        self._archive: Archive | None = None
+        self._previews: Previews | None = None
         self._rooms: Rooms | None = None
         self._sessions: Sessions | None = None
         self._gateway: Gateway | None = None
@@ -107,24 +114,31 @@ class HubServer:
         keyring.prepare(config.data)
         self._keys = keys = keyring.load(config.data, self._environment)
         listener = _listen(config.listen)
-        self._store = store = Store(config.data)
-        directory = Directory(store)
+        self._archive = archive = Archive(
+            config.data, self._tasks, make_stream=self._make_stream, finish=finish_interrupted
+        )
         try:
-            await store.open()
-            await directory.load(config.open_rooms)
-            unfinished = await store.recover()
+            await archive.open(config.open_rooms)
         except BaseException:
             listener.close()
-            await store.close()
+            await archive.close()
             raise
-        self._journal = Journal(store)
+        self._previews = Previews(self._tasks, config.data / "previews")
+        self._previews.clear()
+        programme = Programme(
+            Recordings(archive.journal, self._tasks, config.data / "recordings"),
+            Playbacks(self._tasks, config.data / "media"),
+            archive.broadcasts,
+        )
         node_id = f"{uuid.uuid4()}@roomlet"
         self._rooms = Rooms(
             project=keys.project,
             stage=self._stage,
             auto_create=config.auto_create_rooms,
-            stored=directory.named,
-            observer=self._journal,
+            stored=archive.directory.named,
+            observer=RoomObservers(
+                archive.observer, programme.recordings, programme.playbacks, self._previews
+            ),
             layout=config.layout,
             max_members=config.max_members,
         )
@@ -140,13 +154,15 @@ class HubServer:
         self._gateway = Gateway(
             sessions=self._sessions,
             calls=calls,
+            programme=programme,
             key=keys.signing_key,
             node_id=node_id,
             limits=self.limits,
         )
+        archive.start(self._rooms)
         host, port = listener.getsockname()[:2]
         scheme = "http" if config.cert is None else "https"
-        self._url = f"{scheme}://{_reachable(host)}:{port}"
+        self._url = self._previews.base = f"{scheme}://{_reachable(host)}:{port}"
         self._server = _Uvicorn(self._uvicorn_config())
         self._serving = asyncio.create_task(self._server.serve([listener]), name="hub server")
         await self._server.up(self._serving)
@@ -164,13 +180,11 @@ class HubServer:
         await self._tasks.close()
         if self._rooms is not None:
             await self._rooms.close()
-        if self._journal is not None:
-            self._journal.close()
         if self._server is not None and self._serving is not None:
             self._server.should_exit = True
             await self._serving
-        if self._store is not None:
-            await self._store.close()
+        if self._archive is not None:
+            await self._archive.close()
 
     async def wait_stopped(self) -> None:
         """Wait until the server has ended, by stop() or by itself. Raises what ended it."""
@@ -180,14 +194,21 @@ class HubServer:
     def _make_stage(self, room: Room) -> RoomStage:
         from appliance.hub.stage import Stage
 
-        config = self.config
+        config, options = self.config, room.options
+        sizes = {"720p": (1280, 720), "1080p": (1920, 1080)}
+        width, height = sizes.get(options.quality or "", (config.width, config.height))
         return Stage(
             room.display_name,
-            width=config.width,
-            height=config.height,
-            rate=config.rate,
+            width=width,
+            height=height,
+            rate=options.fps or config.rate,
             on_level=room.level,
         )
+
+    def _make_stream(
+        self, room: Room, url: str, on_change: Callable[[StreamState], None]
+    ) -> Stream:
+        return Streamer(room.stage, url, on_change=on_change)
 
     def _make_peer(self) -> Peer:
         return Peer(addresses=self.config.media_addresses)
@@ -195,7 +216,23 @@ class HubServer:
     # HTTP
 
     def _app(self) -> Starlette:
-        rest = Rest(self.keys, frozenset(self.config.open_rooms))
+        archive, config = self._archive, self.config
+        assert archive is not None, "the hub is not started"
+        assert self._previews is not None
+        rest = Rest(
+            self.keys,
+            frozenset(config.open_rooms),
+            store=archive.store,
+            directory=archive.directory,
+            rooms=self.rooms,
+            streams=archive.streams,
+            defaults=RoomDefaults(
+                max_members=config.max_members,
+                quality="1080p" if config.height > 720 else "720p",
+                fps=config.rate,
+                layout=config.layout,
+            ),
+        )
         return Starlette(
             routes=[
                 Route("/", self._index),
@@ -203,10 +240,11 @@ class HubServer:
                 WebSocketRoute("/ws", self._socket),
                 Route("/health", self._health),
                 Route("/demo.json", self._demo),
-                Route("/guest/{room}", rest.guest, methods=["POST"]),
-                Route("/api/video/room_tokens", rest.room_tokens, methods=["POST"]),
+                *rest.routes(),
+                Route(f"{PREFIX}/{{name}}.mp4", self._previews.get),
                 Mount("/static", StaticFiles(directory=PAGE, check_dir=False)),
             ],
+            exception_handlers=ERROR_HANDLERS,
             middleware=[Middleware(_Headers, policy=self._policy())],
         )
 

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from appliance.hub.roles import Allowed, Role, media_of
 from appliance.hub.tokens import TokenOptions
 
 if TYPE_CHECKING:
@@ -55,8 +56,13 @@ class Session:
         self.node_id: Final = node_id
         self.identity: Final = f"{uuid.uuid4()}@{node_id}"
         self.scope_id: Final = str(uuid.uuid4())
-        self.options = options
+        #: What the client's token says.
+        self.token = options
+        #: What it is in the room, if it was promoted or demoted there.
+        self.role: Role | None = None
         self.link: Link | None = None
+        #: The address that it reaches the hub's web server by, such as ``http://hub.local:8080``.
+        self.origin = ""
         self.room: Room | None = None
         #: The member that this client is; its screens and extra devices are members of their own.
         self.member: Member | None = None
@@ -65,6 +71,16 @@ class Session:
         self.answering: Final = asyncio.Lock()
         self._outbox: deque[Mapping[str, Any]] = deque(maxlen=OUTBOX)
         self._verto_ids = 0
+
+    @property
+    def options(self) -> TokenOptions:
+        """What holds for the client: its token, with what it became in the room."""
+        return self.token if self.role is None else self.role.over(self.token)
+
+    @property
+    def media(self) -> tuple[Allowed, Allowed]:
+        """What the client may do with sound, and with pictures."""
+        return media_of(self.options, promoted=self.role is not None)
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -138,7 +154,7 @@ class Session:
         There must be no ``jti`` in it: clients take that for another kind of session.
         """
         options = self.options
-        send = "receive" if options.join_as == "audience" else "both"
+        audio, video = self.media
         authorization: dict[str, Any] = {
             "type": "video",
             "project": self.project,
@@ -156,8 +172,8 @@ class Session:
             },
             "signature": self.signature,
             "media_allowed": options.media_allowed,
-            "audio_allowed": "none" if options.media_allowed == "video-only" else send,
-            "video_allowed": "none" if options.media_allowed == "audio-only" else send,
+            "audio_allowed": audio,
+            "video_allowed": video,
             "meta": options.meta,
         }
         if options.remove_at is not None:

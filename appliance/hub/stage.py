@@ -7,6 +7,7 @@ else touches the canvas and the mixer. Everything runs on the loop's thread.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,9 @@ from typing import Final, Protocol
 
 from av import VideoFrame
 
-from appliance.hub.canvas import Canvas
+from appliance.hub.bandwidth import Bandwidth
+from appliance.hub.canvas import CODECS, Canvas
+from appliance.hub.chime import Chime, Occasion
 from appliance.hub.compositor import Fit
 from appliance.hub.members import Member
 from appliance.hub.mixbus import Samples
@@ -32,6 +35,13 @@ log = logging.getLogger(__name__)
 _KEYFRAME_EVERY: Final = 1.7
 """Seconds after which a keyframe is asked for while somebody records.  One comes within 0.3 s
 then, also of a still picture: two seconds at most lie between two of them."""
+
+
+_BITRATE: Final = 2_000_000
+"""Bits a second of a canvas of 1280x720 at its best; a larger one gets more by its area."""
+
+_CHIME: Final = "chime"
+"""In the mix; no member's id, which are UUIDs."""
 
 
 class Clip(Protocol):
@@ -59,27 +69,30 @@ class Clip(Protocol):
 
 @dataclass(eq=False, slots=True)
 class _Seat:
-    """One member's leg, and what is made of what it sends."""
+    """One member's legs, and what is made of what one of them sends."""
 
-    peer: Peer
+    #: All that hear and see the room: most of the time one.
+    peers: list[Peer]
+    #: The one that the member's own media come from.
+    source: Peer
     audio: AudioReceiver | None = None
     video: VideoReceiver | None = None
 
-    def video_codec(self) -> VideoCodec | None:
-        """What the canvas has to be encoded in for this member; None if it takes none."""
-        outlet = self.peer.video_out
-        if outlet is None or self.peer.state is not PeerState.CONNECTED or not outlet.active:
-            return None
-        return outlet.codec if outlet.codec != "opus" else None
-
-    def leave(self) -> None:
-        """Let go of the leg; closing it is its owner's part."""
-        if self.peer.video_out is not None:
-            self.peer.video_out.on_keyframe_request = None
+    def silence(self) -> None:
+        """Take nothing more from the source."""
         if self.audio is not None:
             self.audio.close()
         if self.video is not None:
             self.video.close()
+        self.audio = self.video = None
+
+
+def _video_codec(peer: Peer) -> VideoCodec | None:
+    """What the canvas has to be encoded in for this leg; None if it takes none."""
+    outlet = peer.video_out
+    if outlet is None or peer.state is not PeerState.CONNECTED or not outlet.active:
+        return None
+    return outlet.codec if outlet.codec != "opus" else None
 
 
 class Stage:
@@ -97,9 +110,14 @@ class Stage:
         rate: float,
         on_level: Callable[[str, float], None],
     ) -> None:
-        self.canvas: Final = Canvas(width, height, rate, on_packet=self._send_picture, title=title)
+        bitrate = max(_BITRATE, _BITRATE * width * height // (1280 * 720))
+        self.canvas: Final = Canvas(
+            width, height, rate, on_packet=self._send_picture, title=title, bitrate=bitrate
+        )
         self.mixer: Final = Mixer(on_packet=self._send_sound, on_level=on_level)
         self._seats: dict[str, _Seat] = {}
+        self._bandwidths: Final = {codec: Bandwidth(bitrate) for codec in CODECS}
+        self._chime: Chime | None = None
         self._wanted: frozenset[VideoCodec] = frozenset()
         self._layers: list[Layer] = []
         self._clips: dict[str, Clip] = {}
@@ -109,28 +127,54 @@ class Stage:
         self.mixer.start()
 
     def add(self, member: Member, peer: Peer) -> None:
-        """Take a member's media from this leg on, in place of one that it had."""
-        old = self._seats.pop(member.id, None)
-        if old is not None:
-            old.leave()
-        seat = self._seats[member.id] = _Seat(peer)
+        """Take a member's media from this leg on. One that it had before goes on hearing and
+        seeing the room until `drop`."""
+        seat = self._seats.get(member.id)
+        if seat is None:
+            seat = self._seats[member.id] = _Seat([], peer)
+        seat.silence()
+        seat.source = peer
         if member.brings_audio and peer.audio_in is not None:
             seat.audio = AudioReceiver(peer.audio_in)
         if member.brings_video and peer.video_in is not None:
             seat.video = VideoReceiver(peer.video_in)
-        hears = peer.audio_out is not None and member.type in ("member", "audience")
+        ears = [one for one in (*seat.peers, peer) if one.audio_out is not None]
+        hears = bool(ears) and member.type in ("member", "audience")
         self.mixer.add(member.id, seat.audio, hears=hears, parent_id=member.parent_id)
         self.canvas.set_source(member.id, seat.video)
+        self.listen(member, peer)
+
+    def listen(self, member: Member, peer: Peer) -> None:
+        """Let another leg of a member hear and see the room too."""
+        seat = self._seats.get(member.id)
+        if seat is None:
+            return
+        if peer not in seat.peers:
+            seat.peers.append(peer)
         if peer.video_out is not None:
             peer.video_out.on_keyframe_request = partial(self._keyframe_requested, peer)
+            peer.video_out.on_bitrate = partial(self._can_take, peer)
         self.update(member)
 
+    def drop(self, member_id: str, peer: Peer) -> None:
+        """Let go of a leg of a member that has another one; unknown ones are ignored."""
+        seat = self._seats.get(member_id)
+        if seat is None or peer not in seat.peers:
+            return
+        seat.peers.remove(peer)
+        if peer is seat.source:
+            seat.silence()
+        self._let_go(peer)
+        self._want()
+
     def remove(self, member_id: str) -> None:
-        """Let go of a member."""
+        """Let go of a member and its legs; closing those is their owner's part."""
         seat = self._seats.pop(member_id, None)
         if seat is None:
             return
-        seat.leave()
+        seat.silence()
+        for peer in seat.peers:
+            self._let_go(peer)
         self.mixer.remove(member_id)
         self.canvas.remove_member(member_id)
         self._want()
@@ -179,6 +223,11 @@ class Stage:
             self.canvas.remove_member(clip_id)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the canvas in pixels."""
+        return self.canvas.width, self.canvas.height
+
+    @property
     def rate(self) -> float:
         """Pictures a second of the canvas."""
         return self.canvas.rate
@@ -197,17 +246,26 @@ class Stage:
             self.mixer.untap(tap.sound)
             self._want()
 
+    def chime(self, occasion: Occasion) -> None:
+        """Let everybody hear the tone of this occasion."""
+        if self._chime is None:
+            self._chime = Chime()
+            self.mixer.add(_CHIME, self._chime, hears=False)
+        self._chime.ring(occasion)
+
     async def close(self) -> None:
         """End all media of the room. The legs stay open: their owner closes them."""
         for seat in self._seats.values():
-            seat.leave()
+            seat.silence()
+            for peer in seat.peers:
+                self._let_go(peer)
         self._seats.clear()
         await self.canvas.stop()
         await self.mixer.stop()
 
     def _want(self) -> None:
         """Encode for whoever receives just now, and for nobody else."""
-        codecs = {seat.video_codec() for seat in self._seats.values()}
+        codecs = {_video_codec(peer) for seat in self._seats.values() for peer in seat.peers}
         if self._taps:
             codecs.add("h264")
         wanted = frozenset(codec for codec in codecs if codec is not None)
@@ -220,11 +278,33 @@ class Stage:
         if codec is not None and codec != "opus":
             self.canvas.request_keyframe(codec)
 
+    def _let_go(self, peer: Peer) -> None:
+        """Forget a leg as a receiver."""
+        if peer.video_out is not None:
+            peer.video_out.on_keyframe_request = peer.video_out.on_bitrate = None
+        for bandwidth in self._bandwidths.values():
+            bandwidth.leave(peer)
+
+    def _can_take(self, peer: Peer, bitrate: int) -> None:
+        """A leg says how many bits a second of the picture it can receive."""
+        codec = _video_codec(peer)
+        if codec is None:
+            return
+        bandwidth = self._bandwidths[codec]
+        if bandwidth.report(peer, bitrate, time.monotonic()):
+            self.canvas.set_bitrate(codec, bandwidth.target)
+
     def _send_picture(self, frame: Encoded) -> None:
         for seat in self._seats.values():
-            outlet = seat.peer.video_out
-            if outlet is not None and outlet.codec == frame.codec:
-                outlet.send(frame)
+            for peer in seat.peers:
+                outlet = peer.video_out
+                if outlet is not None and outlet.codec == frame.codec:
+                    outlet.send(frame)
+        if frame.codec != "opus":
+            bandwidth, now = self._bandwidths[frame.codec], time.monotonic()
+            bandwidth.sent(frame.size, now)
+            if bandwidth.review(now):
+                self.canvas.set_bitrate(frame.codec, bandwidth.target)
         if self._taps and frame.codec == "h264":
             self._feed(frame, self.canvas.moment(frame.timestamp))
 
@@ -245,5 +325,6 @@ class Stage:
 
     def _send_sound(self, member_id: str, packet: Encoded) -> None:
         seat = self._seats.get(member_id)
-        if seat is not None and seat.peer.audio_out is not None:
-            seat.peer.audio_out.send(packet)
+        for peer in seat.peers if seat is not None else ():
+            if peer.audio_out is not None:
+                peer.audio_out.send(packet)

@@ -208,6 +208,10 @@ class Store:
             ),
         )
 
+    def member_became(self, member_id: str, kind: str) -> None:
+        """Note that somebody takes part in another way from now on."""
+        self._note("UPDATE members SET type = ? WHERE id = ?", (kind, member_id))
+
     def member_left(self, member_id: str, at: float) -> None:
         """Note that somebody has left."""
         self._note("UPDATE members SET left_at = ? WHERE id = ?", (at, member_id))
@@ -350,9 +354,7 @@ class Store:
         )
         self._note(sql, tuple(values.values()))
 
-    async def _one(
-        self, table: str, make: Callable[[sqlite3.Row], T], identifier: str
-    ) -> T | None:
+    async def _one(self, table: str, make: Callable[[sqlite3.Row], T], identifier: str) -> T | None:
         sql = f"SELECT * FROM {table} WHERE id = ?"
         row = await self.database.read(lambda c: c.execute(sql, (identifier,)).fetchone())
         return None if row is None else make(row)
@@ -394,23 +396,27 @@ _LAST_SIGNS: Final = """
 
 _INTERRUPT: Final = (
     """
-    UPDATE members SET left_at = max(joined_at, last_signs.at) FROM last_signs
-    WHERE room_session_id = session_id AND left_at IS NULL
-    """,
-    """
-    UPDATE streams SET state = 'completed', error = 'the hub was interrupted',
-        ended_at = max(started_at, last_signs.at), duration = max(0.0, last_signs.at - started_at),
-        updated_at = max(started_at, last_signs.at)
-    FROM last_signs WHERE room_session_id = session_id AND state != 'completed'
-    """,
-    """
-    UPDATE recordings SET state = 'processing', updated_at = max(started_at, last_signs.at)
-    FROM last_signs WHERE room_session_id = session_id AND state != 'completed'
-    """,
-    """
     UPDATE room_sessions SET ended_at = last_signs.at, end_reason = 'interrupted',
         updated_at = last_signs.at
     FROM last_signs WHERE id = session_id
+    """,
+    """
+    UPDATE members SET left_at = max(joined_at, ended_at) FROM room_sessions
+    WHERE room_session_id = room_sessions.id AND left_at IS NULL
+    """,
+    # Also in a session that has ended in good order: their ends may have taken too long.
+    """
+    UPDATE streams SET state = 'completed', error = 'the hub was interrupted',
+        ended_at = max(streams.started_at, room_sessions.ended_at),
+        duration = max(0.0, room_sessions.ended_at - streams.started_at),
+        updated_at = max(streams.started_at, room_sessions.ended_at)
+    FROM room_sessions WHERE room_session_id = room_sessions.id AND state != 'completed'
+    """,
+    """
+    UPDATE recordings SET state = 'processing',
+        updated_at = max(recordings.started_at, room_sessions.ended_at)
+    FROM room_sessions WHERE room_session_id = room_sessions.id
+        AND state NOT IN ('processing', 'completed')
     """,
 )
 

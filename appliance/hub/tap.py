@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 import numpy as np
+from aiortc.codecs.h264 import h264_depayload
 from numpy.typing import NDArray
 
 from appliance.media.packet import Encoded
@@ -62,6 +63,10 @@ class Picture:
 
     at: float
     frame: Encoded
+
+    def access_unit(self) -> bytes:
+        """The frame as Annex B, put together again from its RTP payloads."""
+        return b"".join(h264_depayload(payload) for payload in self.frame.payloads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,10 @@ __all__ = [
     "Meta",
     "Moment",
     "RoomName",
+    "Seconds",
     "Title",
     "TokenOptions",
+    "WholeNumber",
     "blame",
     "check_meta",
     "mint",
@@ -115,12 +117,6 @@ def printable(text: str) -> str:
     return text
 
 
-def _not_promised(value: bool) -> bool:
-    if value:
-        raise ValueError("this hub makes no previews; leave it out or set it to false")
-    return value
-
-
 RoomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
 Meta = Annotated[dict[str, Any], AfterValidator(check_meta)]
 Moment = Annotated[
@@ -137,6 +133,18 @@ Moment = Annotated[
     ),
 ]
 """A time of ISO 8601 or in seconds of the epoch; one without a zone is UTC."""
+
+
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Seconds = Annotated[int, Field(ge=1, le=31_536_000), BeforeValidator(_whole)]
+"""Some time, up to a year."""
+
+WholeNumber = BeforeValidator(_whole)
+
 Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
@@ -171,12 +179,13 @@ class TokenOptions(BaseModel):
     #: When the member is removed from the room.
     remove_at: Moment | None = None
     #: How many seconds after it joined the member is removed.
-    remove_after_seconds_elapsed: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    remove_after_seconds_elapsed: Seconds | None = None
     join_audio_muted: bool = False
     join_video_muted: bool = False
     #: Whether this token may open a room that does not exist; None leaves it to the hub.
     auto_create_room: bool | None = None
-    enable_room_previews: Annotated[bool, AfterValidator(_not_promised)] = False
+    #: Whether previews are made of the room, if this token opens it.
+    enable_room_previews: bool = False
     room_display_name: Title | None = None
     end_room_session_on_leave: bool = False
     join_as: Literal["member", "audience"] = "member"

@@ -6,6 +6,7 @@ thread of its own.  Between them stands the jitter buffer and one lock.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from typing import Final
@@ -39,6 +40,8 @@ class AudioReceiver:
     def __init__(self, inlet: Inlet) -> None:
         self.underruns = 0
         self.cuts = 0
+        self.arrived = asyncio.Event()
+        """Set when the first packet has come."""
         self._inlet = inlet
         self._lock = threading.Lock()
         self._jitter = AudioJitterBuffer()

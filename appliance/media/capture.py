@@ -1,8 +1,6 @@
 """From a device to encoded frames, through its gate.
 
-Each capture owns one thread that opens its device, reads it and encodes.  It reaches the loop
-in one place, `_Capture._to_loop`.  A device that fails is reported and tried again until it
-is back.
+Each capture owns one thread that opens its device, reads it and encodes; see `worker`.
 """
 
 from __future__ import annotations
@@ -10,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import numpy as np
@@ -23,6 +21,7 @@ from appliance.media.gate import CameraGate, Gate, MicGate
 from appliance.media.opus import FRAME, OpusEncoder, Samples
 from appliance.media.packet import Codec, Encoded, packetize
 from appliance.media.video_encoder import VideoEncoder
+from appliance.media.worker import RETRY, Worker
 from hal.audio import PERIOD, Microphone
 from hal.camera import Camera, VideoFormat
 from hal.device import Device
@@ -30,64 +29,32 @@ from hal.errors import DeviceStalled, HalError
 
 log = logging.getLogger(__name__)
 
-_RETRY: Final = 1.0
-"""Seconds between attempts to open a device that failed."""
-
 _MIN_BITRATE: Final = 150_000
 """Bits a second below which a picture is of no use at any rate."""
 
 _SILENCE_DBFS: Final = -96.0
 
 
-class _Capture(ABC):
-    """A device, its gate and the outlets that it feeds.
-
-    `on_error` is called on the loop with each failure of the device, and with None when
-    it works again.
-    """
+class _Capture(Worker):
+    """A device, its gate and the outlets that it feeds."""
 
     def __init__(self, gate: Gate) -> None:
-        self.on_error: Callable[[HalError | None], None] | None = None
+        super().__init__()
         self._gate = gate
         self._outlets: tuple[Outlet, ...] = ()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
-        self._opened: asyncio.Event | None = None
         self._unsubscribe: Callable[[], None] | None = None
-        self._changing = asyncio.Lock()
-        self._failed = False
-
-    @property
-    @abstractmethod
-    def device(self) -> Device:
-        """The device that is captured."""
 
     @property
     def suspended(self) -> bool:
         """Whether the device is closed now."""
         return self._thread is None
 
-    @property
-    def failed(self) -> bool:
-        """Whether the device gave an error and has not come back yet."""
-        return self._failed
-
     async def start(self) -> None:
         """Open the device and begin; waits until it is open or has failed once."""
         self._loop = asyncio.get_running_loop()
         if self._unsubscribe is None:
             self._unsubscribe = self._gate.subscribe(self._gate_changed)
-        async with self._changing:
-            if self._thread is not None:
-                return
-            self._stopping = threading.Event()
-            self._opened = asyncio.Event()
-            self._thread = threading.Thread(
-                target=self._run, args=(self._stopping,), name=type(self).__name__, daemon=True
-            )
-            self._thread.start()
-            await self._opened.wait()
+        await super().start()
 
     async def stop(self) -> None:
         """Close the device for good and let go of the outlets."""
@@ -101,10 +68,7 @@ class _Capture(ABC):
     async def suspend(self) -> None:
         """Close the device until `resume`; returns when it is closed."""
         async with self._changing:
-            thread, self._thread = self._thread, None
-            if thread is not None:
-                self._stopping.set()
-                await asyncio.to_thread(thread.join)
+            await self._halt()
 
     async def resume(self) -> None:
         """Open the device again after `suspend`."""
@@ -135,21 +99,20 @@ class _Capture(ABC):
             if outlet.codec == frame.codec:
                 outlet.send(frame)
 
-    def _to_loop(self, function: Callable[..., None], *args: object) -> None:
-        """The one place where the capture's thread reaches the loop."""
-        assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:
-            # The loop has closed under a thread that is about to end.
-            self._stopping.set()
-
-    def _report(self, error: HalError | None) -> None:
-        if self._opened is not None:
-            self._opened.set()
-        self._failed = error is not None
-        if self.on_error is not None:
-            self.on_error(error)
+    async def _obey(self, gate: Gate, put: Callable[[], None]) -> None:
+        """Put another gate in place, with the device closed: nothing that passed the one
+        before is still on its way when this returns."""
+        async with self._changing:
+            running = self._thread is not None
+            await self._halt()
+            put()
+            self._gate = gate
+            if self._unsubscribe is not None:
+                self._unsubscribe()
+                self._unsubscribe = gate.subscribe(self._gate_changed)
+            self._flush()
+            if running:
+                await self._launch()
 
     def _run(self, stopping: threading.Event) -> None:
         failed = False
@@ -172,7 +135,7 @@ class _Capture(ABC):
                     log.warning("%s", error)
                 failed = True
                 self._to_loop(self._report, error)
-                stopping.wait(_RETRY)
+                stopping.wait(RETRY)
             finally:
                 self._close()
 
@@ -212,6 +175,31 @@ class MicCapture(_Capture):
     def xruns(self) -> int:
         """Overruns of the device since it was opened."""
         return self._microphone.xruns
+
+    async def swap(self, microphone: Microphone) -> None:
+        """Go on with another microphone behind the same gate.
+
+        When that one does not open, the one before is back and HalError is raised.
+        """
+        before = self._microphone
+
+        async def put() -> None:
+            self._microphone = microphone
+
+        def back() -> None:
+            self._microphone = before
+
+        await self._exchange(put, back)
+
+    async def take_gate(self, gate: MicGate) -> None:
+        """Obey another gate from now on, and only that."""
+
+        def put() -> None:
+            self.gate = gate
+            self._encoder.reset()
+
+        if gate is not self.gate:
+            await self._obey(gate, put)
 
     def _open(self) -> None:
         self._periods.clear()
@@ -271,6 +259,44 @@ class CameraCapture(_Capture):
     def device(self) -> Device:
         """The camera."""
         return self._camera.device
+
+    @property
+    def format(self) -> VideoFormat:
+        """What the camera delivers; valid once it was opened."""
+        return self._camera.format
+
+    async def swap(
+        self,
+        camera: Camera | Callable[[], Awaitable[Camera]] | None = None,
+        wanted: VideoFormat | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        """Go on with another camera, another format, or both, behind the same gate.
+
+        A function gives the camera while the present one is closed, and so may open all of
+        them to choose.  `check` may look at `format` once the camera is open, and raise.
+        Then, or when it does not open (HalError), all is as before and the error is raised.
+        """
+        before = (self._camera, self.wanted)
+
+        async def put() -> None:
+            if camera is not None:
+                self._camera = camera if isinstance(camera, Camera) else await camera()
+            self.wanted = wanted or self.wanted
+
+        def back() -> None:
+            self._camera, self.wanted = before
+
+        await self._exchange(put, back, check)
+
+    async def take_gate(self, gate: CameraGate) -> None:
+        """Obey another gate from now on, and only that."""
+
+        def put() -> None:
+            self.gate = gate
+
+        if gate is not self.gate:
+            await self._obey(gate, put)
 
     @property
     def bitrate(self) -> int:

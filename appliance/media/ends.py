@@ -17,13 +17,17 @@ from aiortc import MediaStreamTrack
 from aiortc.rtcrtpsender import RTCEncodedFrame
 from aiortc.rtp import RTCP_PSFB_APP, RtcpPsfbPacket, RtpPacket, unpack_remb_fci
 
-from appliance.media.packet import Codec, Encoded, Kind, MediaPacket
+from appliance.media.packet import AUDIO_CLOCK, VIDEO_CLOCK, Codec, Encoded, Kind, MediaPacket
 
 _AUDIO_QUEUE: Final = 10
 """Opus frames that may wait for the transport: 200 ms, then the oldest is dropped."""
 
 _VIDEO_QUEUE: Final = 2
 """Pictures that may wait for the transport; more means that the link or loop stalls."""
+
+
+_LEAP: Final = 2.0
+"""Seconds by which a source's time may run ahead of ours before it counts as another time."""
 
 
 class Outlet:
@@ -46,6 +50,9 @@ class Outlet:
         self._queue: deque[tuple[Encoded, int]] = deque()
         self._ready = asyncio.Event()
         self._needs_keyframe = kind == "video"
+        self._clock = VIDEO_CLOCK if kind == "video" else AUDIO_CLOCK
+        self._shift = 0
+        self._sent: tuple[int, float, int] | None = None
         self._sender.replaceTrack(_Placeholder(kind))
         # Set on the instance: aiortc calls each of these through the object.
         self._sender._next_encoded_frame = self._next
@@ -119,7 +126,22 @@ class Outlet:
             frame, epoch = self._queue.popleft()
             if epoch == self._now():
                 break
-        return RTCEncodedFrame(list(frame.payloads), frame.timestamp & 0xFFFFFFFF, cast(int, None))
+        return RTCEncodedFrame(
+            list(frame.payloads), self._stamp(frame.timestamp) & 0xFFFFFFFF, cast(int, None)
+        )
+
+    def _stamp(self, timestamp: int) -> int:
+        """The frame's time in this stream.  A device that was opened again, or another one in
+        its place, counts from an origin of its own: the stream's time goes on all the same,
+        for a receiver takes a picture from the past for one that came too late."""
+        now = time.monotonic()
+        if self._sent is not None:
+            last, at, stamp = self._sent
+            elapsed = round((now - at) * self._clock)
+            if not 0 < timestamp - last <= elapsed + _LEAP * self._clock:
+                self._shift = stamp + max(elapsed, 1) - timestamp
+        self._sent = (timestamp, now, timestamp + self._shift)
+        return timestamp + self._shift
 
     async def _rtcp_received(self, packet: Any) -> None:
         if isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_APP:

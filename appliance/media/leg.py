@@ -69,6 +69,22 @@ class MediaLeg:
         """Take the answer to `offer`.  Raises NegotiationError."""
         await self.peer.accept(answer)
 
+    def send_from(
+        self, *, microphone: MicCapture | None = None, camera: CameraCapture | None = None
+    ) -> None:
+        """Send from other captures from now on, without a word to the other side.  A kind
+        that was not offered for sending stays as it is."""
+        if microphone is not None and self._microphone is not None:
+            if self.peer.audio_out is not None:
+                self._microphone.detach(self.peer.audio_out)
+                microphone.attach(self.peer.audio_out)
+            self._microphone = microphone
+        if camera is not None and self._camera is not None:
+            if self.peer.video_out is not None:
+                self._camera.detach(self.peer.video_out)
+                camera.attach(self.peer.video_out)
+            self._camera = camera
+
     async def close(self) -> None:
         """End the connection and let go of captures and playouts.  Safe to call twice."""
         if self._microphone is not None and self.peer.audio_out is not None:

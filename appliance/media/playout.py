@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
-from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
 
@@ -14,6 +12,7 @@ from av import AudioFrame, VideoFrame
 
 from appliance.media.audio_receiver import AudioReceiver
 from appliance.media.opus import FRAME, Samples
+from appliance.media.worker import RETRY, Worker
 from hal.audio import PERIOD, RATE, Speaker
 from hal.device import Device
 from hal.display import Banner, Display, Overlay
@@ -21,80 +20,35 @@ from hal.errors import HalError
 
 log = logging.getLogger(__name__)
 
-_RETRY: Final = 1.0
-"""Seconds between attempts to open a device that failed."""
-
 _IDLE: Final = 0.1
 """Seconds after which a screen without new pictures is drawn again for its banner."""
 
 
-class _Playout:
-    """A thread that keeps one output device open and fed.
-
-    `on_error` is called on the loop with each failure, and with None when it works again.
-    """
-
-    def __init__(self, device: Device) -> None:
-        self.device: Final = device
-        self.on_error: Callable[[HalError | None], None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
-        self._opened: asyncio.Event | None = None
-
-    async def start(self) -> None:
-        """Open the device and begin; waits until it is open or has failed once."""
-        if self._thread is not None:
-            return
-        self._loop = asyncio.get_running_loop()
-        self._opened = asyncio.Event()
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
-        self._thread.start()
-        await self._opened.wait()
+class _Playout(Worker):
+    """A thread that keeps one output device open and fed."""
 
     async def stop(self) -> None:
         """Close the device and end the thread.  Safe to call twice."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._stopping.set()
-            self._wake()
-            await asyncio.to_thread(thread.join)
+        async with self._changing:
+            await self._halt()
 
-    def _wake(self) -> None:
-        """Let the thread see at once that it should end."""
-
-    def _report(self, error: HalError | None) -> None:
-        if self._opened is not None:
-            self._opened.set()
-        if self.on_error is not None:
-            self.on_error(error)
-
-    def _to_loop(self, error: HalError | None) -> None:
-        """The one place where the playout's thread reaches the loop."""
-        assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(self._report, error)
-        except RuntimeError:
-            self._stopping.set()
-
-    def _run(self) -> None:
+    def _run(self, stopping: threading.Event) -> None:
         failed = False
-        while not self._stopping.is_set():
+        while not stopping.is_set():
             try:
                 self._open()
                 if failed:
                     log.warning("%s is back", self.device.label)
                 failed = False
-                self._to_loop(None)
-                while not self._stopping.is_set():
+                self._to_loop(self._report, None)
+                while not stopping.is_set():
                     self._play()
             except HalError as error:
                 if not failed:
                     log.warning("%s", error)
                 failed = True
-                self._to_loop(error)
-                self._stopping.wait(_RETRY)
+                self._to_loop(self._report, error)
+                stopping.wait(RETRY)
             finally:
                 self._close()
 
@@ -115,12 +69,17 @@ class SpeakerPlayout(_Playout):
     """
 
     def __init__(self, speaker: Speaker) -> None:
-        super().__init__(speaker.device)
+        super().__init__()
         self.volume = 1.0
         self.deaf = False
         self._speaker = speaker
         self._receivers: tuple[AudioReceiver, ...] = ()
         self._position = 0
+
+    @property
+    def device(self) -> Device:
+        """The loudspeaker."""
+        return self._speaker.device
 
     @property
     def xruns(self) -> int:
@@ -134,6 +93,21 @@ class SpeakerPlayout(_Playout):
     def detach(self, receiver: AudioReceiver) -> None:
         """Stop playing a receiver.  Safe for one that is not attached."""
         self._receivers = tuple(r for r in self._receivers if r is not receiver)
+
+    async def swap(self, speaker: Speaker) -> None:
+        """Go on with another loudspeaker, at the same volume.
+
+        When that one does not open, the one before is back and HalError is raised.
+        """
+        before = self._speaker
+
+        async def put() -> None:
+            self._speaker = speaker
+
+        def back() -> None:
+            self._speaker = before
+
+        await self._exchange(put, back)
 
     def _open(self) -> None:
         self._speaker.open()
@@ -171,12 +145,17 @@ class DisplayPlayout(_Playout):
     """
 
     def __init__(self, display: Display) -> None:
-        super().__init__(display.device)
+        super().__init__()
         self.shown: VideoFrame | None = None
         self.frames_shown = 0
         self._display = display
         self._newest: VideoFrame | None = None
         self._changed = threading.Event()
+
+    @property
+    def device(self) -> Device:
+        """The screen."""
+        return self._display.device
 
     @property
     def display(self) -> Display:

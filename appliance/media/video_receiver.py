@@ -54,7 +54,7 @@ class VideoReceiver:
         self._units: queue.SimpleQueue[VideoUnit | None] = queue.SimpleQueue()
         self._timer: asyncio.TimerHandle | None = None
         self._asked_at = float("-inf")
-        self._closed = False
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._decode, name="video-decoder", daemon=True)
         self._thread.start()
         inlet.on_packet = self._received
@@ -62,7 +62,7 @@ class VideoReceiver:
     def request_keyframe(self) -> None:
         """Ask the sender for a keyframe, at most every few hundred milliseconds."""
         now = self._loop.time()
-        if not self._closed and now - self._asked_at >= _REPEAT:
+        if not self._closed.is_set() and now - self._asked_at >= _REPEAT:
             self._asked_at = now
             self._inlet.request_keyframe()
 
@@ -72,9 +72,9 @@ class VideoReceiver:
         It does not wait: the thread ends by itself, at the latest when it has decoded the
         picture that it is at.
         """
-        if self._closed:
+        if self._closed.is_set():
             return
-        self._closed = True
+        self._closed.set()
         self._inlet.on_packet = None
         if self._timer is not None:
             self._timer.cancel()
@@ -111,7 +111,7 @@ class VideoReceiver:
         context: VideoCodecContext | None = None
         codec: Codec | None = None
         broken = False
-        while (unit := self._units.get()) is not None and not self._closed:
+        while (unit := self._units.get()) is not None and not self._closed.is_set():
             if unit.keyframe and (broken or unit.codec != codec or context is None):
                 context, codec, broken = _decoder(unit.codec), unit.codec, False
             if context is None or broken:
@@ -130,7 +130,7 @@ class VideoReceiver:
                     self._loop.call_soon_threadsafe(self._decoder_failed)
                 continue
             for frame in frames:
-                if self._closed:
+                if self._closed.is_set():
                     return
                 if frame.format.name != "yuv420p":
                     pts, time_base = frame.pts, frame.time_base
@@ -142,7 +142,7 @@ class VideoReceiver:
                     self.on_frame(frame)
 
     def _decoder_failed(self) -> None:
-        if self._closed:
+        if self._closed.is_set():
             return
         self._assembler.skip()
         self.request_keyframe()

@@ -1,5 +1,6 @@
 """RoomSession, the public API: join a room, act in it, hear what happens."""
 
+from appliance.media.constraints import MediaTrackConstraints
 from appliance.media.errors import NegotiationError
 from appliance.signaling.errors import (
     AuthError,
@@ -18,14 +19,20 @@ from .errors import (
     JoinRefused,
     JoinTimeout,
     NothingToJoin,
+    NotInUse,
     NotJoined,
     Overconstrained,
+    OverconstrainedError,
     RoomError,
     SessionEnded,
 )
+from .extra_leg import RoomSessionDevice, RoomSessionScreenShare
 from .overlay import LocalOverlay
+from .playback import RoomSessionPlayback
 from .properties import RemoteStream
+from .recording import RoomSessionRecording
 from .session import RECONNECTION_ATTEMPT_TIMEOUT, RoomSession
+from .stream import RoomSessionStream
 
 __all__ = [
     "RECONNECTION_ATTEMPT_TIMEOUT",
@@ -37,17 +44,25 @@ __all__ = [
     "JoinTimeout",
     "LocalOverlay",
     "LocalStream",
+    "MediaTrackConstraints",
     "NegotiationError",
     "NotFound",
+    "NotInUse",
     "NotJoined",
     "NothingToJoin",
     "Overconstrained",
+    "OverconstrainedError",
     "Payload",
     "PermissionDenied",
     "RemoteStream",
     "RequestTimeout",
     "RoomError",
     "RoomSession",
+    "RoomSessionDevice",
+    "RoomSessionPlayback",
+    "RoomSessionRecording",
+    "RoomSessionScreenShare",
+    "RoomSessionStream",
     "RpcError",
     "SessionEnded",
 ]

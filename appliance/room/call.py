@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypedDict
 from av import VideoFrame
 
 from appliance.media.audio_receiver import AudioReceiver
+from appliance.media.capture import CameraCapture, MicCapture
 from appliance.media.errors import MediaError
 from appliance.media.peer import PeerState
 from appliance.media.video_receiver import VideoReceiver
@@ -56,6 +57,11 @@ class Leg(Protocol):
     async def accept(self, answer: str) -> None:
         """Take the answer; raises NegotiationError."""
 
+    def send_from(
+        self, *, microphone: MicCapture | None = None, camera: CameraCapture | None = None
+    ) -> None:
+        """Send from other captures from now on."""
+
     async def close(self) -> None:
         """End it.  Safe to call twice."""
 
@@ -86,6 +92,13 @@ class Dialog(TypedDict, total=False):
     user_variables: Mapping[str, Any]
 
 
+class Wishes(TypedDict, total=False):
+    """What the room shall do when a shared screen comes in."""
+
+    layout: str
+    positions: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class _Negotiation:
     """One offer on its way."""
@@ -105,7 +118,8 @@ class Call:
     """One leg; the media of it may be replaced, the call stays the same for the server.
 
     The callbacks run on the loop: `on_state` at each change of `state`, `on_media` with each
-    state of the present media, `on_bye` when the server has ended a call that it had answered.
+    state of the present media, `on_bye` when the server has ended a call that it had answered,
+    `on_wishes` when it would like "audio" or "video" to be otherwise, with all such wishes.
     """
 
     def __init__(
@@ -114,19 +128,23 @@ class Call:
         make_leg: Callable[[], Leg],
         *,
         subscribe: Sequence[str] = (),
-        dialog: Dialog | None = None,
+        dialog: Callable[[], Dialog] = Dialog,
+        wishes: Wishes | None = None,
     ) -> None:
+        """`dialog` is asked at each invite, `wishes` go with the first that is answered."""
         self.id: Final = str(uuid.uuid4())
         self.leg: Leg | None = None
         self.node_id: str | None = None
         self.media_params: dict[str, dict[str, Any]] = {}
-        self.on_state: Callable[[CallState], None] | None = None
+        self.on_state: Callable[[CallState], object] | None = None
         self.on_media: Callable[[PeerState], None] | None = None
-        self.on_bye: Callable[[JoinRefused], None] | None = None
+        self.on_bye: Callable[[JoinRefused], object] | None = None
+        self.on_wishes: Callable[[str, dict[str, Any]], None] | None = None
         self._signal = signal
         self._make_leg = make_leg
         self._subscribe = tuple(subscribe)
-        self._dialog: Dialog = dialog or {}
+        self._dialog = dialog
+        self._wishes: Wishes = wishes or {}
         self._state = CallState.NEW
         self._negotiation: _Negotiation | None = None
         self._invited = False
@@ -189,7 +207,7 @@ class Call:
             return
         try:
             async with asyncio.timeout(timeout):
-                await self._request(verto.bye(self.id, **self._dialog))
+                await self._request(verto.bye(self.id, **self._dialog()))
         except (SignalingError, TimeoutError) as error:
             log.info("the server did not take the goodbye: %s", error)
 
@@ -238,7 +256,7 @@ class Call:
         return leg
 
     async def _invite(self, negotiation: _Negotiation) -> None:
-        message = verto.invite(self.id, negotiation.offer, **self._dialog)
+        message = verto.invite(self.id, negotiation.offer, **self._dialog(), **self._wishes)
         await self._request(message, subscribe=self._subscribe)
 
     async def _request(
@@ -256,6 +274,7 @@ class Call:
                 negotiation.answer.set_result(message.sdp)
             if not early and not negotiation.answered.done():
                 negotiation.answered.set_result(None)
+        self._wishes = {}
         if not self.active:
             self._enter(CallState.EARLY if early else CallState.ACTIVE)
 
@@ -294,13 +313,15 @@ class Call:
             self.on_bye(JoinRefused("16", str(error)))
 
     def _constrained(self, wishes: object) -> None:
-        """Keep what the server would like of our media.  A device captures as its owner
-        has set it up; who wants to follow the wishes reads them in `media_params`."""
+        """Keep what the server would like of our media, and tell who can do something."""
         if not isinstance(wishes, Mapping):
             return
         for kind, wish in wishes.items():
             if isinstance(wish, Mapping):
-                self.media_params.setdefault(str(kind), {}).update(wish)
+                kept = self.media_params.setdefault(str(kind), {})
+                kept.update(wish)
+                if self.on_wishes is not None:
+                    self.on_wishes(str(kind), dict(kept))
 
     def _acknowledge(self, message: VertoMessage) -> None:
         if message.id is not None:

@@ -30,9 +30,10 @@ class EventEmitter:
     the emitter, so calls may be chained.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tasks: Tasks | None = None) -> None:
+        """`tasks` are those of another emitter, whose owner ends them."""
         self._listeners: dict[str, list[_Listener]] = {}
-        self._handler_tasks = Tasks()
+        self._handler_tasks = Tasks() if tasks is None else tasks
 
     def on(self, event: str, handler: Handler) -> Self:
         """Call `handler` at each `event`; added twice, it is called twice."""

@@ -10,6 +10,7 @@
     +-- JoinTimeout      (TimeoutError)     the room did not answer in time
     +-- NothingToJoin    (ValueError)       neither sound nor pictures, in neither direction
     +-- GateHeld         (PermissionError)  somebody with a better right keeps it muted
+    +-- NotInUse         (LookupError)      the call has no such device
     +-- Overconstrained  (ValueError)       no device is as wanted
 
 From the layers below come, unchanged, `AuthError`, `PermissionDenied` (403), `NotFound`
@@ -20,6 +21,8 @@ From the layers below come, unchanged, `AuthError`, `PermissionDenied` (403), `N
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+from appliance.media import constraints
 
 
 class RoomError(Exception):
@@ -75,9 +78,16 @@ class GateHeld(RoomError, PermissionError):
         )
 
 
-class Overconstrained(RoomError, ValueError):
+class NotInUse(RoomError, LookupError):
+    """The call has no such device to change."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"this call has no {what}: join with one, or ask for the right to send")
+
+
+class Overconstrained(RoomError, constraints.Overconstrained):
     """No device can do what was asked.  `constraint` names the first one not met."""
 
-    def __init__(self, constraint: str, message: str) -> None:
-        super().__init__(message)
-        self.constraint = constraint
+
+OverconstrainedError = Overconstrained
+"""Its name in the browser."""

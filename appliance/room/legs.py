@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from .call import Leg
 from .devices import Devices
-from .overlay import LocalOverlay
 from .plan import MediaPlan
 
 
@@ -21,9 +20,10 @@ class LegMaker:
     factory: Callable[..., Leg]
     devices: Devices
     plan: MediaPlan
-    overlay: LocalOverlay
     ice_servers: Callable[[], Sequence[Mapping[str, Any]]]
     url: str
+    on_frame: Callable[[], None] | None = None
+    """Called with each picture that comes, on the decoder's thread."""
 
     def __call__(self) -> Leg:
         """A leg that has not offered yet."""
@@ -38,7 +38,8 @@ class LegMaker:
             ice_servers=self.ice_servers(),
             addresses=local_addresses(self.url),
         )
-        leg.on_frame = lambda frame: self.overlay.draw()
+        if (on_frame := self.on_frame) is not None:
+            leg.on_frame = lambda frame: on_frame()
         return leg
 
 

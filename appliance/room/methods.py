@@ -8,6 +8,7 @@ does not exist, and otherwise what `Connection.request` raises.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -220,10 +221,12 @@ class RoomMethods(MemberMethods):
 
     async def hide_video_muted(self) -> None:
         """Deprecated: `set_hide_video_muted(True)`."""
+        deprecated("hide_video_muted()", "set_hide_video_muted(True)")
         await self.set_hide_video_muted(True)
 
     async def show_video_muted(self) -> None:
         """Deprecated: `set_hide_video_muted(False)`."""
+        deprecated("show_video_muted()", "set_hide_video_muted(False)")
         await self.set_hide_video_muted(False)
 
     # --- room
@@ -272,6 +275,11 @@ class RoomMethods(MemberMethods):
     async def delete_member_meta(self, keys: Iterable[str], member_id: str | None = None) -> None:
         """Delete some keys of a member's metadata.  Permission: as `set_member_meta`."""
         await self._member("delete_meta", member_id, keys=_keys(keys))
+
+
+def deprecated(name: str, instead: str) -> None:
+    """Warn whoever called the caller of this, once for each place in a script."""
+    warnings.warn(f"{name} is deprecated; use {instead}", DeprecationWarning, stacklevel=3)
 
 
 def _only(result: Payload, field: str, nothing: object) -> Payload:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from .devices import Devices
 from .mute import MuteSync
 from .plan import MediaPlan
-from .standby import Standby
+from .standby import Standby, Suspendable
 
 Kind = Literal["audio", "video"]
 Tell = Callable[[Kind, bool], Awaitable[object]]
@@ -21,7 +21,7 @@ class Muting:
     def __init__(self) -> None:
         self._devices: Devices | None = None
         self._syncs: dict[Kind, MuteSync] = {}
-        self._standbys: list[Standby] = []
+        self._standbys: dict[Kind, Standby] = {}
 
     def start(
         self, devices: Devices, plan: MediaPlan, tell: Tell, stop_while_muted: Mapping[Kind, bool]
@@ -34,19 +34,31 @@ class Muting:
                 "microphone", microphone.gate, lambda muted: tell("audio", muted)
             )
             if stop_while_muted["audio"]:
-                self._standbys.append(Standby(microphone, microphone.gate))
+                self._standbys["audio"] = Standby(microphone, microphone.gate)
         if camera is not None and plan.send_video:
             self._syncs["video"] = MuteSync(
                 "camera", camera.gate, lambda muted: tell("video", muted)
             )
             if stop_while_muted["video"]:
-                self._standbys.append(Standby(camera, camera.gate))
-        for follower in (*self._syncs.values(), *self._standbys):
+                self._standbys["video"] = Standby(camera, camera.gate)
+        for follower in self._followers:
             follower.start()
+
+    @property
+    def _followers(self) -> list[MuteSync | Standby]:
+        return [*self._syncs.values(), *self._standbys.values()]
 
     def get(self, kind: Kind) -> MuteSync | None:
         """What mutes the device of that kind, None where none is sent."""
         return self._syncs.get(kind)
+
+    async def replaced(self, kind: Kind, capture: Suspendable) -> None:
+        """Another capture stands behind the gate of that kind."""
+        before = self._standbys.pop(kind, None)
+        if before is not None:
+            standby = self._standbys[kind] = Standby(capture, before.gate)
+            standby.start()
+            await before.stop()
 
     def state_known(self, own: Mapping[str, Any], *, new: bool) -> None:
         """The whole state of the own member has come; `new` for a new membership."""
@@ -77,7 +89,7 @@ class Muting:
     async def stop(self) -> None:
         """Shut the gates and end everything that followed them."""
         self.close()
-        for follower in (*self._syncs.values(), *self._standbys):
+        for follower in self._followers:
             await follower.stop()
 
     def _hear(self, own: Mapping[str, Any]) -> None:

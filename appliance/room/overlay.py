@@ -74,6 +74,11 @@ class LocalOverlay:
         if self._enabled:
             self._source, self._screen = source, screen
 
+    def rebind(self, source: Preview | None) -> None:
+        """Show another source where one is shown; elsewhere nothing changes."""
+        if self._source is not None:
+            self._source = source
+
     def place(self, member_id: str | None, layers: Iterable[Any]) -> None:
         """Find the own layer in a layout; without a visible one nothing is shown."""
         self._place = next(

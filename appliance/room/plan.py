@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from appliance.media.constraints import MediaTrackConstraints
+
 from .errors import NothingToJoin
 
-Constraints: TypeAlias = bool | Mapping[str, Any]
-"""Whether a kind of media is wanted, or constraints on the device for it, named as in
-MediaTrackConstraints (`deviceId`, `width`, `height`, `frameRate`)."""
+Constraints: TypeAlias = bool | Mapping[str, Any] | MediaTrackConstraints
+"""Whether a kind of media is wanted, or constraints on the device for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def plan_media(
         kind: str, wish: Constraints, send: bool | None, receive: bool | None
     ) -> tuple[bool, bool]:
         allowed = authorization.get(f"{kind}_allowed", "both")
-        wanted = bool(wish) or isinstance(wish, Mapping)
+        wanted = wish is not False
         can_send = join_as == "member" and allowed == "both"
         can_receive = allowed != "none"
         return (
@@ -62,3 +63,27 @@ def plan_media(
             f" {authorization.get('video_allowed', 'both')!r}; ask join() for something it allows"
         )
     return plan
+
+
+@dataclass(frozen=True, slots=True)
+class JoinWishes:
+    """What was asked of `join`; it also counts after a promotion."""
+
+    audio: Constraints = True
+    video: Constraints = True
+    receive_audio: bool | None = None
+    receive_video: bool | None = None
+    send_audio: bool | None = None
+    send_video: bool | None = None
+
+    def plan(self, authorization: Mapping[str, Any]) -> MediaPlan:
+        """The directions that the authorization leaves.  Raises NothingToJoin."""
+        return plan_media(
+            authorization,
+            audio=self.audio,
+            video=self.video,
+            receive_audio=self.receive_audio,
+            receive_video=self.receive_video,
+            send_audio=self.send_audio,
+            send_video=self.send_video,
+        )

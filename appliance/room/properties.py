@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.media.audio_receiver import AudioReceiver
-from appliance.media.capture import CameraCapture, MicCapture
 from appliance.media.video_receiver import VideoReceiver
 from appliance.signaling.payload import Payload
 
-from .call import Call
-from .devices import Devices, LocalStream
+from .device_properties import DeviceProperties
+from .extra_leg import RoomSessionDevice, RoomSessionScreenShare
+from .extra_legs import ExtraLegs
 from .overlay import LocalOverlay
 from .state import RoomState
 
@@ -23,13 +23,12 @@ class RemoteStream:
     video: VideoReceiver | None
 
 
-class RoomProperties:
+class RoomProperties(DeviceProperties):
     """What may be read of a session at any time; all of it is the session's to change."""
 
     _state: RoomState
-    _devices: Devices
     _overlay: LocalOverlay
-    _call: Call | None
+    _legs: ExtraLegs
 
     @property
     def member_id(self) -> str | None:
@@ -62,24 +61,19 @@ class RoomProperties:
         return self._state.interactivity_mode
 
     @property
-    def local_stream(self) -> LocalStream | None:
-        """The own captures, None before the join unless they were given."""
-        return self._devices.local_stream
-
-    @property
-    def local_audio_track(self) -> MicCapture | None:
-        """What captures the own sound."""
-        return self._devices.microphone
-
-    @property
-    def local_video_track(self) -> CameraCapture | None:
-        """What captures the own picture."""
-        return self._devices.camera
-
-    @property
     def local_overlay(self) -> LocalOverlay:
         """The own picture over its place on the canvas."""
         return self._overlay
+
+    @property
+    def device_list(self) -> list[RoomSessionDevice]:
+        """The extra cameras and microphones that are in the room now."""
+        return [leg for leg in self._legs.present if isinstance(leg, RoomSessionDevice)]
+
+    @property
+    def screen_share_list(self) -> list[RoomSessionScreenShare]:
+        """The own screens that are in the room now."""
+        return [leg for leg in self._legs.present if isinstance(leg, RoomSessionScreenShare)]
 
     @property
     def remote_stream(self) -> RemoteStream | None:
@@ -88,31 +82,6 @@ class RoomProperties:
         return None if leg is None else RemoteStream(leg.audio, leg.video)
 
     @property
-    def camera_id(self) -> str | None:
-        """The id of the camera, None without one."""
-        return None if self._devices.camera is None else self._devices.camera.device.id
-
-    @property
-    def camera_label(self) -> str | None:
-        """The camera's name for people, None without one."""
-        return None if self._devices.camera is None else self._devices.camera.device.label
-
-    @property
-    def microphone_id(self) -> str | None:
-        """The id of the microphone, None without one."""
-        return None if self._devices.microphone is None else self._devices.microphone.device.id
-
-    @property
-    def microphone_label(self) -> str | None:
-        """The microphone's name for people, None without one."""
-        return None if self._devices.microphone is None else self._devices.microphone.device.label
-
-    @property
     def members(self) -> list[Payload]:
         """The members of the room as far as events have told; see also `get_members`."""
         return [Payload(member) for member in self._state.members]
-
-    def stats(self) -> dict[str, int | float]:
-        """The media's counters, as `MediaLeg.stats`; empty while there is no call."""
-        leg = None if self._call is None else self._call.leg
-        return {} if leg is None else leg.stats()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from appliance.media.errors import MediaError
 from appliance.media.peer import PeerState
 from appliance.signaling.errors import Disconnected, RequestTimeout, SignalingError
 
-from .call import Call
 from .errors import RoomError
 from .tasks import Tasks
 
@@ -37,14 +36,20 @@ class Recovery:
 
     def __init__(
         self,
-        call: Call,
+        dial: Callable[[], Awaitable[object]],
         tasks: Tasks,
         emit: Callable[[str], object],
         give_up: Callable[[], object],
         *,
+        refresh: Callable[[], Awaitable[object]] | None = None,
+        patient: bool = False,
         limit: float = LIMIT,
     ) -> None:
-        self._call = call
+        """`refresh` gets a fresh way to the server; `dial` is repeated until the media are back.
+        A `patient` one also goes on after the server has refused."""
+        self._dial = dial
+        self._refresh = refresh
+        self._patient = patient
         self._tasks = tasks
         self._emit = emit
         self._give_up = give_up
@@ -52,6 +57,7 @@ class Recovery:
         self._state = PeerState.NEW
         self._news = asyncio.Event()
         self._running = False
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> bool:
@@ -65,15 +71,30 @@ class Recovery:
         if state is PeerState.CONNECTED:
             self._emit("media.connected")
         elif state in (PeerState.FAILED, PeerState.CLOSED):
-            self.begin(GRACE if state is PeerState.CLOSED else 0.0)
+            self.begin(GRACE if state is PeerState.CLOSED else 0.0, refresh=True)
 
-    def begin(self, delay: float = 0.0) -> None:
-        """Win the media back, unless that is under way; wait `delay` seconds first."""
+    def begin(self, delay: float = 0.0, *, refresh: bool = False) -> None:
+        """Win the media back, unless that is under way; wait `delay` seconds first.
+
+        `refresh` where the way to the server is in doubt as well.
+        """
         if not self._running:
             self._running = True
-            self._tasks.start(self._run(delay), "media recovery")
+            self._task = self._tasks.start(self._run(delay, refresh), "media recovery")
 
-    async def _run(self, delay: float) -> None:
+    def stop(self) -> None:
+        """Win nothing back any more that is being won back now."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def settled(self) -> bool:
+        """Wait until the present media have connected (True) or failed."""
+        while self._state not in (PeerState.CONNECTED, PeerState.FAILED, PeerState.CLOSED):
+            self._news.clear()
+            await self._news.wait()
+        return self._state is PeerState.CONNECTED
+
+    async def _run(self, delay: float, refresh: bool) -> None:
         try:
             await asyncio.sleep(delay)
             self._emit("media.disconnected")
@@ -81,7 +102,7 @@ class Recovery:
             patience = asyncio.timeout(self._limit)
             try:
                 async with patience:
-                    back = await self._win_back()
+                    back = await self._win_back(refresh)
             except TimeoutError:
                 if not patience.expired():
                     raise
@@ -93,24 +114,24 @@ class Recovery:
             self._emit("media.disconnected")
             self._give_up()
 
-    async def _win_back(self) -> bool:
+    async def _win_back(self, refresh: bool) -> bool:
         while True:
             self._state = PeerState.NEW
             try:
-                await self._call.dial()
-                if await self._connected():
+                if refresh and self._refresh is not None:
+                    await self._refresh()
+                refresh = False
+                await self._dial()
+                if await self.settled():
                     return True
                 log.info("the new media failed; trying again")
             except (Disconnected, RequestTimeout, MediaError) as error:
                 log.info("the media are not back yet: %s", error)
             except (SignalingError, RoomError) as error:
+                if self._patient:
+                    log.info("the media are not back yet: %s", error)
+                    await asyncio.sleep(RETRY)
+                    continue
                 log.warning("the server does not take the call again: %s", error)
                 return False
             await asyncio.sleep(RETRY)
-
-    async def _connected(self) -> bool:
-        """Wait until the new media have connected (True) or failed."""
-        while self._state not in (PeerState.CONNECTED, PeerState.FAILED, PeerState.CLOSED):
-            self._news.clear()
-            await self._news.wait()
-        return self._state is PeerState.CONNECTED

@@ -164,6 +164,7 @@ class Connection:
         self._runner: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[dict[str, Any]] | None = None
         self._calls: dict[str, _Call] = {}
+        self._renewal: asyncio.Future[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._expiry_told: float | None = None
         self._pumping = False
@@ -279,6 +280,27 @@ class Connection:
             self._watch_expiry()
         return self.authorization
 
+    async def reconnect(self) -> None:
+        """Give up the present socket, at once, and resume the session on a fresh one.
+
+        For an owner who has reason to think that the way to the server is dead, or has become
+        another one. Returns when there is a session again. While a reconnection is under way
+        this only waits for it. Requests under way fail with Disconnected.
+
+        Raises:
+            AuthError: the server does not accept the token any more; the connection is closed.
+            Disconnected: the connection is closed, or was not opened yet.
+        """
+        if self._state is ConnectionState.CLOSED:
+            raise self.error or Disconnected("reconnect: the connection is closed; make a new one")
+        if self._state in (ConnectionState.IDLE, ConnectionState.CONNECTING):
+            raise Disconnected("reconnect: not connected yet; call open() first")
+        if self._renewal is None:
+            self._renewal = asyncio.get_running_loop().create_future()
+            if self._state is ConnectionState.CONNECTED:
+                self._lose(Disconnected(f"giving up the connection to {self._name} on demand"))
+        await asyncio.shield(self._renewal)
+
     async def close(self) -> None:
         """End the session. Requests that are not answered fail. Safe to repeat."""
         self._finish(None)
@@ -319,6 +341,10 @@ class Connection:
                     return
                 if self._was_stable():
                     attempt = 0
+                if self._renewal is not None and self._ready_at is not None:
+                    # This end was wanted. Where the next attempt fails, the usual patience begins.
+                    logger.info("%s", error)
+                    continue
                 delay = self._backoff(attempt)
                 logger.log(_level(attempt), "%s; next attempt in %.1f s", error, delay)
                 attempt += 1
@@ -449,6 +475,7 @@ class Connection:
             return
         self.error = error
         self._set_state(ConnectionState.CLOSED)
+        self._renewed(error or Disconnected("reconnect: the connection was closed meanwhile"))
         self._protocol.close()
         self._pump()
         if self._expiry is not None:
@@ -519,7 +546,19 @@ class Connection:
             what = "the same session" if resumed else "a new session"
             logger.info("connected to %s again, %s", self._name, what)
             self._notify(self.on_reconnected, resumed)
+            self._renewed(None)
         self._watch_expiry()
+
+    def _renewed(self, error: SignalingError | None) -> None:
+        """Tell whoever wanted a fresh connection."""
+        renewal, self._renewal = self._renewal, None
+        if renewal is None or renewal.done():
+            return
+        if error is None:
+            renewal.set_result(None)
+        else:
+            renewal.set_exception(error)
+            renewal.exception()  # whoever waited may have given up
 
     # Requests and their deadlines.
 

@@ -8,7 +8,7 @@ driven by one thread, which calls `open`, then `read` or `write` in a loop, then
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from av import AudioFrame
 
@@ -19,6 +19,16 @@ RATE: Final = 48_000
 
 PERIOD: Final = 480
 """Samples in one period: 10 ms at RATE."""
+
+
+class CardTime(NamedTuple):
+    """Where a card's own clock stood at a moment of ours; two of these tell its drift."""
+
+    position: float
+    """Samples at RATE since `open` that the card had recorded or played, xruns included."""
+
+    at: float
+    """`time.monotonic` of that moment, as the kernel took it."""
 
 
 class _Endpoint(ABC):
@@ -39,6 +49,37 @@ class _Endpoint(ABC):
     @abstractmethod
     def close(self) -> None:
         """Free the device.  Safe to call twice."""
+
+    @property
+    def clock(self) -> CardTime | None:
+        """The card's clock at the last period; None before the first one, and where the
+        device has no clock to ask.  Any thread."""
+        return None
+
+    @property
+    def volume(self) -> float | None:
+        """The card's own volume, 0 to 1; None where it has none.  Any thread."""
+        return None
+
+    def set_volume(self, volume: float) -> bool:
+        """Set the card's own volume, 0 to 1.  Returns whether it has one.  Any thread.
+
+        Raises DeviceUnplugged when the card does not obey.
+        """
+        return False
+
+    @property
+    def hardware_mute(self) -> bool | None:
+        """Whether the card itself is mute; None where it cannot be.  Any thread."""
+        return None
+
+    def set_hardware_mute(self, muted: bool) -> bool:
+        """Mute the card itself, beside all that is done in software.  Returns whether it can;
+        True was read back from the card.  Any thread.
+
+        Raises DeviceUnplugged when the card does not obey.
+        """
+        return False
 
     def __enter__(self) -> Self:
         return self

@@ -2,7 +2,8 @@
 
 A device is named by its ALSA name with the card's id, "plughw:CARD=Jabra,DEV=0", which is
 the same after a reboot; any other PCM name of the ALSA configuration can be given too.
-`plughw` converts where a card offers no 48 kHz mono of its own.
+Where a card offers no 48 kHz mono of its own, ALSA converts behind a `plughw` name, and this
+module behind an `hw` name.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ from typing import Final, Literal
 import numpy as np
 from av import AudioFrame
 
-from hal.audio import PERIOD, RATE, Microphone, Speaker
+from hal.audio import PERIOD, RATE, CardTime, Microphone, Speaker
 from hal.audio.frames import Samples, to_bytes, to_frame
+from hal.audio.mixer import CardMixer
 from hal.audio.pcm import STALL_S, Pcm, library
+from hal.audio.priority import Priority
 from hal.device import Device
 from hal.errors import DeviceNotFound, DeviceUnplugged, OptionInvalid
 
 _Kind = Literal["microphone", "speaker"]
 
 _SILENCE: Final = bytes(2 * PERIOD)
+
+REALTIME: Final = 20
+"""The default priority: above all that is ordinary, below the kernel's own 50."""
 
 
 def find(kind: _Kind) -> list[Device]:
@@ -46,17 +52,71 @@ def find(kind: _Kind) -> list[Device]:
     return [_named(kind, name, _label(name, titles)) for name in chosen]
 
 
-class AlsaMicrophone(Microphone):
+class _Card:
+    """What both directions share: the card's mixer and clock, and the thread's priority."""
+
+    _kind: _Kind
+    device: Device
+
+    def __init__(self, realtime: int) -> None:
+        if not 0 <= realtime <= 99:
+            raise OptionInvalid(f"realtime {realtime} is out of range; use 0 to 99")
+        self._priority = Priority(realtime)
+        self._clock: CardTime | None = None
+
+    @property
+    def realtime(self) -> bool:
+        """Whether the thread that drives the device has real-time priority now."""
+        return self._priority.granted
+
+    @property
+    def clock(self) -> CardTime | None:
+        """See `hal.audio.Microphone.clock`."""
+        return self._clock
+
+    @property
+    def volume(self) -> float | None:
+        """See `hal.audio.Microphone.volume`."""
+        return self._mixer.volume
+
+    def set_volume(self, volume: float) -> bool:
+        """See `hal.audio.Microphone.set_volume`."""
+        return self._mixer.set_volume(volume)
+
+    @property
+    def hardware_mute(self) -> bool | None:
+        """See `hal.audio.Microphone.hardware_mute`."""
+        return self._mixer.muted
+
+    def set_hardware_mute(self, muted: bool) -> bool:
+        """See `hal.audio.Microphone.set_hardware_mute`."""
+        return self._mixer.set_muted(muted)
+
+    @property
+    def _mixer(self) -> CardMixer:
+        return CardMixer(self.device.id, self._kind, f"{self._kind} {self.device.id}")
+
+
+class AlsaMicrophone(_Card, Microphone):
     """One capture device.  `pts` skips what an overrun lost, by CLOCK_MONOTONIC."""
 
+    _kind = "microphone"
+
     def __init__(
-        self, *, device: str | None = None, buffer_ms: int = 200, label: str | None = None
+        self,
+        *,
+        device: str | None = None,
+        buffer_ms: int = 200,
+        realtime: int = REALTIME,
+        label: str | None = None,
     ) -> None:
         """`device` is an id of `devices` or any ALSA name; the first one by default.
-        `buffer_ms` is how long a reader may be late; it adds no delay.
+        `buffer_ms` is how long a reader may be late; it adds no delay.  `realtime` is the
+        priority that the reading thread gets where that is allowed, 0 for none.
 
         Raises OptionInvalid.
         """
+        super().__init__(realtime)
         self._periods = _periods(buffer_ms)
         self._name, self._label = device, label
         self.device = _named("microphone", device or "", label or device or "first microphone")
@@ -89,6 +149,7 @@ class AlsaMicrophone(Microphone):
         pcm = self._pcm
         if pcm is None:
             raise DeviceUnplugged(f"microphone {self.device.id} is not open; open it first")
+        self._priority.take()
         deadline = time.monotonic() + STALL_S
         while len(self._pending) < len(_SILENCE):
             data = pcm.read(deadline)
@@ -103,11 +164,17 @@ class AlsaMicrophone(Microphone):
         samples: Samples = np.frombuffer(period, np.int16)
         frame = to_frame(samples, self._position)
         self._position += PERIOD
+        counted = pcm.clock()
+        if counted is not None:
+            waiting, at = counted
+            self._clock = CardTime(self._position + len(self._pending) / 2 + waiting, at)
         return frame
 
     def close(self) -> None:
         """See `Microphone.close`."""
         pcm, self._pcm = self._pcm, None
+        self._clock = None
+        self._priority.release()
         if pcm is not None:
             pcm.close()
 
@@ -120,27 +187,37 @@ class AlsaMicrophone(Microphone):
         self._edge = now
 
 
-class AlsaSpeaker(Speaker):
+class AlsaSpeaker(_Card, Speaker):
     """One playback device.
 
     Two periods of silence go ahead of the sound, at the beginning and after an underrun,
     so that a writer who comes every 10 ms is not always on the brink.
     """
 
+    _kind = "speaker"
+
     def __init__(
-        self, *, device: str | None = None, buffer_ms: int = 40, label: str | None = None
+        self,
+        *,
+        device: str | None = None,
+        buffer_ms: int = 40,
+        realtime: int = REALTIME,
+        label: str | None = None,
     ) -> None:
         """`device` is an id of `devices` or any ALSA name; the first one by default.
         `buffer_ms` is the delay that the card adds, and how late a writer may be.
+        `realtime` is as for the microphone.
 
         Raises OptionInvalid.
         """
+        super().__init__(realtime)
         self._periods = _periods(buffer_ms)
         self._name, self._label = device, label
         self.device = _named("speaker", device or "", label or device or "first speaker")
         self.xruns = 0
         self._pcm: Pcm | None = None
         self._ahead = 0
+        self._written = 0
 
     @classmethod
     def devices(cls) -> list[Device]:
@@ -155,6 +232,7 @@ class AlsaSpeaker(Speaker):
             self.device.id, f"speaker {self.device.id}", capture=False, periods=self._periods
         )
         self.xruns = 0
+        self._written = 0
         self._ahead = self._head_start()
 
     def write(self, frame: AudioFrame) -> None:
@@ -162,18 +240,28 @@ class AlsaSpeaker(Speaker):
         pcm = self._pcm
         if pcm is None:
             raise DeviceUnplugged(f"speaker {self.device.id} is not open; open it first")
+        self._priority.take()
         data = to_bytes(frame)
         deadline = time.monotonic() + STALL_S
-        while data:
-            chunk = _SILENCE if self._ahead else data
-            taken = pcm.write(chunk, deadline)
-            if taken is None:
-                self.xruns += 1
-                self._ahead = self._head_start()
-            elif self._ahead:
-                self._ahead -= 1
-            else:
-                data = data[2 * taken :]
+        while not self._play(pcm, data, deadline):
+            self.xruns += 1
+            self._ahead = self._head_start()
+        counted = pcm.clock()
+        if counted is not None:
+            waiting, at = counted
+            self._clock = CardTime(self._written - waiting, at)
+
+    def _play(self, pcm: Pcm, data: bytes, deadline: float) -> bool:
+        """Write the silence that goes ahead, and the sound; False after an underrun."""
+        while self._ahead:
+            if not pcm.write(_SILENCE, deadline):
+                return False
+            self._ahead -= 1
+            self._written += PERIOD
+        if not pcm.write(data, deadline):
+            return False
+        self._written += PERIOD
+        return True
 
     @property
     def delay(self) -> int:
@@ -183,6 +271,8 @@ class AlsaSpeaker(Speaker):
     def close(self) -> None:
         """See `Speaker.close`."""
         pcm, self._pcm = self._pcm, None
+        self._clock = None
+        self._priority.release()
         if pcm is not None:
             pcm.close()
 

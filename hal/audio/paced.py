@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from av import AudioFrame
 
-from hal.audio import PERIOD, RATE, Microphone, Speaker
+from hal.audio import PERIOD, RATE, CardTime, Microphone, Speaker
 from hal.audio.frames import Samples, to_frame, to_samples
 from hal.device import Device
 from hal.errors import OptionInvalid
@@ -74,6 +74,14 @@ class PacedMicrophone(Microphone):
     def close(self) -> None:
         """See `Microphone.close`."""
         self._faults.detach()
+
+    @property
+    def clock(self) -> CardTime | None:
+        """See `Microphone.clock`."""
+        if not self._position:
+            return None
+        now = time.monotonic()
+        return CardTime((now - self._start) * RATE, now)
 
     def xrun(self, milliseconds: int = 50) -> None:
         """Fault: an overrun loses so much sound at the next `read`."""
@@ -170,6 +178,15 @@ class PacedSpeaker(Speaker):
                 return 0
             played = math.floor((time.monotonic() - self._start) * RATE)
             return max(0, self._written - played)
+
+    @property
+    def clock(self) -> CardTime | None:
+        """See `Speaker.clock`."""
+        with self._lock:
+            if not self._written:
+                return None
+            now = time.monotonic()
+            return CardTime(min((now - self._start) * RATE, self._written), now)
 
     def close(self) -> None:
         """See `Speaker.close`."""

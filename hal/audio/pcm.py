@@ -10,9 +10,11 @@ import errno
 import os
 import select
 import time
+from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from hal.audio import PERIOD, RATE
+from hal.audio.convert import FORMATS, OURS, CardFormat, FromCard, ToCard
 from hal.errors import (
     BackendUnavailable,
     DeviceStalled,
@@ -24,6 +26,8 @@ from hal.errors import (
 from hal.optional import require
 
 STALL_S: Final = 1.0
+_AGE_S: Final = 10.0
+"""A time of the card further from ours than this is of another clock."""
 
 _CODES: Final = {os.strerror(code): code for code in errno.errorcode}
 _SERVER_GONE: Final = frozenset({errno.ECONNREFUSED, errno.EHOSTDOWN, errno.ENOTCONN})
@@ -37,6 +41,9 @@ class Handle(Protocol):
     def read(self) -> tuple[int, bytes]: ...
     def write(self, data: bytes) -> int: ...
     def avail(self) -> int: ...
+    def htimestamp(self) -> tuple[int, int, int]: ...
+    def set_tstamp_mode(self, mode: int) -> None: ...
+    def set_tstamp_type(self, kind: int) -> None: ...
     def state(self) -> int: ...
     def drop(self) -> int: ...
     def close(self) -> None: ...
@@ -61,7 +68,8 @@ def failure(error: Exception, what: str, *, opened: bool = False) -> HalError:
 
 
 class Pcm:
-    """A PCM at 48 kHz, mono, S16, without blocking calls.
+    """A PCM that gives and takes 48 kHz, mono, S16, without blocking calls.  A card that
+    speaks something else is converted, at the nearest rate and format that it has.
 
     Methods take a deadline in seconds of `time.monotonic` and raise DeviceStalled when it
     passes, DeviceUnplugged when the device fails.
@@ -74,32 +82,17 @@ class Pcm:
         self._error: type[Exception] = alsa.ALSAAudioError
         self._disconnected: int = alsa.PCM_STATE_DISCONNECTED
         self._suspended: int = alsa.PCM_STATE_SUSPENDED
-        try:
-            self._handle = cast(
-                "Handle",
-                alsa.PCM(
-                    type=alsa.PCM_CAPTURE if capture else alsa.PCM_PLAYBACK,
-                    mode=alsa.PCM_NONBLOCK,
-                    rate=RATE,
-                    channels=1,
-                    format=alsa.PCM_FORMAT_S16_LE,
-                    periodsize=PERIOD,
-                    periods=periods,
-                    device=name,
-                ),
-            )
-        except self._error as error:
-            raise failure(error, what) from error
+        self._handle, self.card = self._open(alsa, name, capture=capture, periods=periods)
+        self._from_card = FromCard(self.card) if capture else None
+        self._to_card = None if capture else ToCard(self.card)
+        self._left = b""
+        """What was converted for the card and not taken yet."""
         try:
             info = self._handle.info()
-            shape = (info["rate"], info["channels"], info["format_name"])
-            if shape != (RATE, 1, "S16_LE"):
-                raise FormatUnsupported(
-                    f"{what} gives {shape[2]} at {shape[0]} Hz in {shape[1]} channels; "
-                    "use its plughw name, which converts"
-                )
-            self.size = int(info["buffer_size"])
-            """Samples that the device's buffer holds."""
+            self.size = int(info["buffer_size"]) * RATE // self.card.rate
+            """Samples at RATE that the device's buffer holds."""
+            self._buffer = int(info["buffer_size"])
+            self._timed = self._begin_clock(alsa)
             self._descriptors = self._handle.polldescriptors()
         except BaseException:
             self._handle.close()
@@ -112,6 +105,7 @@ class Pcm:
 
     def read(self, deadline: float) -> bytes | None:
         """Some samples, at least one; None after an overrun, from which it recovers."""
+        assert self._from_card is not None
         self.waited = False
         while True:
             try:
@@ -122,36 +116,94 @@ class Pcm:
             if count == -errno.EPIPE:
                 return None
             if count:
-                return data
+                samples = self._from_card.convert(data)
+                if samples:
+                    return samples
+                continue
             self.waited = True
             self._wait(deadline)
 
-    def write(self, data: bytes, deadline: float) -> int | None:
-        """How many samples were taken, at least one; None after an underrun."""
+    def write(self, data: bytes, deadline: float) -> bool:
+        """Play some samples; False after an underrun, which lost them."""
+        assert self._to_card is not None
         self.waited = False
-        while True:
+        self._left += self._to_card.convert(data)
+        while self._left:
             try:
-                count = self._handle.write(data)
+                count = self._handle.write(self._left)
             except self._error as error:
                 self._recover(error)
-                return None
+                count = -errno.EPIPE
             if count == -errno.EPIPE:
-                return None
+                self._left = b""
+                return False
             if count:
-                return count
-            self.waited = True
-            self._wait(deadline)
+                self._left = self._left[count * self.card.frame_bytes :]
+            else:
+                self.waited = True
+                self._wait(deadline)
+        return True
+
+    def clock(self) -> tuple[float, float] | None:
+        """Samples at RATE that wait in the device's buffer, and the moment of
+        `time.monotonic` at which they were counted; None where it cannot tell."""
+        if not self._timed:
+            return None
+        try:
+            seconds, nanoseconds, available = self._handle.htimestamp()
+        except self._error:
+            return None
+        at = seconds + nanoseconds / 1e9
+        if not -_AGE_S < at - time.monotonic() < _AGE_S:
+            return None  # a plugin's time of another clock, or none at all
+        waiting = available if self._from_card is not None else self._buffer - available
+        return min(max(waiting, 0), self._buffer) * RATE / self.card.rate, at
 
     def delay(self) -> int:
         """Samples in the buffer of a playback device; 0 when it cannot be asked."""
         try:
-            return min(max(self.size - self._handle.avail(), 0), self.size)
+            waiting = min(max(self._buffer - self._handle.avail(), 0), self._buffer)
+            return waiting * RATE // self.card.rate
         except self._error:
             return 0
 
     def close(self) -> None:
         """Drop what is buffered and free the device."""
         self._handle.close()
+
+    def _open(
+        self, alsa: Any, name: str, *, capture: bool, periods: int
+    ) -> tuple[Handle, CardFormat]:
+        """The PCM in our format, else in what the card made of the request."""
+
+        def begin(wanted: CardFormat) -> tuple[Handle, CardFormat]:
+            try:
+                handle = alsa.PCM(
+                    type=alsa.PCM_CAPTURE if capture else alsa.PCM_PLAYBACK,
+                    mode=alsa.PCM_NONBLOCK,
+                    rate=wanted.rate,
+                    channels=wanted.channels,
+                    format=getattr(alsa, f"PCM_FORMAT_{wanted.name}"),
+                    periodsize=PERIOD * wanted.rate // RATE,
+                    periods=periods,
+                    device=name,
+                )
+            except self._error as error:
+                raise failure(error, self._what) from error
+            info = handle.info()
+            given = CardFormat(info["format_name"], int(info["rate"]), int(info["channels"]))
+            return cast("Handle", handle), given
+
+        return _negotiate(begin, self._what)
+
+    def _begin_clock(self, alsa: Any) -> bool:
+        """Have the kernel note the time with each period.  Returns whether it can."""
+        try:
+            self._handle.set_tstamp_mode(alsa.PCM_TSTAMP_ENABLE)
+            self._handle.set_tstamp_type(alsa.PCM_TSTAMP_TYPE_MONOTONIC)
+        except (self._error, AttributeError):
+            return False  # a plugin without, or a pyalsaaudio before 0.10
+        return True
 
     def _wait(self, deadline: float) -> None:
         while True:
@@ -175,3 +227,36 @@ class Pcm:
         if self._handle.state() != self._suspended:
             raise failure(error, self._what, opened=True) from error
         self._handle.drop()
+
+
+def _negotiate(
+    begin: Callable[[CardFormat], tuple[Handle, CardFormat]], what: str
+) -> tuple[Handle, CardFormat]:
+    """ALSA gives the nearest that a card has to each thing asked for.  What comes back is
+    asked for in its turn, so that the length of a period fits the rate."""
+    handle, given = begin(OURS)
+    if given == OURS:
+        return handle, given
+    handle.close()
+    if given.name not in FORMATS:
+        # The first of a card's formats may be an odd one where it has a plain one as well.
+        for name in FORMATS:
+            handle, second = begin(CardFormat(name, given.rate, given.channels))
+            if second.name == name:
+                given = second
+                handle.close()
+                break
+            handle.close()
+        else:
+            raise FormatUnsupported(
+                f"{what} gives {given.name} at {given.rate} Hz in {given.channels} channels; "
+                "use its plughw name, which converts"
+            )
+    handle, final = begin(given)
+    if final != given or not final.channels or not final.rate:
+        handle.close()
+        raise FormatUnsupported(
+            f"{what} does not keep to {given.name} at {given.rate} Hz in {given.channels} "
+            "channels; use its plughw name, which converts"
+        )
+    return handle, final

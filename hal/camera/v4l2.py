@@ -7,23 +7,25 @@ socket it sits in) where the former is missing.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import select
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, TypeVar, cast
 
 import av
 from av import Packet, VideoFrame, VideoStream
 from av.container import InputContainer
 
-from hal.camera import Camera, VideoFormat
+from hal.camera import Camera, VideoFormat, codec_controls
+from hal.camera.h264 import ParameterSets
+from hal.camera.rate import RateMeter
+from hal.camera.v4l2_nodes import find
 from hal.device import Device
 from hal.errors import (
     BackendUnavailable,
@@ -39,94 +41,30 @@ from hal.planes import to_yuv420p
 
 log = logging.getLogger(__name__)
 
-PixelFormat = Literal["auto", "mjpeg", "yuyv"]
+PixelFormat = Literal["auto", "mjpeg", "yuyv", "h264"]
+
+Item = TypeVar("Item", VideoFrame, "Packet[VideoStream]")
 
 OPEN_S: Final = 5.0
 """A camera that has not begun after this long will not: some hubs take two seconds."""
 
 STALL_S: Final = 1.0
 
+_TIME_BASE: Final = Fraction(1, 1_000_000)
 _GROUP: Final = "video"
-_PIXEL_FORMATS: Final = {"mjpeg": "mjpeg", "yuyv": "yuyv422"}
-
-# linux/videodev2.h
-_VIDIOC_QUERYCAP: Final = 0x80685600
-_QUERYCAP: Final = struct.Struct("16s32s32sIII3I")
-_CAP_VIDEO_CAPTURE: Final = 0x0000_0001
-_CAP_STREAMING: Final = 0x0400_0000
-_CAP_DEVICE_CAPS: Final = 0x8000_0000
-
-_RAW_SENSORS: Final = frozenset({"unicam", "rp1-cfe", "bcm2835-isp", "pispbe"})
-"""Drivers of a Raspberry Pi's camera socket: they give raw sensor data, which only
-libcamera can turn into pictures."""
-
-
-class Capability(NamedTuple):
-    """What a node says of itself."""
-
-    driver: str
-    card: str
-    capture: bool
-    """It streams pictures in (not out, not metadata, not a codec)."""
-
-
-def query(node: Path) -> Capability | None:
-    """Ask a node what it is; None when it cannot be asked (no V4L2 node, no permission)."""
-    try:
-        handle = os.open(node, os.O_RDWR | os.O_NONBLOCK)
-    except OSError:
-        return None
-    answer = bytearray(_QUERYCAP.size)
-    try:
-        fcntl.ioctl(handle, _VIDIOC_QUERYCAP, answer)
-    except OSError:
-        return None
-    finally:
-        os.close(handle)
-    driver, card, _bus, _version, whole, own, *_ = _QUERYCAP.unpack(answer)
-    flags = own if whole & _CAP_DEVICE_CAPS else whole
-    return Capability(
-        driver.split(b"\0")[0].decode("utf-8", "replace"),
-        card.split(b"\0")[0].decode("utf-8", "replace"),
-        bool(flags & _CAP_VIDEO_CAPTURE and flags & _CAP_STREAMING),
-    )
-
-
-def find(
-    dev: Path = Path("/dev"),
-    sys: Path = Path("/sys"),
-    ask: Callable[[Path], Capability | None] = query,
-) -> list[Device]:
-    """The cameras under `dev` and `sys`, USB ones (with a by-id link) first.
-
-    A USB camera that this user may not open is listed too, for it is there; the error
-    comes at `open`.
-    """
-    by_id, by_path = _links(dev / "v4l" / "by-id"), _links(dev / "v4l" / "by-path")
-    found: list[tuple[bool, int, Device]] = []
-    for entry in (sys / "class" / "video4linux").glob("video*"):
-        number = entry.name.removeprefix("video")
-        node = dev / entry.name
-        # The second node of a UVC camera carries its metadata, not pictures.
-        if not number.isdecimal() or _text(entry / "index") not in ("", "0") or not node.exists():
-            continue
-        answer = ask(node)
-        if answer is not None and (not answer.capture or answer.driver in _RAW_SENSORS):
-            continue
-        if answer is None and not by_id.get(node.name):
-            continue
-        link = by_id.get(node.name) or by_path.get(node.name) or node
-        label = _text(entry / "name") or (answer.card if answer else "") or entry.name
-        unnamed = node.name not in by_id
-        found.append((unnamed, int(number), Device(str(link), label, "camera", "v4l2")))
-    return [device for _, _, device in sorted(found, key=lambda item: item[:2])]
+_PIXEL_FORMATS: Final = {"mjpeg": "mjpeg", "yuyv": "yuyv422", "h264": "h264"}
+_AUTO: Final = ("mjpeg", "yuyv")
 
 
 class V4l2Camera(Camera):
-    """One V4L2 camera, MJPEG or YUYV; frames come out as yuv420p.
+    """One V4L2 camera, MJPEG or YUYV; frames come out as yuv420p.  With `pixel_format`
+    "h264", a camera that encodes gives its own packets instead.
 
     Capture is stamped by the kernel; pts is CLOCK_MONOTONIC in microseconds where the
     driver stamps with it, as UVC does.
+
+    Few drivers let a camera's encoder be told anything: where they do not, a keyframe comes
+    when the camera makes one, and the bit rate is the camera's.
     """
 
     def __init__(
@@ -134,16 +72,19 @@ class V4l2Camera(Camera):
         *,
         device: str | None = None,
         pixel_format: PixelFormat = "auto",
+        decode_preview: bool = True,
         label: str | None = None,
     ) -> None:
         """`device` is an id of `devices`, or any device node; the first one by default.
         `auto` takes MJPEG, which leaves USB its bandwidth, and YUYV where there is none.
+        `decode_preview` decodes a camera's own H.264 all the time, for `preview`; without,
+        there is none, and the machine is spared the work.
 
         Raises OptionInvalid.
         """
         if pixel_format != "auto" and pixel_format not in _PIXEL_FORMATS:
             raise OptionInvalid(
-                f"pixel_format {pixel_format!r} is unknown; use mjpeg, yuyv or auto"
+                f"pixel_format {pixel_format!r} is unknown; use mjpeg, yuyv, h264 or auto"
             )
         self._pixel_format = pixel_format
         self._path = device
@@ -155,14 +96,33 @@ class V4l2Camera(Camera):
         self.format = VideoFormat()
         self._container: InputContainer | None = None
         self._packets: Iterator[Packet[VideoStream]] = iter(())
-        self._ready: list[VideoFrame] = []
+        self._ready: list[VideoFrame | Packet[VideoStream]] = []
         self._poll = select.poll()
         self._pts = -1
+        self._meter = RateMeter()
+        self._decode_preview = decode_preview
+        self._parameters = ParameterSets()
+        self._encoding = True
+        self._resume = True
+        """Whether packets wait for the next keyframe."""
+        self._preview: VideoFrame | None = None
+        self._node: int | None = None
+        """The open node; None when there is no encoder of the camera's to talk to."""
 
     @classmethod
     def devices(cls) -> list[Device]:
         """See `Camera.devices`."""
         return find()
+
+    @property
+    def preview(self) -> VideoFrame | None:
+        """See `Camera.preview`."""
+        return self._preview
+
+    @property
+    def measured_rate(self) -> float | None:
+        """See `Camera.measured_rate`: what `format` names is what the driver promised."""
+        return self._meter.rate
 
     @property
     def _what(self) -> str:
@@ -190,13 +150,17 @@ class V4l2Camera(Camera):
         self._packets = container.demux(stream)
         self._ready = []
         self._pts = -1
+        self._meter.reset()
+        self._parameters = ParameterSets()
+        self._resume = True
+        self._node = handle if stream.codec_context.name == "h264" else None
         rate = stream.average_rate or stream.guessed_rate
         self.format = VideoFormat(
             stream.width // 2 * 2, stream.height // 2 * 2, float(rate) if rate else wanted.rate
         )
         return self.format
 
-    def read(self) -> VideoFrame:
+    def read(self) -> VideoFrame | Packet[VideoStream]:
         """See `Camera.read`."""
         deadline = time.monotonic() + STALL_S
         while not self._ready:
@@ -205,7 +169,7 @@ class V4l2Camera(Camera):
             self._await_data(deadline)
             try:
                 packet = next(self._packets)
-                self._ready = list(packet.decode())
+                self._ready = self._unpack(packet)
             except av.error.InvalidDataError:
                 # A picture torn on the wire; the next one is whole.
                 log.debug("%s: a damaged picture was dropped", self._what)
@@ -213,20 +177,77 @@ class V4l2Camera(Camera):
                 raise DeviceUnplugged(f"{self._what} has gone; plug it in again") from None
             except av.FFmpegError as error:
                 raise from_os(error, self._what, group=_GROUP, opened=True) from error
-        picture = self._ready.pop(0)
-        frame = to_yuv420p(picture, self.format.width, self.format.height)
-        self._pts = max(picture.pts if picture.pts is not None else 0, self._pts + 1)
-        frame.pts = self._pts
-        frame.time_base = picture.time_base
-        return frame
+        return self._ready.pop(0)
+
+    def request_keyframe(self) -> None:
+        """See `Camera.request_keyframe`; of no effect where the driver cannot."""
+        if self._node is not None:
+            self._tell(codec_controls.force_keyframe, self._node)
+
+    def set_bitrate(self, bps: int) -> None:
+        """See `Camera.set_bitrate`; of no effect where the driver cannot."""
+        if self._node is not None:
+            self._tell(codec_controls.set_bitrate, self._node, bps)
+
+    def set_encoding(self, wanted: bool) -> None:
+        """See `Camera.set_encoding`: off, the camera's H.264 is decoded for `read`."""
+        if wanted and not self._encoding:
+            self._resume = True
+            self.request_keyframe()
+        self._encoding = wanted
 
     def close(self) -> None:
         """See `Camera.close`."""
         container, self._container = self._container, None
         self._packets = iter(())
         self._ready = []
+        self._node = None
+        self._preview = None
         if container is not None:
             container.close()
+
+    def _unpack(self, packet: Packet[VideoStream]) -> list[VideoFrame | Packet[VideoStream]]:
+        """What of a packet is to be handed out: its frames, or itself."""
+        if self._node is None:
+            return [self._frame(picture) for picture in packet.decode()]
+        data, keyframe = self._parameters.complete(bytes(packet))
+        if not data:
+            return []
+        moment, time_base = packet.pts, packet.time_base
+        frames: list[VideoFrame] = []
+        if self._decode_preview or not self._encoding:
+            frames = [to_yuv420p(one, *self._size) for one in packet.decode()]
+            self._preview = frames[-1] if frames else self._preview
+        self._resume = self._resume and not keyframe
+        if self._encoding:
+            if self._resume:
+                return []
+            whole = cast("Packet[VideoStream]", Packet(data))
+            whole.is_keyframe = keyframe
+            return [self._stamped(whole, moment, time_base)]
+        return [self._stamped(frame, moment, time_base) for frame in frames]
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.format.width, self.format.height
+
+    def _frame(self, picture: VideoFrame) -> VideoFrame:
+        moment, time_base = picture.pts, picture.time_base
+        return self._stamped(to_yuv420p(picture, *self._size), moment, time_base)
+
+    def _stamped(self, item: Item, moment: int | None, time_base: Fraction | None) -> Item:
+        self._pts = max(moment if moment is not None else 0, self._pts + 1)
+        item.pts = self._pts
+        item.time_base = time_base or _TIME_BASE
+        self._meter.tick(float(self._pts * item.time_base))
+        return item
+
+    def _tell(self, order: Callable[..., None], *args: int) -> None:
+        """Tell the camera's encoder something that it may not know of."""
+        try:
+            order(*args)
+        except OSError as error:
+            log.debug("%s: its encoder does not take %s: %s", self._what, order.__name__, error)
 
     def _await_data(self, deadline: float) -> None:
         # FFmpeg waits for the kernel without a limit, so the waiting is done here.
@@ -238,7 +259,7 @@ class V4l2Camera(Camera):
             raise DeviceUnplugged(f"{self._what} has gone; plug it in again")
 
     def _begin(self, wanted: VideoFormat) -> InputContainer:
-        names = list(_PIXEL_FORMATS) if self._pixel_format == "auto" else [self._pixel_format]
+        names = list(_AUTO) if self._pixel_format == "auto" else [self._pixel_format]
         refusal: HalError | None = None
         for name in names:
             try:
@@ -250,7 +271,7 @@ class V4l2Camera(Camera):
                 if not isinstance(refusal, FormatUnsupported):
                     raise refusal from error
         raise FormatUnsupported(
-            f"{self._what} gives neither of {', '.join(names)} near "
+            f"{self._what} gives none of {', '.join(names)} near "
             f"{wanted.width}x{wanted.height}; choose another pixel_format or size"
         ) from refusal
 
@@ -289,11 +310,16 @@ class V4l2Camera(Camera):
 def arguments(wanted: VideoFormat, pixel_format: str) -> dict[str, str]:
     """The options of FFmpeg's v4l2 input for a format; the driver takes the nearest size
     and rate that it has."""
-    return {
+    options = {
         "input_format": _PIXEL_FORMATS[pixel_format],
         "video_size": f"{wanted.width}x{wanted.height}",
         "framerate": f"{wanted.rate:g}",
     }
+    if pixel_format == "h264":
+        # A buffer of the driver is a picture: FFmpeg's parser would hold each back until the
+        # next one begins, and its look at the stream would keep the first seconds.
+        options |= {"fflags": "noparse+nofillin", "fpsprobesize": "0", "analyzeduration": "0"}
+    return options
 
 
 def _handle_of(path: str) -> int | None:
@@ -305,19 +331,3 @@ def _handle_of(path: str) -> int | None:
         if os.path.realpath(entry) == target
     ]
     return max(handles, default=None)
-
-
-def _links(folder: Path) -> dict[str, Path]:
-    """Node name -> the udev link that leads to it."""
-    try:
-        links = sorted(folder.iterdir())
-    except OSError:
-        return {}
-    return {link.resolve().name: link for link in reversed(links)}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", "replace").strip()
-    except OSError:
-        return ""

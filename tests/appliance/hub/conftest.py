@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -14,7 +15,8 @@ from appliance.hub.config import HubConfig
 from appliance.hub.gateway import Limits
 from appliance.hub.rooms import Room
 from appliance.hub.server import HubServer
-from tests.appliance.hub.hub_client import FakePeer, FakeStage
+from tests.appliance.hub.caller import Caller, Join
+from tests.appliance.hub.hub_client import FakePeer, FakeStage, until
 
 
 class TestHub(HubServer):
@@ -48,7 +50,8 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
     tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
 
     async def make(limits: Limits | None = None, **settings: Any) -> TestHub:
-        config = HubConfig(listen="127.0.0.1:0", data=tmp_path / "hub", **settings)
+        settings = {"auto_create_rooms": True, "data": tmp_path / "hub", **settings}
+        config = HubConfig(listen="127.0.0.1:0", **settings)
         hubs.append(TestHub(config, limits or Limits()))
         await hubs[-1].start()
         return hubs[-1]
@@ -67,3 +70,44 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
 @pytest.fixture
 async def hub(make_hub: MakeHub) -> TestHub:
     return await make_hub()
+
+
+@pytest.fixture
+async def live_hub(tmp_path: Path) -> AsyncIterator[HubServer]:
+    """A hub with real media, on a small canvas."""
+    threads = set(threading.enumerate())
+    config = HubConfig(
+        listen="127.0.0.1:0",
+        data=tmp_path / "hub",
+        auto_create_rooms=True,
+        width=640,
+        height=360,
+        rate=15,
+    )
+    server = HubServer(config, environment={})
+    await server.start()
+    yield server
+    await server.stop()
+
+    def left() -> set[str]:
+        threads_now = set(threading.enumerate()) - threads
+        return {thread.name for thread in threads_now if "asyncio" not in thread.name}
+
+    # A decoder ends by itself, a picture later than its member.
+    with contextlib.suppress(TimeoutError):
+        await until(lambda: not left())
+    assert not left(), "threads have outlived the hub"
+
+
+@pytest.fixture
+async def join(live_hub: HubServer) -> AsyncIterator[Join]:
+    """Bring members with media into the room of the live hub."""
+    callers: list[Caller] = []
+
+    async def enter(name: str, **options: Any) -> Caller:
+        callers.append(await Caller.call(live_hub, name, **options))
+        return callers[-1]
+
+    yield enter
+    for caller in callers:
+        await caller.hang_up()

@@ -9,12 +9,17 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+import httpx
 import websockets
+from av import VideoFrame
 from websockets.asyncio.client import ClientConnection
 
+from appliance.hub.canvas import Watcher
 from appliance.hub.members import Member
 from appliance.hub.rooms import Room
 from appliance.hub.server import HubServer
+from appliance.hub.stage import Clip
+from appliance.hub.tap import Tap
 from appliance.hub.tokens import TokenOptions, mint
 from appliance.media.errors import NegotiationError
 from appliance.media.peer import Peer, PeerState
@@ -74,21 +79,70 @@ class FakePeer(Peer):
         self.current = PeerState.CLOSED
 
 
+class FakeCanvas:
+    """A canvas that shows one grey picture to whoever begins to watch."""
+
+    width, height = 64, 36
+
+    def __init__(self) -> None:
+        self.watcher: Watcher | None = None
+
+    def watch(self, watcher: Watcher | None, interval: float = 1.0) -> None:
+        self.watcher = watcher
+        if watcher is not None:
+            watcher(VideoFrame(self.width, self.height, "yuv420p"))
+
+
 class FakeStage:
     """A stage that remembers what it was told."""
 
     def __init__(self, room: Room) -> None:
         self.room = room
         self.peers: dict[str, Peer] = {}
+        self.brings: dict[str, tuple[bool, bool]] = {}
         self.members: dict[str, dict[str, Any]] = {}
         self.layers: list[Layer] = []
+        self.listening: dict[str, list[Peer]] = {}
+        self.taps: list[Tap] = []
+        self.clips: dict[str, Clip] = {}
+        self.chimes: list[str] = []
+        self.canvas = FakeCanvas()
+        self.size = (1280, 720)
+        self.rate = 30.0
         self.closed = False
 
     def add(self, member: Member, peer: Peer) -> None:
         self.peers[member.id] = peer
+        self.brings[member.id] = (member.brings_audio, member.brings_video)
+        self.listening.setdefault(member.id, [])
+        self.listen(member, peer)
+
+    def listen(self, member: Member, peer: Peer) -> None:
+        if peer not in self.listening[member.id]:
+            self.listening[member.id].append(peer)
+        self.update(member)
+
+    def drop(self, member_id: str, peer: Peer) -> None:
+        self.listening[member_id].remove(peer)
 
     def remove(self, member_id: str) -> None:
-        del self.peers[member_id]
+        del self.peers[member_id], self.listening[member_id]
+
+    def play(self, clip: Clip) -> None:
+        self.clips[clip.id] = clip
+
+    def stop_playing(self, clip_id: str) -> None:
+        self.clips.pop(clip_id, None)
+
+    def chime(self, occasion: str) -> None:
+        self.chimes.append(occasion)
+
+    def tap(self, tap: Tap) -> None:
+        self.taps.append(tap)
+
+    def untap(self, tap: Tap) -> None:
+        if tap in self.taps:
+            self.taps.remove(tap)
 
     def update(self, member: Member) -> None:
         self.members[member.id] = {
@@ -108,6 +162,14 @@ def token(hub: HubServer, room: str = "demo", **options: Any) -> str:
     options.setdefault("permissions", sorted(PERMISSIONS))
     wanted = TokenOptions(room_name=room, **options)
     return mint(wanted, hub.keys.signing_key, project=hub.keys.project)
+
+
+async def make_room(hub: HubServer, **options: Any) -> None:
+    """A room that lasts, called demo, with these options."""
+    auth = (hub.keys.project, hub.keys.api_token)
+    async with httpx.AsyncClient(base_url=hub.url, auth=auth, trust_env=False) as api:
+        answer = await api.post("/api/video/rooms", json={"name": "demo", **options})
+    assert answer.is_success, answer.text
 
 
 class Client:

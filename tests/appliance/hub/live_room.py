@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from appliance.hub.stage import Stage
 from appliance.media.opus import FRAME, RATE
+from appliance.media.packet import Encoded
 from appliance.signaling.layouts import MemberSlot, arrange
 from hal.audio.spectrum import level_dbfs
 from hal.camera.scene import Scene, SceneCode, decode
+from tests.appliance.hub.far_end import Screen
 
 WIDTH, HEIGHT, PICTURES = 640, 360, 20
 
@@ -96,7 +98,8 @@ class Film:
         resampler = AudioResampler(format="s16", layout="mono", rate=RATE)
         with av.open(str(path), timeout=timeout) as container:
             codecs = [stream.codec_context.name for stream in container.streams]
-            for packet in container.demux(video=0, audio=0):
+            streams = [*container.streams.video[:1], *container.streams.audio[:1]]
+            for packet in container.demux(streams):
                 if packet.is_keyframe and packet.stream.type == "video" and packet.pts is not None:
                     keyframes.append(float(packet.pts * packet.time_base))
                 for frame in packet.decode():
@@ -138,3 +141,56 @@ class Film:
     def clock(self) -> float:
         """What the scenes' clock shows, in seconds, when the film begins: the median."""
         return float(np.median([code.clock_ms / 1000 - at for at, code in self.scenes()]))
+
+    def change(self, before: float, after: float) -> float:
+        """When one tone first takes the place of another."""
+        step = RATE // 200
+        was_before = False
+        for begin in range(0, self.sound.size - 4 * step, step):
+            window = self.sound[begin : begin + 4 * step]
+            louder = level_dbfs(window, after) - level_dbfs(window, before)
+            if was_before and louder > 0:
+                return self.sound_start + (begin + 2 * step) / RATE
+            was_before = was_before or louder < -6
+        raise AssertionError(f"{before} Hz never gives way to {after} Hz")
+
+
+class Onlooker:
+    """A tap that sees and hears everything, with the moments at which it did."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.seen: list[tuple[float, VideoFrame]] = []
+        self.heard: list[tuple[float, NDArray[np.int16]]] = []
+        self._screen = Screen("h264")
+        self._decodable = False
+        stage.tap(self)
+
+    def picture(self, frame: Encoded, at: float) -> None:
+        self._decodable = self._decodable or frame.keyframe
+        if self._decodable:
+            self.seen.append((at, self._screen.show(frame)))
+
+    def sound(self, samples: NDArray[np.int16], at: float) -> None:
+        self.heard.append((at, samples))
+
+    def scenes(self, camera: int, since: float = 0) -> list[tuple[float, SceneCode]]:
+        """The scenes of one camera that were seen, and when."""
+        codes = [(at, decode(picture)) for at, picture in self.seen if at >= since]
+        return [(at, code) for at, code in codes if code is not None and code.camera == camera]
+
+    def shows(self, camera: int) -> bool:
+        """Whether the newest picture is that of a camera."""
+        code = decode(self.seen[-1][1]) if self.seen else None
+        return code is not None and code.camera == camera
+
+    def level(self, frequency: float, start: float, end: float = float("inf")) -> float:
+        """How loud a tone was from one moment to another, in dBFS."""
+        pieces = [samples for at, samples in tuple(self.heard) if start <= at < end]
+        return level_dbfs(np.concatenate(pieces), frequency) if pieces else -120.0
+
+    def first(self, frequency: float, since: float = 0, above: float = -30) -> float | None:
+        """The moment of the first piece in which a tone is heard."""
+        for at, samples in tuple(self.heard):
+            if at >= since and level_dbfs(samples, frequency) > above:
+                return at
+        return None

@@ -111,7 +111,7 @@ async def test_broken_authorization_headers(hub: TestHub, header: str) -> None:
         ({"remove_after_seconds_elapsed": 0}, "remove_after_seconds_elapsed"),
         ({"meta": {"x": "y" * 2000}}, "meta"),
         ({"meta": []}, "meta"),
-        ({"enable_room_previews": True}, "enable_room_previews"),
+        ({"enable_room_previews": 1}, "enable_room_previews"),
         ({"user_name": " "}, "user_name"),
         ({"usre_name": "Oak"}, "usre_name"),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from appliance.room import LocalStream, RoomSession
+from hal import registry
 from tests.appliance.room.fake_hub import FakeHub
 from tests.appliance.room.fake_media import FakeSpeaker, Legs, local_stream
 
@@ -79,6 +80,17 @@ class Stage:
         """The camera's gate."""
         assert self.stream.camera is not None
         return self.stream.camera.gate
+
+
+@pytest.fixture
+def only_virtual(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `auto` finds does not depend on the machine that runs the test."""
+    auto = {
+        kind: tuple(choice for choice in choices if choice[0] == "synthetic")
+        for kind, choices in registry.AUTO.items()
+    }
+    monkeypatch.setattr(registry, "AUTO", auto)
+    monkeypatch.delenv("DISPLAY", raising=False)
 
 
 @pytest.fixture

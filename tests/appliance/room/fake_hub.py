@@ -61,6 +61,13 @@ class FakeHub:
         self.ice_servers: list[dict[str, Any]] = []
         self.members: dict[str, dict[str, Any]] = {"oak": member("oak", "Oak")}
         self.calls: dict[str, str] = {}
+        self.legs: dict[str, str] = {}
+        self.dialogs: dict[str, dict[str, Any]] = {}
+        self.works: dict[str, dict[str, dict[str, Any]]] = {
+            "recording": {},
+            "playback": {},
+            "stream": {},
+        }
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.verto: list[dict[str, Any]] = []
         self.offers: list[str] = []
@@ -156,7 +163,30 @@ class FakeHub:
     async def admit(self, call_id: str, offer: str) -> None:
         """Answer an invite and let the member in."""
         await self.call_message("verto.answer", call_id, sdp=await self.answer_sdp(offer))
-        await self.subscribe(call_id)
+        dialog = self.dialogs[call_id]
+        if dialog["screenShare"] or dialog["additionalDevice"]:
+            await self.join_leg(call_id)
+        else:
+            await self.subscribe(call_id)
+
+    async def join_leg(self, call_id: str) -> None:
+        """Tell that the member of an extra leg is there; only once."""
+        if call_id in self.legs:
+            return
+        dialog = self.dialogs[call_id]
+        member_id = self.legs[call_id] = f"leg-{len(self.legs) + 1}"
+        self.members[member_id] = member(
+            member_id,
+            type="screen" if dialog["screenShare"] else "device",
+            parent_id=dialog["userVariables"]["memberId"],
+            **self.joined_with,
+        )
+        await self.room_event("member.joined", member=self.members[member_id])
+
+    async def remove(self, member_id: str) -> None:
+        """Take a member out and tell everybody."""
+        gone = self.members.pop(member_id)
+        await self.room_event("member.left", member=gone)
 
     async def subscribe(self, call_id: str) -> None:
         """Tell a call which member it is."""
@@ -266,6 +296,7 @@ class FakeHub:
         inner: dict[str, Any] = {}
         if message.get("method") == "verto.invite":
             inner = {"message": "CALL CREATED", "callID": params["callID"]}
+            self.dialogs[params["callID"]] = message["params"]["dialogParams"]
             self.offers.append(message["params"]["sdp"])
         await self._reply(
             socket,
@@ -283,12 +314,45 @@ class FakeHub:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    async def work_event(self, kind: str, verb: str, **fields: Any) -> None:
+        """Send `video.<kind>.<verb>` about a recording, playback or stream."""
+        await self.room_event(f"{kind}.{verb}", **{kind: fields})
+
+    async def _work(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Do what a request wants of a recording, playback or stream, and tell of it."""
+        _, kind, verb = method.split(".")
+        works = self.works[kind]
+        if verb == "list":
+            return {f"{kind}s": list(works.values())}
+        if verb == "start":
+            wishes = {k: v for k, v in params.items() if k in ("url", "volume")}
+            state = {"recording": "recording", "playback": "playing", "stream": "streaming"}[kind]
+            made = {"id": f"{kind}-{len(works) + 1}", "state": state, "started_at": 1700000000.5}
+            works[made["id"]] = made | wishes | {"ended_at": None}  # type: ignore[index]
+            await self.work_event(kind, "started", **works[made["id"]])  # type: ignore[index]
+            return {kind: works[made["id"]]}  # type: ignore[index]
+        work = works.get(params[f"{kind}_id"])
+        if work is None:
+            return {"code": "404", "message": f"no such {kind}"}
+        if verb == "stop":
+            work |= {"state": "completed", "ended_at": 1700000060.5}
+        elif verb in ("pause", "resume"):
+            work["state"] = "paused" if verb == "pause" else "on"
+        elif verb == "set_volume":
+            work["volume"] = params["volume"]
+        elif verb.startswith("seek"):
+            work["position"] = params["position"]
+        await self.work_event(kind, "ended" if verb == "stop" else "updated", **work)
+        return {}
+
     async def _rpc(
         self, socket: ServerConnection, id_: str, method: str, params: dict[str, Any]
     ) -> None:
         answer: dict[str, Any] = {"code": "200", "message": "OK"}
         if method == "video.members.get":
             answer["members"] = list(self.members.values())
+        if method.split(".")[1] in self.works:
+            answer |= await self._work(method, params)
         changes = self._changes(method)
         target = params.get("member_id")
         if changes and target not in self.members:

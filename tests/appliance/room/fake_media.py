@@ -10,6 +10,7 @@ from appliance.media.errors import NegotiationError
 from appliance.media.gate import CameraGate, Gate, MicGate
 from appliance.media.peer import PeerState
 from appliance.room import LocalStream
+from hal.camera import VideoFormat
 from hal.device import Device
 from hal.display import Overlay
 
@@ -22,8 +23,11 @@ class FakeCapture:
         self.device = Device(f"{kind}-1", f"The {kind}", kind, "fake")
         self.running = False
         self.failed = False
+        self.error: Any = None
         self.preview: Any = None
+        self.wanted = self.format = VideoFormat(640, 360, 15.0)
         self.changed = asyncio.Event()
+        self.observers: list[Callable[[Any], None]] = []
 
     @property
     def suspended(self) -> bool:
@@ -39,6 +43,13 @@ class FakeCapture:
 
     suspend = stop
     resume = start
+
+    def observe(self, observer: Callable[[Any], None]) -> Callable[[], None]:
+        self.observers.append(observer)
+        return lambda: self.observers.remove(observer)
+
+    async def take_gate(self, gate: Gate) -> None:
+        self.gate = gate
 
 
 class FakeLeg:
@@ -64,6 +75,13 @@ class FakeLeg:
         self.answer = answer
         if self._legs.connects:
             self.change(PeerState.CONNECTED)
+
+    def send_from(self, *, microphone: Any = None, camera: Any = None) -> None:
+        self.wanted |= {
+            kind: one
+            for kind, one in (("microphone", microphone), ("camera", camera))
+            if one is not None and self.wanted[kind] is not None
+        }
 
     async def close(self) -> None:
         self.closed = True
@@ -102,6 +120,9 @@ class FakeSpeaker:
 
     async def stop(self) -> None:
         self.running = False
+
+    def observe(self, observer: Callable[[Any], None]) -> Callable[[], None]:
+        return lambda: None
 
 
 class FakeScreen:

@@ -16,20 +16,13 @@ from hal.audio.synthetic import SyntheticMicrophone, SyntheticSpeaker
 from hal.camera.synthetic import SyntheticCamera
 from hal.device import Device
 from hal.display.memory import MemoryDisplay
-from hal.errors import DeviceNotFound
+from hal.errors import DeviceNotFound, DeviceUnplugged, HalError
 from tests.appliance.room.conftest import until
 
 EVERYTHING = MediaPlan(True, True, True, True)
 
 
-@pytest.fixture(autouse=True)
-def only_virtual(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `auto` finds does not depend on the machine that runs the test."""
-    auto = {
-        kind: tuple(choice for choice in choices if choice[0] == "synthetic")
-        for kind, choices in registry.AUTO.items()
-    }
-    monkeypatch.setattr(registry, "AUTO", auto)
+pytestmark = pytest.mark.usefixtures("only_virtual")
 
 
 @pytest.fixture
@@ -159,9 +152,9 @@ async def test_tells_of_failures(made: list[Devices], monkeypatch: pytest.Monkey
         return device
 
     monkeypatch.setattr(registry, "create", keep)
-    told: list[tuple[str, Device, bool]] = []
+    told: list[tuple[str, Device, HalError | None]] = []
     one = devices(made)
-    one.on_device = lambda kind, device, failed: told.append((kind, device, failed))
+    one.on_device = lambda kind, device, error: told.append((kind, device, error))
     await one.open(MediaPlan(True, False, False, False), True, False)
     assert told == []
     assert one.microphone is not None
@@ -170,7 +163,10 @@ async def test_tells_of_failures(made: list[Devices], monkeypatch: pytest.Monkey
     microphones[0].replug()
     await until(lambda: len(told) == 2)
     device = one.microphone.device
-    assert told == [("microphone", device, True), ("microphone", device, False)]
+    (_, _, error), back = told
+    assert isinstance(error, DeviceUnplugged)
+    assert told[0][:2] == ("microphone", device)
+    assert back == ("microphone", device, None)
 
 
 async def test_a_display_is_shown_on(made: list[Devices]) -> None:

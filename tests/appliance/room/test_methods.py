@@ -48,6 +48,22 @@ RECORDED: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
     ("get_member_meta", (), {}, "member.get_meta"),
     ("delete_member_meta", (["z"],), {}, "member.delete_meta"),
     ("remove_member", ("nope",), {}, "member.remove"),
+    ("start_recording", (), {}, "recording.start"),
+    ("get_recordings", (), {}, "recording.list"),
+    ("get_playbacks", (), {}, "playback.list"),
+    (
+        "play",
+        ("http://127.0.0.1/x.mp4",),
+        {
+            "volume": 5,
+            "seek_position": 1000,
+            "positions": {"self": "reserved-1"},
+            "layout": "1x1",
+        },
+        "playback.start",
+    ),
+    ("start_stream", ("rtmp://127.0.0.1/x",), {}, "stream.start"),
+    ("get_streams", (), {}, "stream.list"),
 ]
 
 
@@ -56,6 +72,7 @@ def recorded(method: str) -> dict[str, Any]:
     return next(f.message["params"] for f in frames() if f.kind == method)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(("name", "args", "kwargs", "rpc"), RECORDED)
 async def test_as_the_sdk(
     stage: Stage, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], rpc: str
@@ -166,3 +183,12 @@ async def test_arguments_are_checked(stage: Stage) -> None:
     with pytest.raises(TypeError, match="list of strings"):
         await room.delete_meta("foo")
     assert stage.hub.sent("video.member.remove") == []
+
+
+@pytest.mark.parametrize("name", ["hide_video_muted", "show_video_muted"])
+async def test_deprecated(stage: Stage, name: str) -> None:
+    room = await stage.joined()
+    with pytest.warns(DeprecationWarning, match="set_hide_video_muted") as warned:
+        await getattr(room, name)()
+    # It points at the script, not into the library.
+    assert warned[0].filename == __file__

@@ -25,8 +25,8 @@ from appliance.room import (
     RoomSession,
     RpcError,
     SessionEnded,
+    admission,
     call,
-    session,
 )
 from appliance.room.events import SUBSCRIBE
 from tests.appliance.room.conftest import Stage, until
@@ -201,7 +201,7 @@ class TestJoinFails:
         async def answer(call_id: str, offer: str) -> None:
             await stage.hub.call_message("verto.answer", call_id, sdp="answer")
 
-        monkeypatch.setattr(session, "SUBSCRIBED_TIMEOUT", 0.2)
+        monkeypatch.setattr(admission, "ADMISSION_TIMEOUT", 0.2)
         stage.hub.invite = answer
         await self.failed(stage, JoinTimeout)
 

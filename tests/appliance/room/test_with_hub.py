@@ -131,7 +131,10 @@ class Venue:
         self, name: str, frequency: float, permissions: Iterable[str] = PERMISSIONS, **options: Any
     ) -> Attendee:
         wishes = tokens.TokenOptions(
-            room_name="demo", user_name=name, permissions=sorted(permissions), **options
+            room_name="demo",
+            user_name=name,
+            permissions=sorted(permissions),
+            **{"auto_create_room": True, **options},
         )
         keys = self.hub.keys
         token = tokens.mint(wishes, keys.signing_key, project=keys.project)

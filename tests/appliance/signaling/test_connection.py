@@ -480,6 +480,73 @@ async def test_a_request_does_not_wait_for_ever():
                 await client.request("m", {})
 
 
+async def test_a_fresh_connection_on_demand_resumes_without_a_wait():
+    async def deaf(peer: Peer) -> None:
+        await peer.let_in()
+        await peer.request()
+        await peer.gone()
+
+    async def next_one(peer: Peer) -> None:
+        params = await peer.let_in()
+        assert params["protocol"] == PROTOCOL
+        await peer.serve()
+
+    async with ScriptedServer(deaf, next_one) as server:
+        async with Client(server.url) as client:
+            under_way = asyncio.create_task(client.request("video.lock", {}))
+            await asyncio.sleep(0)
+            # Twice at once is one fresh connection.
+            await asyncio.gather(client.reconnect(), client.reconnect())
+            assert client.state is ConnectionState.CONNECTED
+            assert client.reconnections == [True]
+            assert client.attempts == []
+            with pytest.raises(Disconnected):
+                await under_way
+            assert (await client.request("m", {}))["code"] == "200"
+        assert len(server.peers) == 2
+
+
+async def test_a_fresh_connection_on_demand_that_fails_is_tried_with_patience():
+    async def hang_up(peer: Peer) -> None:
+        await peer.receive()
+
+    async with ScriptedServer(accept, hang_up, accept) as server:
+        async with Client(server.url) as client:
+            await client.reconnect()
+            assert client.attempts == [0]
+            assert client.reconnections == [True]
+
+
+async def test_a_fresh_connection_needs_one_before_and_a_token_that_holds():
+    async def refuse(peer: Peer) -> None:
+        await peer.refuse(await peer.receive(), -32002, "expired")
+
+    async with ScriptedServer(accept, refuse) as server:
+        client = Client(server.url)
+        with pytest.raises(Disconnected, match=r"call open\(\) first"):
+            await client.reconnect()
+        await client.open()
+        with pytest.raises(AuthError):
+            await client.reconnect()
+        assert client.state is ConnectionState.CLOSED
+        with pytest.raises(AuthError):
+            await client.reconnect()
+        await client.close()
+
+
+async def test_closing_ends_the_wait_for_a_fresh_connection():
+    async def silent(peer: Peer) -> None:
+        await peer.receive()
+        await peer.gone()
+
+    async with ScriptedServer(accept, silent) as server:
+        async with Client(server.url) as client:
+            waiting = asyncio.create_task(client.reconnect())
+            await client.until(lambda: client.state is ConnectionState.RECONNECTING)
+        with pytest.raises(Disconnected, match="closed meanwhile"):
+            await waiting
+
+
 async def test_a_session_that_is_gone_is_made_anew():
     async def leave(peer: Peer) -> None:
         await peer.let_in()

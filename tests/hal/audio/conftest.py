@@ -37,7 +37,8 @@ def asoundrc(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """PCMs without time: `wavout` writes out.wav, `rawin` reads in.raw, `nothing` is null."""
+    """PCMs without time: `wavout` writes out.wav, `rawin` reads in.raw, `nothing` is null;
+    `stereo` writes out.wav too, but like many a card it knows two channels only."""
     asoundrc(
         tmp_path,
         f"""
@@ -45,6 +46,8 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pcm.rawin {{ type file slave.pcm null file /dev/null
                     infile "{tmp_path}/in.raw" format raw }}
         pcm.nothing {{ type null }}
+        pcm.stereo {{ type multi slaves.a {{ pcm wavout channels 2 }}
+                     bindings.0 {{ slave a channel 0 }} bindings.1 {{ slave a channel 1 }} }}
         """,
         monkeypatch,
     )
@@ -53,13 +56,16 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def sound_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundServer]:
-    """PCM `spk` plays into the server's sink, PCM `mic` captures what it plays."""
+    """PCM `spk` plays into the server's sink, PCM `mic` captures what it plays; each has its
+    mixer."""
     socket = tmp_path / "pulse"
     asoundrc(
         tmp_path,
         f"""
         pcm.spk {{ type pulse server "unix:{socket}" device "spk" }}
         pcm.mic {{ type pulse server "unix:{socket}" device "spk.monitor" }}
+        ctl.spk {{ type pulse server "unix:{socket}" device "spk" }}
+        ctl.mic {{ type pulse server "unix:{socket}" device "spk.monitor" }}
         pcm.!default {{ type pulse server "unix:{socket}" device "spk"
                        hint {{ show on description "Room speaker" }} }}
         """,

@@ -301,3 +301,27 @@ def test_bad_microphone_options(options: dict[str, object]) -> None:
 def test_bad_speaker_options(options: dict[str, int]) -> None:
     with pytest.raises(OptionInvalid):
         SyntheticSpeaker(**options)
+
+
+def test_the_clocks_of_virtual_cards_are_the_machines() -> None:
+    with SyntheticMicrophone() as microphone, SyntheticSpeaker() as speaker:
+        microphone.open()
+        speaker.open()
+        assert (microphone.clock, speaker.clock) == (None, None)
+        heard = [microphone.read() for _ in range(10)]
+        for frame in heard:
+            speaker.write(frame)
+        first, played = microphone.clock, speaker.clock
+        for _ in range(10):
+            microphone.read()
+        last = microphone.clock
+    assert first is not None
+    assert last is not None
+    assert played is not None
+    assert first.position >= 10 * PERIOD
+    speed = (last.position - first.position) / (last.at - first.at)
+    assert speed == pytest.approx(RATE, rel=1e-6)
+    assert played.position <= 10 * PERIOD
+    assert (microphone.volume, microphone.hardware_mute) == (None, None)
+    assert not speaker.set_volume(0.5)
+    assert not speaker.set_hardware_mute(True)

@@ -14,10 +14,11 @@ import pytest
 from av.container import InputContainer
 from PIL import Image
 
-from hal.camera import VideoFormat
+from hal.camera import VideoFormat, v4l2_nodes
 from hal.camera import v4l2 as module
 from hal.camera.scene import Scene, decode
-from hal.camera.v4l2 import Capability, V4l2Camera, arguments, find, query
+from hal.camera.v4l2 import V4l2Camera, arguments
+from hal.camera.v4l2_nodes import Capability, find, query
 from hal.device import Device
 from hal.errors import (
     DeviceBusy,
@@ -130,7 +131,7 @@ def test_query_reads_the_capabilities(monkeypatch: pytest.MonkeyPatch) -> None:
         answer[88:92] = own.to_bytes(4, "little")
         return 0
 
-    monkeypatch.setattr(module.fcntl, "ioctl", ioctl)
+    monkeypatch.setattr(v4l2_nodes.fcntl, "ioctl", ioctl)
     own = 0x0420_0001
     assert query(Path("/dev/null")) == Capability("uvcvideo", "Card", capture=True)
     own = 0x04A0_0000  # the metadata node of the same camera

@@ -1,0 +1,49 @@
+"""What a hub does about recordings that an earlier process of it has not finished."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from appliance.hub.records import RecordingRecord
+from appliance.hub.store import Store
+
+__all__ = ["finish_recordings"]
+
+log = logging.getLogger(__name__)
+
+
+async def finish_recordings(
+    store: Store, recordings: Iterable[RecordingRecord], finish: Callable[[Path], float]
+) -> None:
+    """Make whole files of interrupted recordings, one after the other.
+
+    `finish` repairs one file and returns its seconds; it may take its time, and raises OSError
+    for a file that cannot be repaired. Whatever becomes of it, the recording is completed then.
+    """
+    for recording in recordings:
+        duration: float | None = None
+        error = "the hub was interrupted; what was written until then is kept"
+        try:
+            duration = await asyncio.to_thread(finish, recording.path)
+            size = recording.path.stat().st_size
+        except OSError as failure:
+            size = 0
+            reason = (failure.strerror or "unknown error").lower()
+            error = f"the hub was interrupted, and the file cannot be repaired: {reason}"
+        store.recording_changed(
+            replace(
+                recording,
+                state="completed",
+                ended_at=recording.ended_at or recording.updated_at,
+                duration=duration,
+                size=size or None,
+                error=error,
+                updated_at=time.time(),
+            )
+        )
+        log.info("recording %s: %s", recording.id, error)

@@ -1,0 +1,45 @@
+"""An extra microphone or camera held closed together with the member's own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from appliance.media.gate import Gate, Party
+
+_PEOPLE: Final = frozenset({Party.ROOM, Party.LATCH, Party.WATCHDOG})
+"""Who closes the device as a whole: a button or a cover does not mean one leg of a call."""
+
+
+class GateLink:
+    """Keeps `gate` closed while `leader` is, on behalf of `Party.LATCH`.
+
+    While `whole` says so, whoever holds the leader holds the gate: two captures of one and the
+    same device are never heard one past the other.  Otherwise a script or a moderator who
+    mutes the member does not mute the leg, but a person in the room does.  It follows on
+    the thread that changes the leader.
+    """
+
+    def __init__(self, leader: Gate, gate: Gate, *, whole: Callable[[], bool]) -> None:
+        self._leader = leader
+        self._gate = gate
+        self._whole = whole
+        self._lock = threading.Lock()
+        self._end: Callable[[], None] = leader.subscribe(lambda _: self.follow())
+        self.follow()
+
+    def close(self) -> None:
+        """Follow no longer; the gate stays as it is."""
+        self._end()
+
+    def follow(self) -> None:
+        """Do as the leader does now; to be called when `whole` has changed."""
+        # The leader is read under the lock: the last to follow has seen the last change.
+        with self._lock:
+            closers = self._leader.closers
+            held = closers if self._whole() else closers & _PEOPLE
+            if held:
+                self._gate.mute(Party.LATCH)
+            else:
+                self._gate.unmute(Party.LATCH)
