@@ -18,7 +18,7 @@ def examples(document: str) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/configuration.md", "docs/device.md"])
+@pytest.mark.parametrize("document", ["docs/configuration.md", "docs/device.md"])
 def test_every_example_is_taken(tmp_path: Path, document: str) -> None:
     texts = examples(document)
     assert texts
