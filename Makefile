@@ -28,7 +28,8 @@ setup: ## install what running needs: Debian packages, .venv, Python packages
 setup-test: setup
 	@scripts/setup --test
 
-# exec: Ctrl-C and the end of a session then reach the program alone, which ends by itself.
+# exec: no shell stands between make and the program, which ends by itself on Ctrl-C. To end it
+# from a script, signal the whole process group: make passes nothing on.
 .PHONY: demo
 demo: setup ## hub and one simulated appliance on this machine
 	@exec $(BIN)/roomlet demo $(ARGS)
