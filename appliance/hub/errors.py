@@ -12,6 +12,10 @@
     |   +-- TokenForged               its signature is not ours
     |   +-- TokenExpired              its time to join is over
     |   +-- TokenEarly                its time to join has not come
+    +-- RecordingError                a recording that cannot go on (`recorder`)
+    +-- PlaybackError                 a playback that cannot do that now (`player`)
+    +-- FilmError                     a film that cannot be read (`film`)
+    +-- UrlError       (ValueError)   an address that may not be opened (`urls`)
     +-- Refused                       a request that is answered with a code and a reason
 
 Every message is one line with cause and remedy. None holds a token or a key.

@@ -93,6 +93,7 @@ class AudioReceiver:
     def _received(self, packet: MediaPacket) -> None:
         with self._lock:
             self._jitter.push(packet.timestamp, packet.data, packet.arrival)
+        self.arrived.set()
 
     def _buffered(self) -> float:
         head, tail = self._jitter.head, self._jitter.tail

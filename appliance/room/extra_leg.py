@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, ClassVar, Final, Self
 
 from appliance.media.capture import CameraCapture, MicCapture
+from appliance.signaling.errors import SignalingError
 from appliance.signaling.payload import Payload
 from hal.camera import Camera
 from hal.device import Device
@@ -130,8 +131,9 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
             self._observe()
             self._call = self._make_call()
             await self._enter()
-        except BaseException:
-            failing = self._tasks.start(self._give_up(), "failed extra call")
+        except BaseException as error:
+            refused = isinstance(error, SignalingError)
+            failing = self._tasks.start(self._give_up(refused=refused), "failed extra call")
             await asyncio.wait({failing})
             raise
         self._phase = Phase.JOINED
@@ -327,9 +329,9 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
         self.emit("room.left", Payload({"reason": None}))
         self.emit("destroy", self)
 
-    async def _give_up(self) -> None:
+    async def _give_up(self, *, refused: bool) -> None:
         self._muting.close()
-        if self._call is not None:
+        if self._call is not None and not refused:
             await self._call.hang_up()
         await self._release()
         self._muting, self._phase = Muting(), Phase.NEW

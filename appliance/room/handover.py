@@ -91,9 +91,11 @@ class Handover(ServerEvents, ABC):
                 return
             # Nobody hears of the old one any more.
             before.on_state = None
-            await self._heard()
-            await before.hang_up(SHORT_BYE)
-            await before.close()
+            try:
+                await self._heard()
+                await before.hang_up(SHORT_BYE)
+            finally:
+                await before.close()
 
     async def _take_over(self, connection: Connection, *, promoted: bool) -> None:
         role = "member" if promoted else "audience"

@@ -120,6 +120,9 @@ class ServerEvents(ABC):
         if event.startswith("member.") and isinstance(member, Mapping):
             self._member_event(event, member)
         emissions = self._state.apply(event, params)
+        about_role = event in ("member.promoted", "member.demoted")
+        if about_role and self._state.is_own(params.get("member_id")):
+            self._role_changed(event)
         if event == "layout.changed":
             self._overlay.place(self._state.member_id, self._state.layers)
         work = self._works.applied(event, params)
@@ -127,9 +130,6 @@ class ServerEvents(ABC):
             self.emit(event, work)
         else:
             self._emit_all(emissions)
-        about_role = event in ("member.promoted", "member.demoted")
-        if about_role and self._state.is_own(params.get("member_id")):
-            self._role_changed(event)
 
     def _member_event(self, event: str, member: Mapping[str, Any]) -> None:
         if event in ("member.joined", "member.updated") and self._state.is_own(member.get("id")):

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar, cast
 
 import av
-from av import Packet, VideoFrame, VideoStream
+from av import Packet, VideoCodecContext, VideoFrame, VideoStream
+from av.codec.context import Flags
 from av.container import InputContainer
 
 from hal.camera import Camera, VideoFormat, codec_controls
@@ -49,6 +50,8 @@ OPEN_S: Final = 5.0
 """A camera that has not begun after this long will not: some hubs take two seconds."""
 
 STALL_S: Final = 1.0
+KEYFRAME_S: Final = 5.0
+"""What lies between two keyframes of a camera that encodes by itself, at most."""
 
 _TIME_BASE: Final = Fraction(1, 1_000_000)
 _GROUP: Final = "video"
@@ -105,6 +108,8 @@ class V4l2Camera(Camera):
         self._encoding = True
         self._resume = True
         """Whether packets wait for the next keyframe."""
+        # Not the container's, which learnt from a look at the stream to wait for more.
+        self._decoder = VideoCodecContext.create("h264", "r")
         self._preview: VideoFrame | None = None
         self._node: int | None = None
         """The open node; None when there is no encoder of the camera's to talk to."""
@@ -154,6 +159,9 @@ class V4l2Camera(Camera):
         self._parameters = ParameterSets()
         self._resume = True
         self._node = handle if stream.codec_context.name == "h264" else None
+        self._decoder = VideoCodecContext.create("h264", "r")
+        # Cameras send pictures in the order in which they are seen.
+        self._decoder.flags |= Flags.low_delay
         rate = stream.average_rate or stream.guessed_rate
         self.format = VideoFormat(
             stream.width // 2 * 2, stream.height // 2 * 2, float(rate) if rate else wanted.rate
@@ -161,12 +169,13 @@ class V4l2Camera(Camera):
         return self.format
 
     def read(self) -> VideoFrame | Packet[VideoStream]:
-        """See `Camera.read`."""
-        deadline = time.monotonic() + STALL_S
+        """See `Camera.read`; up to KEYFRAME_S when it has to wait for the camera to make a
+        keyframe."""
+        deadline = time.monotonic() + (STALL_S if self._node is None else KEYFRAME_S)
         while not self._ready:
             if self._container is None:
                 raise DeviceUnplugged(f"{self._what} is not open; open it first")
-            self._await_data(deadline)
+            self._await_data(min(deadline, time.monotonic() + STALL_S))
             try:
                 packet = next(self._packets)
                 self._ready = self._unpack(packet)
@@ -214,15 +223,15 @@ class V4l2Camera(Camera):
         if not data:
             return []
         moment, time_base = packet.pts, packet.time_base
+        whole = cast("Packet[VideoStream]", Packet(data))
         frames: list[VideoFrame] = []
         if self._decode_preview or not self._encoding:
-            frames = [to_yuv420p(one, *self._size) for one in packet.decode()]
+            frames = [to_yuv420p(one, *self._size) for one in self._decoder.decode(whole)]
             self._preview = frames[-1] if frames else self._preview
         self._resume = self._resume and not keyframe
         if self._encoding:
             if self._resume:
                 return []
-            whole = cast("Packet[VideoStream]", Packet(data))
             whole.is_keyframe = keyframe
             return [self._stamped(whole, moment, time_base)]
         return [self._stamped(frame, moment, time_base) for frame in frames]
@@ -318,7 +327,7 @@ def arguments(wanted: VideoFormat, pixel_format: str) -> dict[str, str]:
     if pixel_format == "h264":
         # A buffer of the driver is a picture: FFmpeg's parser would hold each back until the
         # next one begins, and its look at the stream would keep the first seconds.
-        options |= {"fflags": "noparse+nofillin", "fpsprobesize": "0", "analyzeduration": "0"}
+        options |= {"fflags": "noparse+nofillin", "fpsprobesize": "0", "analyzeduration": "1"}
     return options
 
 

@@ -72,7 +72,7 @@ def test_create_gives_the_named_backend_with_its_options() -> None:
 def test_unknown_name_names_the_nearest() -> None:
     with pytest.raises(DeviceNotFound, match=r"'v4l'; did you mean v4l2\?"):
         registry.create("camera", "v4l")
-    with pytest.raises(DeviceNotFound, match="choose one of synthetic, file, v4l2"):
+    with pytest.raises(DeviceNotFound, match="choose one of synthetic, file, picamera2, v4l2"):
         registry.create("camera", "zzz")
     with pytest.raises(DeviceNotFound, match="did you mean camera"):
         registry.list_devices("camra")  # type: ignore[arg-type]
@@ -119,12 +119,32 @@ def test_auto_passes_over_pins_without_numbers_and_screens_without_a_screen(
 ) -> None:
     pins = registry.Device("gpio", "GPIO pins", "controls", "gpio")
     monkeypatch.setattr("hal.controls.gpio.GpioControls.devices", lambda: [pins])
+    monkeypatch.setattr("hal.controls.hid.find", list)
     monkeypatch.setattr("hal.display.sdl.find", list)
     assert isinstance(registry.create("controls"), VirtualControls)
     assert isinstance(registry.create("display"), MemoryDisplay)
     messages = [record.getMessage() for record in caplog.records]
     assert "set mute_pin" in messages[0]
-    assert "finds no display" in messages[1]
+    assert "from hid to virtual: it finds no controls" in messages[1]
+    assert "finds no display" in messages[2]
+
+
+def test_auto_says_nothing_of_an_extra_that_is_not_installed(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    monkeypatch.setitem(sys.modules, "evdev", None)
+    camera = registry.Device("/dev/v4l/by-id/x", "X", "camera", "v4l2")
+    monkeypatch.setattr("hal.camera.v4l2.find", lambda: [camera])
+    monkeypatch.setattr("hal.controls.gpio.GpioControls.devices", list)
+    assert registry.create("camera").device.backend == "v4l2"
+    assert isinstance(registry.create("controls"), VirtualControls)
+    assert [record.getMessage() for record in caplog.records] == [
+        "controls: falling back from gpio to virtual: it finds no controls on this machine"
+    ]
+    # Asked for by name, it is an error that tells what to install.
+    with pytest.raises(BackendUnavailable, match="python3-evdev"):
+        registry.load("controls", "hid").devices()
 
 
 def test_auto_microphone_made_up_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:

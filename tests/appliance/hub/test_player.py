@@ -343,7 +343,7 @@ async def test_a_source_that_cannot_be_played_says_why(
     assert reason.startswith("The source cannot be played: ")
     assert "\n" not in reason
     assert "secret" not in reason
-    assert room.onlooker.shows(MEMBER)
+    await until(lambda: room.onlooker.shows(MEMBER))
     if what == "refused":
         assert "refused" in reason
     if what == "missing":

@@ -54,7 +54,7 @@ async def test_a_preview_is_an_mp4_at_an_address_of_its_own(hub: TestHub) -> Non
         # 24 random bytes.
         assert len(url.rpartition("/")[2]) == 32 + len(".mp4")
         film = await film_at(url)
-        with av.open(io.BytesIO(film)) as container:
+        with av.open(io.BytesIO(film), "r") as container:
             frame = next(container.decode(video=0))
         assert (frame.width, frame.height) == (64, 36)
         answer = await get(url)
@@ -164,7 +164,7 @@ async def test_the_film_shows_the_room(live_hub: HubServer, join: Join) -> None:
     seen: list[tuple[float, float]] = []
 
     async def shows_both() -> bool:
-        with av.open(io.BytesIO(await film_at(url))) as container:
+        with av.open(io.BytesIO(await film_at(url)), "r") as container:
             *_, last = container.decode(video=0)
         red = last.to_ndarray(format="rgb24")
         height, width, _ = red.shape

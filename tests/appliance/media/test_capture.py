@@ -6,6 +6,7 @@ The verdicts come from the packets that left, tapped before encryption.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -24,7 +25,7 @@ from hal.audio.synthetic import SyntheticMicrophone
 from hal.camera import VideoFormat
 from hal.camera.scene import decode
 from hal.camera.synthetic import SyntheticCamera
-from hal.errors import HalError
+from hal.errors import DeviceNotFound, HalError
 from tests.appliance.media.conftest import level_at, until
 
 AUDIBLE = 32768 * 10 ** (-60 / 20)
@@ -248,3 +249,113 @@ async def test_the_least_estimate_sets_the_bit_rate(pair: tuple[Peer, Peer]) -> 
     assert camera.bitrate == 150_000
     camera.detach(caller.video_out)
     assert camera.bitrate == 1_000_000
+
+
+async def test_another_microphone_takes_over_on_the_wire(
+    live: tuple[MicCapture, Wire],
+) -> None:
+    capture, wire = live
+    capture.gate.unmute(Party.START)
+    await until(lambda: len(wire.packets) >= 20)
+    await capture.swap(SyntheticMicrophone(device_id=2, frequency=2500, pattern="continuous"))
+    assert capture.device.id == "synthetic:2"
+    mark = len(wire.packets)
+    await until(lambda: len(wire.packets) >= mark + 40)
+    decoder = OpusDecoder()
+    heard = np.concatenate([decoder.decode(p.payload) for _, p in wire.packets])[-24_000:]
+    assert level_at(heard, 2500) == pytest.approx(-12, abs=1.5)
+    assert level_at(heard, 1000) < -50
+    # One stream for the receiver: its time only goes forward.
+    times = [p.timestamp for _, p in wire.packets]
+    assert all(0 < (b - a) & 0xFFFFFFFF < 48_000 * 10 for a, b in itertools.pairwise(times))
+
+
+async def test_a_swap_that_fails_is_no_news_but_to_its_caller() -> None:
+    first, second = SyntheticMicrophone(), SyntheticMicrophone(device_id=2)
+    capture = MicCapture(first, MicGate())
+    told: list[HalError | None] = []
+    await capture.start()
+    try:
+        end = capture.observe(told.append)
+        second.unplug()
+        with pytest.raises(DeviceNotFound):
+            await capture.swap(second)
+        assert capture.device is first.device
+        assert not capture.suspended
+        assert not capture.failed
+        assert [e for e in told if e is not None] == []
+        # A broken one that is replaced is told to be well again.
+        first.unplug()
+        await until(lambda: capture.failed)
+        second.replug()
+        await capture.swap(second)
+        assert told[-1] is None
+        assert capture.error is None
+        end()
+        count = len(told)
+        second.unplug()
+        await until(lambda: capture.failed)
+        assert len(told) == count
+    finally:
+        await capture.stop()
+
+
+async def test_a_cancelled_swap_leaves_the_device_before() -> None:
+    class Slow(SyntheticCamera):
+        opening = threading.Event()
+        proceed = threading.Event()
+
+        def open(self, wanted: VideoFormat) -> VideoFormat:
+            self.opening.set()
+            assert self.proceed.wait(20)
+            return super().open(wanted)
+
+    camera, slow = SyntheticCamera(), Slow(device_id=2)
+    capture = CameraCapture(camera, CameraGate(), VideoFormat(64, 36, 10))
+    await capture.start()
+    try:
+        swap = asyncio.create_task(capture.swap(slow, VideoFormat(128, 72, 10)))
+        await asyncio.to_thread(slow.opening.wait, 20)
+        swap.cancel()
+        await asyncio.sleep(0)
+        slow.proceed.set()
+        with pytest.raises(asyncio.CancelledError):
+            await swap
+        assert capture.device is camera.device
+        assert capture.wanted == VideoFormat(64, 36, 10)
+        assert not capture.suspended
+    finally:
+        await capture.stop()
+
+
+async def test_a_resting_capture_rests_after_a_swap() -> None:
+    capture = CameraCapture(SyntheticCamera(), CameraGate(), VideoFormat(64, 36, 10))
+    await capture.start()
+    await capture.suspend()
+    await capture.swap(SyntheticCamera(device_id=2), VideoFormat(128, 72, 10))
+    assert capture.suspended
+    assert capture.format == VideoFormat(128, 72, 10)
+    await capture.stop()
+
+
+async def test_another_gate_is_the_only_one_that_counts(live: tuple[MicCapture, Wire]) -> None:
+    capture, wire = live
+    before, after = capture.gate, MicGate()
+    before.unmute(Party.START)
+    await until(lambda: len(wire.packets) >= 20)
+    await capture.take_gate(after)
+    mark = len(wire.packets)
+    await until(lambda: len(wire.packets) >= mark + 20)
+    assert capture.gate is after
+    # One that passed the open gate before may be on its way still.
+    assert sum(wire.audible()[mark:]) <= 1
+    after.unmute(Party.START)
+    before.mute(Party.ROOM)
+    mark = len(wire.packets)
+    await until(lambda: len(wire.packets) >= mark + 20)
+    assert any(wire.audible()[mark:])
+    # Closing the new one still takes effect on the very next frame.
+    after.mute(Party.ROOM)
+    mark = len(wire.packets)
+    await until(lambda: len(wire.packets) >= mark + 20)
+    assert sum(wire.audible()[mark:]) <= 1

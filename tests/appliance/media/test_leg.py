@@ -107,3 +107,33 @@ async def test_receive_only_offers_no_sending() -> None:
     await leg.close()
     assert offer.count("a=recvonly") == 2
     assert "a=sendrecv" not in offer
+
+
+async def test_other_captures_take_over_and_are_let_go() -> None:
+    here, there, other = Room(1), Room(2), Room(3)
+    try:
+        for room in (here, there, other):
+            await room.start()
+        peer = Peer(addresses=LOOPBACK)
+        receiver: list[VideoReceiver] = []
+        answer = await peer.answer(await here.leg.offer())
+        assert peer.video_in
+        receiver.append(VideoReceiver(peer.video_in))
+        await here.leg.accept(answer)
+
+        def shown() -> int | None:
+            frame = receiver[0].latest
+            tag = None if frame is None else decode(frame)
+            return None if tag is None else tag.camera
+
+        await until(lambda: shown() == 1)
+        here.leg.send_from(microphone=other.mic, camera=other.camera)
+        await until(lambda: shown() == 3)
+        assert here.mic._outlets == here.camera._outlets == ()
+        await here.leg.close()
+        assert other.mic._outlets == other.camera._outlets == ()
+        receiver[0].close()
+        await peer.close()
+    finally:
+        for room in (here, there, other):
+            await room.stop()

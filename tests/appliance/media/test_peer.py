@@ -257,3 +257,28 @@ async def test_only_the_chosen_addresses_are_offered() -> None:
     await peer.close()
     found = re.findall(r"^a=candidate:\S+ \d \w+ \d+ (\S+)", offer, re.MULTILINE)
     assert set(found) == {"127.0.0.1"}
+
+
+async def test_time_goes_on_when_the_source_counts_anew(pair: tuple[Peer, Peer]) -> None:
+    caller, callee = pair
+    assert caller.video_out
+    assert callee.video_in
+    stamps: list[int] = []
+    callee.video_in.on_packet = lambda packet: stamps.append(packet.timestamp)
+
+    async def send(*times: int) -> None:
+        assert caller.video_out
+        for time in times:
+            before = len(stamps)
+            caller.video_out.send(Encoded("h264", (b"\x65" + bytes(20),), time, keyframe=True))
+            await until(lambda before=before: len(stamps) > before)  # type: ignore[misc]
+
+    origin = 3_000_000
+    await send(origin, origin + 3000)
+    # Opened again: from zero.  Another device: from the day it was switched on.
+    await send(0, 3000)
+    await send(90_000 * 100_000, 90_000 * 100_000 + 3000)
+    steps = [(b - a) & 0xFFFFFFFF for a, b in itertools.pairwise(stamps)]
+    assert steps[0] == steps[2] == steps[4] == 3000
+    # What passed between is a matter of milliseconds here, and minutes at most.
+    assert all(0 < step < 90_000 * 60 for step in steps)

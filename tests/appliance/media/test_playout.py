@@ -113,3 +113,26 @@ async def test_stopping_twice_is_fine_and_ends_the_thread() -> None:
     await playout.stop()
     await playout.stop()
     assert not {t for t in set(threading.enumerate()) - before if t.name == "SpeakerPlayout"}
+
+
+async def test_another_speaker_takes_over_and_a_broken_one_does_not() -> None:
+    first, second, broken = (SyntheticSpeaker(device_id=number) for number in (1, 2, 3))
+    playout = SpeakerPlayout(first)
+    playout.attach(Tone(1000))  # type: ignore[arg-type]
+    await playout.start()
+    try:
+        await until(lambda: len(first.samples()) >= 9_600)
+        await playout.swap(second)
+        assert playout.device.id == "synthetic:2"
+        mark = len(first.samples())
+        await until(lambda: len(second.samples()) >= 19_200)
+        assert level_at(second.samples()[-9_600:], 1000) == pytest.approx(-14, abs=0.5)
+        assert len(first.samples()) == mark
+        broken.unplug()
+        with pytest.raises(HalError):
+            await playout.swap(broken)
+        assert playout.device.id == "synthetic:2"
+        mark = len(second.samples())
+        await until(lambda: len(second.samples()) >= mark + 9_600)
+    finally:
+        await playout.stop()

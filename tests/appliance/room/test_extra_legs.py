@@ -214,6 +214,7 @@ class TestNotIn:
             await leg.join()
         assert room.device_list == []
         assert leg.local_video_track is None
+        assert stage.hub.said("verto.bye") == [], "there is no call to end"
         assert stage.legs.made[1].closed
         with pytest.raises(PermissionDenied):
             await room.start_screen_share(video=SMALL)

@@ -655,6 +655,10 @@ class TestReconnection:
         assert first["callID"] == second["callID"]
         assert second["node_id"] == NODE
         assert stage.legs.made[0].closed
+        # The way to the server was in doubt too: a fresh socket, and the same session on it.
+        assert stage.hub.connections == 2
+        resumed = stage.hub.sent("signalwire.connect")[1]
+        assert resumed["protocol"].startswith("signalwire_signature-1_")
         assert room.active
         assert stage.names().count("room.joined") == 1
 
@@ -670,6 +674,17 @@ class TestReconnection:
         assert media[-3:] == ["media.disconnected", "media.reconnecting", "media.disconnected"]
         assert not stage.mic.is_open
         assert len(stage.hub.said("verto.bye")) == 1
+
+    async def test_media_come_back_though_the_socket_does_not_at_once(self, stage: Stage) -> None:
+        room = await stage.joined()
+        stage.hub.silent.add("signalwire.connect")
+        stage.legs.made[0].change(PeerState.FAILED)
+        await stage.hub.until(lambda: stage.hub.sent("signalwire.connect")[1:])
+        stage.hub.silent.clear()
+        await stage.hub.drop()
+        await stage.until_heard("media.connected", 2)
+        assert room.active
+        assert "room.left" not in stage.names()
 
     async def test_removed_member_does_not_call_again(self, stage: Stage) -> None:
         await stage.joined()

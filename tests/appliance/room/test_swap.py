@@ -47,12 +47,11 @@ async def far(hub: FakeHub) -> AsyncIterator[FarEnd]:
 @pytest.fixture
 async def device(hub: FakeHub, far: FarEnd) -> AsyncIterator[Device]:
     async with joined(hub) as one:
-        await until(lambda: far.level() > -20 and far.pictures > 2)
         yield one
 
 
 def level(far: FarEnd, frequency: float) -> float:
-    return level_dbfs(np.concatenate(far.heard[-10:]), frequency)
+    return level_dbfs(np.concatenate(far.heard[-10:]), frequency) if far.heard else -120.0
 
 
 def tells(device: Device, event: str) -> list[Any]:
@@ -332,7 +331,7 @@ class TestStream:
         await device.room.set_local_stream(LocalStream(spare.microphone))
         await until(lambda: spare.microphone.suspended)
         await far.speaks(25)
-        # A silent frame may slip out before the device is off; sound may not.
+        # Silent frames may slip out before the device is off; sound may not.
         assert all(np.abs(frame).max() <= 1 for frame in far.heard[heard:])
         await device.room.audio_unmute()
         await until(lambda: len(far.heard) > heard + 10 and level(far, OTHER) > -20)

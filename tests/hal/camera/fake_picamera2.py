@@ -14,8 +14,9 @@ import queue
 import struct
 import threading
 import time
-from collections.abc import Callable
-from types import ModuleType, SimpleNamespace, TracebackType
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType, ModuleType, SimpleNamespace, TracebackType
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,9 @@ HARDWARE_FLOOR = 600_000
 PADDING = 64
 S_CTRL = 0xC008561C
 BITRATE, FORCE_KEY_FRAME = 0x009909CF, 0x009909E5
+
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Platform(enum.Enum):
@@ -220,16 +224,7 @@ class H264Encoder(Encoder):
         self._force = False
         self._work: queue.Queue[tuple[VideoFrame, int] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._run, name="fake-v4l2-encoder")
-        self._held = threading.Event()
-        self._held.set()
         H264Encoder.made.append(self)
-
-    def hold(self) -> None:
-        """Give nothing out until `go`: as a reader who is late would see it."""
-        self._held.clear()
-
-    def go(self) -> None:
-        self._held.set()
 
     def control(self, number: int, value: int) -> None:
         """What the kernel does with VIDIOC_S_CTRL."""
@@ -245,12 +240,11 @@ class H264Encoder(Encoder):
         super().start(quality)
         if H264Encoder.refusal is not None:
             raise H264Encoder.refusal
-        self.vd = open(os.devnull, "rb+", buffering=0)  # noqa: SIM115 - closed by `stop`
+        self.vd = Path(os.devnull).open("rb+", buffering=0)  # noqa: SIM115 - until `stop`
         self._thread.start()
 
     def stop(self) -> None:
         super().stop()
-        self._held.set()
         self._work.put(None)
         if self._thread.is_alive():
             self._thread.join(10)
@@ -270,7 +264,6 @@ class H264Encoder(Encoder):
             packet = codec.encode(frame, keyframe=force)
             if self.bitrate < HARDWARE_FLOOR:
                 continue
-            self._held.wait(10)
             units = list(nal_units(bytes(packet)))
             if not first:
                 units = [unit for unit in units if unit[0] not in (SPS, PPS)]
@@ -332,17 +325,17 @@ class Picamera2:
 
     def create_video_configuration(
         self,
-        main: dict[str, Any] = {},  # noqa: B006 - as in the original
+        main: Mapping[str, Any] = NOTHING,
         lores: object = None,
-        raw: object = {},  # noqa: B006
+        raw: object = NOTHING,
         transform: Any = None,
         colour_space: object = None,
         buffer_count: int = 6,
-        controls: dict[str, Any] = {},  # noqa: B006
+        controls: Mapping[str, Any] = NOTHING,
         display: str | None = "main",
         encode: str = "main",
         queue: bool = True,
-        sensor: dict[str, Any] = {},  # noqa: B006
+        sensor: Mapping[str, Any] = NOTHING,
         use_case: str = "video",
     ) -> dict[str, Any]:
         assert raw is None, "a raw stream would cost memory for nothing"

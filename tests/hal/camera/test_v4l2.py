@@ -6,7 +6,9 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -16,9 +18,11 @@ from PIL import Image
 
 from hal.camera import VideoFormat, v4l2_nodes
 from hal.camera import v4l2 as module
+from hal.camera.h264 import IDR, PPS, SPS, nal_units
 from hal.camera.scene import Scene, decode
 from hal.camera.v4l2 import V4l2Camera, arguments
 from hal.camera.v4l2_nodes import Capability, find, query
+from hal.camera.x264 import X264
 from hal.device import Device
 from hal.errors import (
     DeviceBusy,
@@ -146,11 +150,13 @@ def test_arguments() -> None:
     }
     assert arguments(VideoFormat(640, 480, 29.97), "yuyv")["input_format"] == "yuyv422"
     assert arguments(VideoFormat(640, 480, 29.97), "yuyv")["framerate"] == "29.97"
+    assert arguments(VideoFormat(), "h264")["input_format"] == "h264"
+    assert "noparse" in arguments(VideoFormat(), "h264")["fflags"]
 
 
 def test_ffmpeg_knows_the_arguments(tmp_path: Path) -> None:
     # FFmpeg refuses options that its v4l2 input does not have, before it looks at the node.
-    for pixel_format in ("mjpeg", "yuyv"):
+    for pixel_format in ("mjpeg", "yuyv", "h264"):
         with pytest.raises(av.FFmpegError) as refusal:
             av.open("/dev/null", format="v4l2", options=arguments(VideoFormat(), pixel_format))
         assert refusal.value.errno == 25, "ENOTTY: it came as far as the first ioctl"
@@ -257,7 +263,13 @@ def pipe(tmp_path: Path) -> Iterator[Pipe]:
 
 
 def read_all(camera: V4l2Camera, count: int) -> list[av.VideoFrame]:
-    return [camera.read() for _ in range(count)]
+    return [frame_of(camera) for _ in range(count)]
+
+
+def frame_of(camera: V4l2Camera) -> av.VideoFrame:
+    item = camera.read()
+    assert isinstance(item, av.VideoFrame)
+    return item
 
 
 def only_reader(pipe: Pipe) -> None:
@@ -272,7 +284,7 @@ def test_pictures_come_out_as_yuv420p(pipe: Pipe) -> None:
         feeder = threading.Thread(target=pipe.send, args=(12,))
         feeder.start()
         chosen = camera.open(VideoFormat(640, 360, 30))
-        frames = [camera.read() for _ in range(8)]
+        frames = read_all(camera, 8)
         feeder.join()
     assert (chosen.width, chosen.height) == (640, 360)
     codes = [decode(frame) for frame in frames]
@@ -312,7 +324,7 @@ def test_a_torn_picture_is_left_out(pipe: Pipe) -> None:
         pipe.send_rubbish()
         feeder = threading.Thread(target=pipe.send, args=(4,))
         feeder.start()
-        codes = [decode(camera.read()) for _ in range(6)]
+        codes = [decode(frame) for frame in read_all(camera, 6)]
         feeder.join()
     numbers = [code.frame for code in codes if code]
     assert numbers[:4] == [0, 1, 2, 3]
@@ -330,6 +342,151 @@ def test_a_camera_that_never_begins(pipe: Pipe, monkeypatch: pytest.MonkeyPatch)
     for thread in begun:
         thread.join(10)
         assert not thread.is_alive()
+
+
+class Encoding(V4l2Camera):
+    """Reads packets of H.264 with their times from a pipe, as an encoding camera sends them."""
+
+    def _open_container(self, wanted: VideoFormat, name: str) -> InputContainer:
+        assert name == "h264"
+        return av.open(
+            self.device.id,
+            format="nut",
+            options={"fpsprobesize": "0", "analyzeduration": "0", "probesize": "4096"},
+        )
+
+
+class Sender:
+    """The camera's side of such a pipe: a keyframe each ten pictures, its parameter sets with
+    the first one alone."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self.codec = X264(VideoFormat(640, 360, 25), 1_000_000, 1)
+        self.file = os.fdopen(os.dup(pipe.handle), "wb", buffering=0)
+        self.container = av.open(self.file, "w", format="nut", options={"flush_packets": "1"})
+        self.stream = self.container.add_stream("libx264", rate=25)
+        self.stream.width, self.stream.height, self.stream.pix_fmt = 640, 360, "yuv420p"
+        self.stream.time_base = Fraction(1, 1_000_000)
+        self.scene = Scene(8, 640, 360)
+        self.number = 0
+
+    def send(self, count: int) -> None:
+        for _ in range(count):
+            frame = self.scene.draw(self.number, 0)
+            frame.pts = 5_000_000 + self.number * 40_000
+            frame.time_base = Fraction(1, 1_000_000)
+            whole = self.codec.encode(frame, keyframe=self.number % 10 == 0)
+            units = [
+                unit
+                for kind, unit in nal_units(bytes(whole))
+                if self.number == 0 or kind not in (SPS, PPS)
+            ]
+            packet = av.Packet(b"".join(b"\x00\x00\x00\x01" + unit for unit in units))
+            packet.pts = packet.dts = frame.pts
+            packet.time_base = frame.time_base
+            packet.is_keyframe = whole.is_keyframe
+            packet.stream = self.stream
+            self.container.mux(packet)
+            self.number += 1
+
+    def close(self) -> None:
+        self.file.close()
+
+
+@pytest.fixture
+def sender(pipe: Pipe) -> Iterator[Sender]:
+    sender = Sender(pipe)
+    yield sender
+    sender.close()
+
+
+def read_packets(camera: V4l2Camera, count: int) -> list[av.Packet[av.VideoStream]]:
+    packets = []
+    for _ in range(count):
+        item = camera.read()
+        assert isinstance(item, av.Packet)
+        packets.append(item)
+    return packets
+
+
+def test_a_camera_that_encodes_gives_its_packets(pipe: Pipe, sender: Sender) -> None:
+    with Encoding(device=str(pipe.path), pixel_format="h264") as camera:
+        sender.send(60)
+        assert camera.open(VideoFormat(640, 360, 25)) == VideoFormat(640, 360, 25)
+        packets = read_packets(camera, 22)
+        assert camera.measured_rate == pytest.approx(25, rel=0.01)
+        preview = camera.preview
+    assert [number for number, one in enumerate(packets) if one.is_keyframe] == [0, 10, 20]
+    for packet in packets[::10]:
+        assert {SPS, PPS, IDR} <= {kind for kind, _ in nal_units(bytes(packet))}
+    assert preview is not None
+    assert (preview.format.name, preview.width, preview.height) == ("yuv420p", 640, 360)
+    seen = decode(preview)
+    assert seen is not None
+    assert seen.frame == 21, "it is the picture of the last packet"
+    screen: Any = av.CodecContext.create("h264", "r")
+    # Beginning in the middle, as a receiver who comes late.
+    shown = [decode(one) for packet in packets[10:] for one in screen.decode(packet)]
+    assert [code.frame for code in shown if code][:5] == [10, 11, 12, 13, 14]
+    times = [float(one.pts * one.time_base) for one in packets if one.pts is not None]
+    assert times[-1] - times[0] == pytest.approx(21 * 0.04, abs=1e-3)
+
+
+def test_without_a_preview_nothing_is_decoded(pipe: Pipe, sender: Sender) -> None:
+    with Encoding(device=str(pipe.path), pixel_format="h264", decode_preview=False) as camera:
+        sender.send(12)
+        camera.open(VideoFormat(640, 360, 25))
+        assert read_packets(camera, 10)
+        assert camera.preview is None
+
+
+def test_a_camera_that_encodes_can_give_frames(pipe: Pipe, sender: Sender) -> None:
+    with Encoding(device=str(pipe.path), pixel_format="h264") as camera:
+        sender.send(38)
+        camera.open(VideoFormat(640, 360, 25))
+        read_packets(camera, 3)
+        camera.set_encoding(False)
+        frame = camera.read()
+        assert isinstance(frame, av.VideoFrame)
+        code = decode(frame)
+        assert code is not None
+        assert code.frame == 3, "the decoder holds nothing back"
+        camera.set_encoding(True)
+        (packet,) = read_packets(camera, 1)
+        assert packet.is_keyframe, "nobody can begin with another"
+
+
+def test_its_encoder_is_told_where_the_driver_can(
+    pipe: Pipe, sender: Sender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[tuple[str, int]] = []
+    monkeypatch.setattr(
+        module.codec_controls, "set_bitrate", lambda node, bps: told.append(("bitrate", bps))
+    )
+    with Encoding(device=str(pipe.path), pixel_format="h264") as camera:
+        camera.request_keyframe()
+        camera.set_bitrate(1)
+        assert not told, "it is not open"
+        sender.send(12)
+        camera.open(VideoFormat(640, 360, 25))
+        camera.set_bitrate(900_000)
+        # A pipe has no such control, nor has many a camera: that is no error.
+        camera.request_keyframe()
+        assert read_packets(camera, 2)
+    assert told == [("bitrate", 900_000)]
+    assert not caplog.records
+
+
+def test_the_rate_is_measured_whatever_was_promised(pipe: Pipe) -> None:
+    with Piped(device=str(pipe.path)) as camera:
+        pipe.send(12)
+        camera.open(VideoFormat(640, 360, 30))
+        assert camera.measured_rate is None
+        frames = read_all(camera, 8)
+        measured = camera.measured_rate
+    stamps = [float(frame.pts * frame.time_base) for frame in frames if frame.pts is not None]
+    assert measured == pytest.approx(7 / (stamps[-1] - stamps[0]))
+    assert all(isinstance(frame, av.VideoFrame) for frame in frames)
 
 
 def test_read_after_close(pipe: Pipe) -> None:
