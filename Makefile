@@ -23,9 +23,12 @@ help: ## say what the targets do
 .PHONY: setup
 setup: ## install what running needs: Debian packages, .venv, Python packages
 	@scripts/setup
+ifeq ($(MAKECMDGOALS),setup)
+	@echo "setup: ready; next: make demo"
+endif
 
 .PHONY: setup-test
-setup-test: setup
+setup-test: setup ## that, and what the tests need
 	@scripts/setup --test
 
 # exec: no shell stands between make and the program, which ends by itself on Ctrl-C. To end it

@@ -15,18 +15,37 @@ import sys
 from collections.abc import Callable, Coroutine
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from appliance import __version__
 from appliance.service.children import end_with_parent
 
+if TYPE_CHECKING:
+    from hal.device import Kind
+
 # Everything else is imported by the command that needs it: `roomlet --help` must not wait for
 # codecs.
 
 LISTEN: Final = "127.0.0.1:8080"
+DATA: Final = "~/.local/share/roomlet/hub"
 DATA_HELP: Final = "The hub's directory of keys and of all that it keeps."
+OPTIONS: Final = {
+    "room_name": "--room",
+    "user_name": "--name",
+    "permissions": "--permission",
+    "join_until": "--minutes",
+    "listen": "--listen",
+    "open_rooms": "--open-room",
+    "panels": "--panel",
+    "room.host": "HOST",
+    "room.name": "ROOM",
+    "room.user_name": "--name",
+    "room.token": "--token",
+    "panel.listen": "--panel",
+}
+"""What the fields of settings are called on the command line."""
 
 
 class Exit(IntEnum):
@@ -80,10 +99,18 @@ def demo(
     ] = 8080,
     seconds: Annotated[
         float | None,
-        typer.Option("--for", min=10, help="Look at two appliances for so long, and report."),
+        typer.Option(
+            "--for",
+            min=10,
+            metavar="SECONDS",
+            help="Look at two appliances for so many SECONDS, and report.",
+        ),
     ] = None,
     report: Annotated[
-        str | None, typer.Option(help="File for the report, a JSON object; - is standard output.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="File for the report, a JSON object; - is standard output."
+        ),
     ] = None,
 ) -> None:
     """A hub and a simulated appliance on this machine, for a browser or a report."""
@@ -97,12 +124,23 @@ def demo(
             raise typer.BadParameter("--report needs --for SECONDS")
         _run(lambda stop: demonstration.meeting(port, say, stop))
         return
+    path = None if report in (None, "-") else Path(report or "")
+    if path is not None:
+        # A file that cannot be written is told now, not when the time is over.
+        path.open("a").close()
     figures = _run(lambda stop: demonstration.report(port, seconds, say, stop))
     text = json.dumps(figures, indent=2)
-    if report is None or report == "-":
+    try:
+        if path is None:
+            typer.echo(text)
+        else:
+            path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        if path is None:
+            raise
+        # What took so long to find out must not be lost.
         typer.echo(text)
-    else:
-        Path(report).write_text(text + "\n", encoding="utf-8")
+        raise OSError(error.errno, error.strerror, str(path)) from error
     if figures["errors"]:
         raise typer.Exit(Exit.OTHER)
 
@@ -110,7 +148,7 @@ def demo(
 @app.command()
 def hub(
     listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes a free one.")] = LISTEN,
-    data: Annotated[Path | None, typer.Option(help=DATA_HELP)] = None,
+    data: Annotated[Path | None, typer.Option(help=DATA_HELP, show_default=DATA)] = None,
     open_room: Annotated[
         list[str] | None, typer.Option(help="A room that any visitor of the page may enter.")
     ] = None,
@@ -196,10 +234,16 @@ def join(
     if token is not None and inspect(token).room not in (None, room):
         raise typer.BadParameter(f"the token is for room {inspect(token).room}, not {room}")
     stand_in = {"display": "memory", "controls": "virtual"} if synthetic else {}
-    wishes = {"camera": camera, "microphone": microphone, "speaker": speaker, "display": display}
+    wishes: dict[Kind, str | None] = {
+        "camera": camera,
+        "microphone": microphone,
+        "speaker": speaker,
+        "controls": None,
+        "display": display,
+    }
     sections = {
-        kind: _device(wish, stand_in.get(kind, "synthetic" if synthetic else "auto"))
-        for kind, wish in {**wishes, "controls": None}.items()
+        kind: _device(kind, wish, stand_in.get(kind, "synthetic" if synthetic else "auto"))
+        for kind, wish in wishes.items()
     }
     entrance = {"guest": True} if token is None else {"token": token}
     settings = _checked(
@@ -229,11 +273,16 @@ def token(
     minutes: Annotated[
         float | None, typer.Option(min=0, help="How long it lets in; without end if not given.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help=DATA_HELP)] = None,
+    data: Annotated[Path | None, typer.Option(help=DATA_HELP, show_default=DATA)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it there, for its owner alone (mode 0600)."),
+    ] = None,
 ) -> None:
     """A room token, signed with the keys of a hub.
 
     The keys come from the hub's data directory, or from ROOMLET_PROJECT and ROOMLET_API_TOKEN.
+    The token goes to the standard output, or with --out to a file that only its owner can read.
     """
     from datetime import UTC, datetime, timedelta
 
@@ -252,8 +301,12 @@ def token(
             auto_create_room=True,
         )
     )
-    secrets = keys.load(_data(data))
-    typer.echo(mint(options, secrets.signing_key, project=secrets.project))
+    secrets = keys.find(_data(data))
+    minted = mint(options, secrets.signing_key, project=secrets.project)
+    if out is None:
+        typer.echo(minted)
+    else:
+        _write_secret(out, minted + "\n")
 
 
 @app.command()
@@ -298,7 +351,9 @@ def _main() -> int:
     except usage_error as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "roomlet"
-        _complain(f"{_formatted(error)}; see '{command} --help'")
+        # Without a command there is nothing to complain of: the help has just been printed.
+        if text := _formatted(error):
+            _complain(f"{text}; see '{command} --help'")
         return Exit.USAGE
     except Exception as error:
         if debug:
@@ -369,8 +424,15 @@ def _checked(make: Callable[[], Any]) -> Any:
         return make()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
+        fields = [str(part) for part in first["loc"] if isinstance(part, str)]
+        name = next(
+            (OPTIONS[key] for key in (".".join(fields), *fields[:1]) if key in OPTIONS),
+            ".".join(fields),
+        )
         text = str(first["msg"]).removeprefix("Value error, ")
+        if first["type"] == "string_pattern_mismatch" and fields[:1] != ["panels"]:
+            # Of all texts, only rooms' names have a pattern.
+            text = "letters, digits, - and _ only"
         raise typer.BadParameter(f"{name}: {text}" if name else text) from None
 
 
@@ -382,9 +444,21 @@ def _data(given: Path | None) -> Path:
     return Path(home).expanduser() / "roomlet" / "hub"
 
 
-def _device(wish: str | None, backend: str) -> dict[str, str]:
-    """`BACKEND[:DEVICE]` as a section of a configuration."""
+def _device(kind: Kind, wish: str | None, backend: str) -> dict[str, str]:
+    """`BACKEND[:DEVICE]` as a section of a configuration; a backend that nobody knows is bad
+    usage."""
+    from hal import registry
+    from hal.errors import BackendUnavailable, DeviceNotFound
+
     name, _, device = (wish or backend).partition(":")
+    if wish and name != "auto":
+        try:
+            registry.load(kind, name)
+        except DeviceNotFound as error:
+            raise typer.BadParameter(f"--{kind}: {error}") from None
+        except BackendUnavailable:
+            # It is known; that it does not work here is the device's own error.
+            pass
     return {"backend": name, **({"device": device} if device else {})}
 
 
@@ -393,6 +467,15 @@ def _panel_link(text: str) -> dict[str, str]:
     if not separator:
         raise typer.BadParameter(f"--panel takes NAME=URL, not {text!r}")
     return {"name": name, "url": url}
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Write a file that its owner alone can read, whatever it was before."""
+    with open(
+        path, "w", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)
+    ) as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(text)
 
 
 def _formatted(error: BaseException) -> str:

@@ -6,7 +6,7 @@ this package are also listed in `BUILTIN`, so that a source checkout needs no
 installation; a name of that table cannot be taken over by another package.
 
 `auto` tries the backends of `AUTO` in order and takes the first that has a device.
-Each one passed over is logged as a warning with its reason.
+Those passed over are logged as one warning with their reasons.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def list_devices(kind: Kind | None = None) -> list[Device]:
             try:
                 found += load(one, name).devices()
             except HalError as error:
-                log.info("%s backend %s lists no devices: %s", one, name, error)
+                log.debug("%s backend %s lists no devices: %s", one, name, error)
     return found
 
 
@@ -178,18 +178,21 @@ def _automatic(kind: Kind, options: Mapping[str, object]) -> Backend:
             made = _construct(kind, name, backend, {**defaults, **chosen})
         except BackendUnavailable as error:
             if name in _EXTRAS:
-                log.info("%s: %s is left out: %s", kind, name, error)
+                log.debug("%s: %s is left out: %s", kind, name, error)
             else:
                 passed.append((name, error))
             continue
         except HalError as error:
             passed.append((name, error))
             continue
-        for better, reason in passed:
-            log.warning("%s: falling back from %s to %s: %s", kind, better, name, reason)
+        if passed:
+            log.warning("%s: falling back to %s (%s)", kind, name, _reasons(passed))
         return made
-    reasons = "; ".join(f"{name}: {error}" for name, error in passed)
-    raise DeviceNotFound(f"no {kind} found ({reasons}); name one in the config")
+    raise DeviceNotFound(f"no {kind} found ({_reasons(passed)}); name one in the config")
+
+
+def _reasons(passed: Iterable[tuple[str, HalError]]) -> str:
+    return "; ".join(f"{name}: {error}" for name, error in passed)
 
 
 def _construct(

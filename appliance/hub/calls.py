@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -296,6 +297,7 @@ class Calls:
             room = session.room or self._rooms.open(session.options)
             if session.member is None:
                 try:
+                    _check_time(session)
                     room.admit(session)
                 except Refused:
                     self._tasks.start(self._rooms.release(room), f"end of room {room.name}")
@@ -358,6 +360,7 @@ class Calls:
         session, room = leg.session, leg.room
         known = leg.member or (session.member if leg.kind == "main" else None)
         if known is None and leg.kind == "main":
+            _check_time(session)
             room.admit(session)
         old, leg.peer, leg.task = leg.peer, peer, None
         if old is not None:
@@ -490,6 +493,13 @@ class Calls:
     def _close(self, peer: Peer) -> None:
         peer.on_state = None
         self._tasks.start(peer.close(), "end of a media connection")
+
+
+def _check_time(session: Session) -> None:
+    """The token's time to join may have ended since its socket was let in.  Raises Refused."""
+    until = session.options.join_until
+    if until is not None and time.time() >= until.timestamp():
+        raise Refused("403", "The token's time to join is over; get a new one")
 
 
 def _active(session: Session, member: Member) -> Leg | None:

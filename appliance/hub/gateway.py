@@ -111,7 +111,13 @@ class Gateway:
         self._closed = True
         for socket in self._sockets:
             socket.disconnect()
-        await asyncio.gather(*(socket.gone.wait() for socket in self._sockets))
+        gone = [asyncio.ensure_future(socket.gone.wait()) for socket in self._sockets]
+        if gone:
+            _, late = await asyncio.wait(gone, timeout=self.limits.send)
+            for socket in self._sockets:
+                socket.abort()
+            if late:
+                await asyncio.wait(late)
 
 
 class _Socket:
@@ -119,6 +125,7 @@ class _Socket:
 
     def __init__(self, gateway: Gateway, websocket: WebSocket) -> None:
         self.gone = asyncio.Event()
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._gateway = gateway
         self._limits = gateway.limits
         self._websocket = websocket
@@ -135,11 +142,12 @@ class _Socket:
         """Read and write until either side closes, or a limit is reached."""
         reader = asyncio.create_task(self._read(), name="socket reader")
         writer = asyncio.create_task(self._write(), name="socket writer")
+        self._tasks = (reader, writer)
         try:
             await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
             if self._closing:
                 # The last frames, and the reason, are still to be sent.
-                await asyncio.wait({writer})
+                await asyncio.wait({writer}, timeout=self._limits.send)
         finally:
             for task in (reader, writer):
                 task.cancel()
@@ -152,6 +160,11 @@ class _Socket:
                 result, WebSocketDisconnect | OSError | TimeoutError
             ):
                 log.error("a socket failed: %s", result, exc_info=result)
+
+    def abort(self) -> None:
+        """End at once, whatever is still to be sent."""
+        for task in self._tasks:
+            task.cancel()
 
     @property
     def _closing(self) -> bool:
@@ -309,10 +322,13 @@ class _Socket:
                 self._deadline = self._loop.time() + self._limits.ping
 
     async def _send_waiting(self) -> None:
-        while frames := self._protocol.frames_to_send():
-            for frame in frames:
-                async with asyncio.timeout(self._limits.send):
-                    await self._websocket.send_text(frame)
+        while (frame := self._protocol.next_frame()) is not None:
+            async with asyncio.timeout(self._limits.send):
+                await self._websocket.send_text(frame)
+            if not self._protocol.connected and self._loop.time() >= self._deadline:
+                # A slow reader must not stay longer than one who says nothing.
+                self._close_code = POLICY
+                return
 
 
 class _Bucket:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from appliance.hub.errors import DataError
+from appliance.hub.errors import DataError, SettingError
 
-__all__ = ["Keys", "load", "prepare"]
+__all__ = ["Keys", "find", "load", "prepare"]
 
 FILE: Final = "keys.json"
 
@@ -52,6 +52,24 @@ def prepare(data: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             probe.unlink(missing_ok=True)
+
+
+def find(data: Path, environment: Mapping[str, str] | None = None) -> Keys:
+    """The keys that a hub made in its data directory, or those of the environment; as `load`, but
+    none are made.
+
+    Raises SettingError where there are none, DataError.
+    """
+    environment = os.environ if environment is None else environment
+    names = ("ROOMLET_PROJECT", "ROOMLET_API_TOKEN")
+    try:
+        if not all(environment.get(name) for name in names) and not (data / FILE).exists():
+            raise SettingError(
+                f"no hub's keys in {data}; start the hub there first, or give --data"
+            )
+    except OSError as error:
+        raise _data_error(data, error) from error
+    return load(data, environment)
 
 
 def load(data: Path, environment: Mapping[str, str] | None = None) -> Keys:

@@ -166,7 +166,7 @@ class HubServer:
         self._server = _Uvicorn(self._uvicorn_config())
         self._serving = asyncio.create_task(self._server.serve([listener]), name="hub server")
         await self._server.up(self._serving)
-        log.info("the hub listens at %s", self._url)
+        log.debug("the hub listens at %s", self._url)
 
     async def stop(self) -> None:
         """End all calls and close all sockets. Safe to call twice, or without start()."""

@@ -30,6 +30,9 @@ _CONCEAL: Final = 3
 _SLACK: Final = 0.015
 """Seconds of more than the target delay that are borne before samples are cut out."""
 
+_CUTS: Final = 15
+"""Cuts of 10 ms in one review, so that no pull takes long: 150 ms given back a second."""
+
 _REVIEW: Final = 50
 """Pulls (one second) over which the least delay must exceed the target for a cut."""
 
@@ -143,7 +146,7 @@ class AudioReceiver:
         cut = RATE // 100
         if excess <= 0:
             return
-        for _ in range(max(1, int(excess * RATE) // cut)):
+        for _ in range(min(max(1, int(excess * RATE) // cut), _CUTS)):
             while len(self._pcm) < cut + _FADE and self._decode_next():
                 pass
             if len(self._pcm) < cut + _FADE:

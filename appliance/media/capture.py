@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -21,11 +19,10 @@ from appliance.media.gate import CameraGate, Gate, MicGate
 from appliance.media.opus import FRAME, OpusEncoder, Samples
 from appliance.media.packet import Codec, Encoded, packetize
 from appliance.media.video_encoder import VideoEncoder
-from appliance.media.worker import RETRY, Worker
+from appliance.media.worker import Worker
 from hal.audio import PERIOD, Microphone
 from hal.camera import Camera, VideoFormat
 from hal.device import Device
-from hal.errors import DeviceStalled, HalError
 
 log = logging.getLogger(__name__)
 
@@ -114,40 +111,6 @@ class _Capture(Worker):
             if running:
                 await self._launch()
 
-    def _run(self, stopping: threading.Event) -> None:
-        failed = False
-        while not stopping.is_set():
-            try:
-                self._open()
-                if failed:
-                    log.warning("%s is back", self.device.label)
-                failed = False
-                self._to_loop(self._report, None)
-                while not stopping.is_set():
-                    self._capture()
-            except DeviceStalled as error:
-                if not failed:
-                    log.warning("%s", error)
-                failed = True
-                self._to_loop(self._report, error)
-            except HalError as error:
-                if not failed:
-                    log.warning("%s", error)
-                failed = True
-                self._to_loop(self._report, error)
-                stopping.wait(RETRY)
-            finally:
-                self._close()
-
-    @abstractmethod
-    def _open(self) -> None: ...
-
-    @abstractmethod
-    def _capture(self) -> None: ...
-
-    @abstractmethod
-    def _close(self) -> None: ...
-
 
 class MicCapture(_Capture):
     """Sound from a microphone to Opus.
@@ -208,7 +171,7 @@ class MicCapture(_Capture):
     def _close(self) -> None:
         self._microphone.close()
 
-    def _capture(self) -> None:
+    def _work(self) -> None:
         frame = self._microphone.read()
         # Read before the gate is asked: a change in between makes the frame stale.
         epoch = self.gate.epoch
@@ -335,7 +298,7 @@ class CameraCapture(_Capture):
             encoder.close()
         self._encoders.clear()
 
-    def _capture(self) -> None:
+    def _work(self) -> None:
         picture = self._camera.read()
         epoch = self.gate.epoch
         if not self.gate.is_open:
@@ -362,10 +325,10 @@ class CameraCapture(_Capture):
             size = self._camera.format
             encoder = VideoEncoder(codec, size.width, size.height, size.rate, self.bitrate)
             self._encoders[codec] = encoder
-        encoder.bitrate = self.bitrate
         keyframe = codec in self._keyframes
         self._keyframes.discard(codec)
         try:
+            encoder.bitrate = self.bitrate
             packet = encoder.encode(picture, keyframe)
         except CodecError as error:
             log.warning("%s; starting the encoder again", error)

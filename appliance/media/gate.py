@@ -116,9 +116,11 @@ class Gate:
                 closers = frozenset({Party.WATCHDOG})
                 if closers == self._closers:
                     return False
-            if bool(closers) != bool(self._closers):
-                self._epoch += 1
+            moved = bool(closers) != bool(self._closers)
             self._closers = closers
+            if moved:
+                # Last: what was admitted just before is stale from here on.
+                self._epoch += 1
             for observer in self._observers:
                 try:
                     observer(self)

@@ -18,6 +18,9 @@ _MIN_DELAY: Final = 0.020
 _MAX_DELAY: Final = 0.300
 """Bounds of the audio delay in seconds: one packet, and what a talk still bears."""
 
+_MOST: Final = 50
+"""Audio packets that are held at the most: a second of the usual 20 ms."""
+
 _VIDEO_SPAN: Final = 512
 """Packets of video that may wait for a missing one; aiortc's own buffer keeps as many."""
 
@@ -60,7 +63,8 @@ class AudioJitterBuffer:
         self.late = 0
         self._unwrap = Unwrapper(32)
         self._packets: dict[int, bytes] = {}
-        self._transits: deque[tuple[float, float]] = deque()
+        self._fastest: deque[tuple[float, float]] = deque()
+        self._slowest: deque[tuple[float, float]] = deque()
         self._floor: int | None = None
 
     def __len__(self) -> int:
@@ -89,6 +93,8 @@ class AudioJitterBuffer:
                 self.late += 1
                 return
         self._packets[time] = data
+        if len(self._packets) > _MOST:
+            del self._packets[min(self._packets)]
 
     def pop(self) -> AudioPacket | None:
         """Take out the earliest packet; all before it count as late from now on."""
@@ -101,15 +107,23 @@ class AudioJitterBuffer:
     def reset(self) -> None:
         """Forget all packets, and accept any time again."""
         self._packets.clear()
-        self._transits.clear()
+        self._fastest.clear()
+        self._slowest.clear()
         self._floor = None
 
     def _observe(self, time: int, arrival: float) -> None:
+        # Two monotonic queues give the extremes of a sliding window at a constant cost, however
+        # many packets a sender throws.
         transit = arrival - time / AUDIO_CLOCK
-        self._transits.append((arrival, transit))
-        while arrival - self._transits[0][0] > _WINDOW:
-            self._transits.popleft()
-        spread = max(t for _, t in self._transits) - min(t for _, t in self._transits)
+        while self._fastest and self._fastest[-1][1] >= transit:
+            self._fastest.pop()
+        while self._slowest and self._slowest[-1][1] <= transit:
+            self._slowest.pop()
+        for queue in (self._fastest, self._slowest):
+            queue.append((arrival, transit))
+            while arrival - queue[0][0] > _WINDOW:
+                queue.popleft()
+        spread = self._slowest[0][1] - self._fastest[0][1]
         self.target = min(max(_MIN_DELAY, spread + _MIN_DELAY / 2), _MAX_DELAY)
 
 

@@ -12,11 +12,10 @@ from av import AudioFrame, VideoFrame
 
 from appliance.media.audio_receiver import AudioReceiver
 from appliance.media.opus import FRAME, Samples
-from appliance.media.worker import RETRY, Worker
+from appliance.media.worker import Worker
 from hal.audio import PERIOD, RATE, Speaker
 from hal.device import Device
 from hal.display import Banner, Display, Overlay
-from hal.errors import HalError
 
 log = logging.getLogger(__name__)
 
@@ -31,35 +30,6 @@ class _Playout(Worker):
         """Close the device and end the thread.  Safe to call twice."""
         async with self._changing:
             await self._halt()
-
-    def _run(self, stopping: threading.Event) -> None:
-        failed = False
-        while not stopping.is_set():
-            try:
-                self._open()
-                if failed:
-                    log.warning("%s is back", self.device.label)
-                failed = False
-                self._to_loop(self._report, None)
-                while not stopping.is_set():
-                    self._play()
-            except HalError as error:
-                if not failed:
-                    log.warning("%s", error)
-                failed = True
-                self._to_loop(self._report, error)
-                stopping.wait(RETRY)
-            finally:
-                self._close()
-
-    def _open(self) -> None:
-        raise NotImplementedError
-
-    def _play(self) -> None:
-        raise NotImplementedError
-
-    def _close(self) -> None:
-        raise NotImplementedError
 
 
 class SpeakerPlayout(_Playout):
@@ -115,7 +85,7 @@ class SpeakerPlayout(_Playout):
     def _close(self) -> None:
         self._speaker.close()
 
-    def _play(self) -> None:
+    def _work(self) -> None:
         samples = self._mixed()
         for start in range(0, FRAME, PERIOD):
             frame = AudioFrame.from_ndarray(
@@ -186,7 +156,7 @@ class DisplayPlayout(_Playout):
         self._display.close()
         self.shown = None
 
-    def _play(self) -> None:
+    def _work(self) -> None:
         self._changed.wait(_IDLE)
         self._changed.clear()
         frame = self._newest

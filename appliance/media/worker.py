@@ -8,13 +8,16 @@ place while the worker goes on.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from hal.device import Device
-from hal.errors import HalError
+from hal.errors import DeviceStalled, HalError
+
+log = logging.getLogger(__name__)
 
 RETRY: Final = 1.0
 """Seconds between attempts to open a device that failed."""
@@ -71,8 +74,10 @@ class Worker(ABC):
 
     async def _launch(self) -> None:
         """Begin, under `_changing`."""
-        if self._thread is not None:
+        if self._thread is not None and not self._stopping.is_set():
             return
+        # One whose end was not waited for: two threads must never have one device.
+        await self._halt()
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
         self._opened = asyncio.Event()
@@ -84,11 +89,13 @@ class Worker(ABC):
 
     async def _halt(self) -> None:
         """Close the device and end the thread, under `_changing`."""
-        thread, self._thread = self._thread, None
+        thread = self._thread
         if thread is not None:
             self._stopping.set()
             self._wake()
             await asyncio.to_thread(thread.join)
+            # Only now: a wait that is cancelled leaves the thread to the next change.
+            self._thread = None
 
     async def _exchange(
         self,
@@ -151,6 +158,49 @@ class Worker(ABC):
             if observer is not None:
                 observer(error)
 
-    @abstractmethod
     def _run(self, stopping: threading.Event) -> None:
         """The thread's work until `stopping`; reports to `_report` on the loop."""
+        failed = False
+        while not stopping.is_set():
+            problem: HalError | None = None
+            try:
+                self._open()
+                if failed:
+                    log.warning("%s is back", self.device.label)
+                failed = False
+                self._to_loop(self._report, None)
+                while not stopping.is_set():
+                    self._work()
+            except HalError as error:
+                problem = error
+                if not failed:
+                    log.warning("%s", error)
+            except Exception as error:
+                # A fault of a driver or of ours must not end the device for good, unnoticed.
+                problem = HalError(f"{self.device.label} failed: {error}; trying again")
+                log.exception("%s failed", self.device.label)
+            finally:
+                self._shut()
+            if problem is not None:
+                failed = True
+                self._to_loop(self._report, problem)
+                if not isinstance(problem, DeviceStalled):
+                    stopping.wait(RETRY)
+
+    def _shut(self) -> None:
+        try:
+            self._close()
+        except Exception:
+            log.exception("%s did not close", self.device.label)
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Open the device."""
+
+    @abstractmethod
+    def _work(self) -> None:
+        """Do one period's or one picture's work."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Close the device, open or not."""

@@ -20,6 +20,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from appliance.panel.device import BUTTONS, PanelDevice, Refused
 
+HOLD = 2.0
+"""Seconds after which a button that one page holds can be pressed anew on another."""
+
 HEARTBEAT: Final = 2.0
 """Seconds between two signs of life while the state does not change."""
 
@@ -48,6 +51,7 @@ class Live:
         self._viewers: set[_Viewer] = set()
         # The same button on two pages is one button: it is up when the last finger left it.
         self._fingers: Counter[str] = Counter()
+        self._pressed: dict[str, float] = {}
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._unsubscribe: Callable[[], None] | None = device.subscribe(self._changed)
@@ -153,8 +157,16 @@ class Live:
     def _press(self, viewer: _Viewer, button: str) -> None:
         if button in viewer.held:
             return
+        now = self._loop.time()
         if self._fingers[button] == 0:
             self._device.press(button)
+            self._pressed[button] = now
+        elif now - self._pressed[button] > HOLD:
+            # The page that holds it may be lost, which shows much later: a person who presses
+            # here must not wait for that.
+            self._device.release(button)
+            self._device.press(button)
+            self._pressed[button] = now
         viewer.held.add(button)
         self._fingers[button] += 1
 

@@ -51,6 +51,9 @@ TOKEN_MAX: Final = 16_384
 _OTHERS: Final = 0o077
 """The bits of a mode that let anybody but the owner at a secret."""
 
+_warned: Final[set[Path]] = set()
+"""Files that were warned of: they are read again at each try, and once is enough."""
+
 
 def _even(value: int) -> int:
     if value % 2:
@@ -227,7 +230,7 @@ class Config(_Section):
             raise _blame(source, error) from None
         config._source = source
         if config.room.token is not None:
-            _warn_of_others(source.path)
+            _warn_of_config(source.path)
         return config
 
     def error(self, key: Key, reason: str) -> ConfigError:
@@ -254,8 +257,7 @@ class Config(_Section):
         except OSError as error:
             reason = (error.strerror or "cannot be read").lower()
             raise self.error(key, f"{path}: {reason}; put the room token there") from None
-        if mode & _OTHERS:
-            log.warning("%s can be read by others; run: chmod 600 %s", path, path)
+        _warn_of_others(path, mode, "can be read by others")
         token = text.decode("ascii", errors="replace").strip()
         if not token or len(text) > TOKEN_MAX or any(c.isspace() for c in token):
             raise self.error(key, f"{path} holds no room token; put one there, and nothing else")
@@ -268,13 +270,21 @@ def load(path: Path) -> Config:
     return Config.from_source(Source.read(path))
 
 
-def _warn_of_others(path: Path) -> None:
+def _warn_of_config(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except OSError:
         return
-    if mode & _OTHERS:
-        log.warning("%s holds a token and can be read by others; run: chmod 600 %s", path, path)
+    _warn_of_others(path, mode, "holds a token and can be read by others")
+
+
+def _warn_of_others(path: Path, mode: int, what: str) -> None:
+    """Say once for each file that its mode lets others at it; mended and spoilt again, anew."""
+    if not mode & _OTHERS:
+        _warned.discard(path)
+    elif path not in _warned:
+        _warned.add(path)
+        log.warning("%s %s; run: chmod 600 %s", path, what, path)
 
 
 def _blame(source: Source, error: ValidationError) -> ConfigError:

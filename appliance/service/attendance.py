@@ -156,7 +156,7 @@ class Attendance:
     def _failed(self, error: Exception) -> tuple[float, Status, str]:
         text = str(error)
         # Once as a warning; the same again is no news.
-        log.log(logging.DEBUG if text == self._told else logging.WARNING, "%s; trying again", text)
+        log.log(logging.DEBUG if text == self._told else logging.WARNING, "%s (trying again)", text)
         self._told = text
         self._failures += 1
         if isinstance(error, Refusal):

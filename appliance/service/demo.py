@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -247,9 +248,11 @@ def _check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            reason = "the port is taken" if taken else (error.strerror or "no reason given").lower()
+            remedy = ("end the other program or " if taken else "") + "choose another port"
             raise PortTaken(
-                f"port {port} of {host} cannot be had ({error.strerror});"
-                " stop the program that holds it, or choose another with --port"
+                f"cannot listen on {host}:{port}: {reason}; {remedy} with --port"
             ) from error
 
 

@@ -329,6 +329,9 @@ class Connection:
                     return
                 except SignalingError as e:
                     error = e
+                if isinstance(error, AuthError):
+                    # The error's text keeps to the server's reason.
+                    logger.debug("%s: refused with %s: %s", self._name, error.code, error.message)
                 if self._state is ConnectionState.CLOSED:
                     return
                 if not opened.done():

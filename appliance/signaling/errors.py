@@ -16,6 +16,7 @@ Every message is one line. None holds a token.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,11 @@ __all__ = [
 
 #: Longer texts from a server are cut: they end in logs and on a screen.
 MAX_MESSAGE = 300
+
+#: The status in front of a refused token's reason.
+_PREFIX = re.compile(
+    r"^(Authentication service failed with status \w+, )?401( Unauthorized)?(: ?|$)"
+)
 
 
 class SignalingError(Exception):
@@ -62,7 +68,10 @@ class AuthError(SignalingError):
         self.message = one_line(message)
 
     def __str__(self) -> str:
-        return f"the server refused the token ({self.code}: {self.message}); get a new token"
+        words = _words(self.message)
+        # A remedy of the server's own is nearer to the cause than ours.
+        remedy = "" if ";" in words else "; get a new token"
+        return f"the server refused the token{words and f': {words}'}{remedy}"
 
 
 class RpcError(SignalingError):
@@ -106,6 +115,11 @@ class NotFound(RpcError, LookupError):
     """The member, recording or other target does not exist (code 404)."""
 
     remedy = "it may have left or ended"
+
+
+def _words(message: str) -> str:
+    """What a server has to say, without the technical prefix and an empty object behind it."""
+    return _PREFIX.sub("", message).removesuffix("{}").rstrip(": ")
 
 
 def one_line(text: object) -> str:

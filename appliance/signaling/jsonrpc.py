@@ -8,7 +8,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 from .errors import ProtocolError, one_line, rpc_error
 
@@ -27,6 +27,9 @@ __all__ = [
 
 #: Clients send UUID strings; the server's inner Verto ids may be numbers.
 Id: TypeAlias = str | int
+
+MAX_ID: Final = 200
+"""Characters of an id: answers carry it back, so a long one would cost the answerer."""
 
 #: What counts as success in a result's ``code``, as the browser SDK has it.
 _SUCCESS = re.compile(r"2[0-9][0-9]")
@@ -155,6 +158,8 @@ def unwrap(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _identifier(value: Any) -> Id | None:
+    if isinstance(value, str) and len(value) > MAX_ID:
+        raise ProtocolError(f"an id has {MAX_ID} characters at the most")
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, int) and not isinstance(value, bool):

@@ -34,6 +34,9 @@ MAX_BAD_FRAMES: Final = 10
 MAX_UNACKED: Final = 2000
 
 #: Pings that may stay unanswered.
+MAX_WAITING: Final = 8 * 1024 * 1024
+"""Characters that may wait to be sent.  All events that a client may have missed fit in."""
+
 MAX_PINGS: Final = 2
 
 PARSE_ERROR: Final = -32700
@@ -119,6 +122,7 @@ class ServerProtocol:
         #: of its own accord.
         self.answered = 0
         self._outgoing: deque[str] = deque()
+        self._waiting = 0
         self._bad_frames = 0
         self._connect_pending = False
         self._acks = False
@@ -129,10 +133,19 @@ class ServerProtocol:
         """The params of events that the client may not have got, in order."""
         return list(self._events.values())
 
+    def next_frame(self) -> str | None:
+        """Take the frame that is to be sent next, None when none waits."""
+        if not self._outgoing:
+            return None
+        frame = self._outgoing.popleft()
+        self._waiting -= len(frame)
+        return frame
+
     def frames_to_send(self) -> list[str]:
         """Take all frames that wait to be sent, in order."""
-        frames = list(self._outgoing)
-        self._outgoing.clear()
+        frames = []
+        while (frame := self.next_frame()) is not None:
+            frames.append(frame)
         return frames
 
     def receive(self, text: str) -> Incoming | None:
@@ -297,7 +310,17 @@ class ServerProtocol:
         self._send(jsonrpc.result(call.id, result))
 
     def _send(self, frame: Mapping[str, Any]) -> None:
-        self._outgoing.append(jsonrpc.dumps(frame))
+        if self.closing is Closing.STALLED:
+            return
+        text = jsonrpc.dumps(frame)
+        if self._waiting + len(text) > MAX_WAITING:
+            # Who does not read gets no more memory of the hub.
+            self._outgoing.clear()
+            self._waiting = 0
+            self.closing = Closing.STALLED
+            return
+        self._waiting += len(text)
+        self._outgoing.append(text)
 
 
 def _token(params: Mapping[str, Any]) -> str | None:

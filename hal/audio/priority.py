@@ -13,7 +13,8 @@ class Priority:
     """Puts one thread before all that has no such priority, and back.
 
     Users need leave for it (RLIMIT_RTPRIO); without, the thread stays as it is and only the
-    log at level debug says so.  Children that the thread starts do not inherit it.
+    log at level debug says so.  Children that the thread starts do not inherit it.  A thread
+    that has such a priority already keeps what it has.
     """
 
     def __init__(self, level: int) -> None:
@@ -33,6 +34,9 @@ class Priority:
         self._thread = thread
         try:
             before = (os.sched_getscheduler(0), os.sched_getparam(0))
+            if before[0] & ~os.SCHED_RESET_ON_FORK in (os.SCHED_FIFO, os.SCHED_RR):
+                self.granted = True
+                return
             policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
             os.sched_setscheduler(0, policy, os.sched_param(self.level))
         except OSError as error:

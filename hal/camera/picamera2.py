@@ -271,7 +271,9 @@ class Picamera2Camera(Camera):
         libcamera = require("libcamera", "install Debian's package python3-libcamera")
         with_hardware = self._has_hardware(picamera2)
         if self._modes is None:
-            self._modes = parse(camera.sensor_modes)
+            # A camera that names no colour filter gives no raw data: asking would fail.
+            raw = "ColorFilterArrangement" in camera.camera_properties
+            self._modes = parse(camera.sensor_modes) if raw else []
         mode = self._mode(wanted)
         largest = pi_encoder.LARGEST if with_hardware else _LARGEST
         if mode is not None:

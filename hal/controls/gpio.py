@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
@@ -168,10 +169,10 @@ class GpioControls(Controls):
         """The machine's pins, where it has any.  Raises BackendUnavailable."""
         gpiozero = _library()
         if gpiozero.Device.pin_factory is None:
-            if not any(Path("/dev").glob("gpiochip*")):
+            if not _chips():
                 return []
             try:
-                gpiozero.Device.ensure_pin_factory()
+                _ensure_factory(gpiozero)
             except Exception as error:
                 failure = _failure(gpiozero, error)
                 if failure is None:
@@ -188,6 +189,7 @@ class GpioControls(Controls):
                 raise DeviceBusy("controls gpio are open; close them first")
             self._loop, self._handler = loop, handler
             try:
+                _ensure_factory(gpiozero)
                 self._claim(gpiozero)
                 for button, contact in self._inputs.items():
                     self._listen(loop, button, contact)
@@ -349,11 +351,29 @@ def _library() -> Any:
     return require("gpiozero", "install the Python package gpiozero")
 
 
+def _chips() -> list[Path]:
+    """What the kernel has of pins."""
+    return list(Path("/dev").glob("gpiochip*"))
+
+
+def _ensure_factory(gpiozero: Any) -> None:
+    """Let gpiozero choose a pin library.  It warns of each one that it tries in vain: where one of
+    them works that is no news, and where none does an error tells it."""
+    with warnings.catch_warnings(record=True) as caught:
+        gpiozero.Device.ensure_pin_factory()
+    for warning in caught:
+        log.debug("gpiozero: %s", warning.message)
+
+
 def _failure(gpiozero: Any, error: Exception) -> HalError | None:
     """The error of our tree for one of gpiozero or of the pin library below it."""
     text = " ".join(str(error).split())
     if isinstance(error, gpiozero.BadPinFactory):
-        return BackendUnavailable(f"no pins can be reached ({text}); install lgpio")
+        if not _chips():
+            return BackendUnavailable("no GPIO pins on this machine; choose other controls")
+        return BackendUnavailable(
+            f"no GPIO pins on this machine that can be reached ({text}); install lgpio"
+        )
     if isinstance(error, gpiozero.GPIOPinInUse) or "busy" in text.lower():
         return DeviceBusy(f"a pin is in use ({text}); stop the program that holds it")
     if isinstance(error, PermissionError) or "permission" in text.lower():

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from appliance import __version__
-from appliance.cli import Exit
+from appliance.cli import Exit, _main
 from appliance.hub.config import HubConfig
 from appliance.hub.server import HubServer
 from appliance.hub.tokens import TokenOptions, mint, verify
@@ -91,16 +91,56 @@ async def test_version_and_help() -> None:
         (["hub", "--listen", "8080"], "'8080' is no address"),
         (["hub", "--cert", "x.pem"], "cert and key go together"),
         (["hub", "--panel", "x"], "NAME=URL"),
-        (["token", "--room", "a b"], "room_name"),
+        (["token", "--room", "a b"], "--room: letters, digits, - and _ only; see"),
         (
             ["token", "--room", "a", "--permission", "room.self.fly"],
             "no permission 'room.self.fly'",
         ),
-        (["join", "ftp://x", "demo"], "room.host"),
+        (["join", "ftp://x", "demo"], "HOST: must be"),
+        (["join", "x", "a b"], "ROOM: letters, digits, - and _ only"),
+        (["hub", "--open-room", "a b"], "--open-room: letters, digits, - and _ only"),
+        (["join", "x", "demo", "--camera", "v4l3"], "--camera: no camera backend 'v4l3'; did you"),
+        (["join", "x", "demo", "--display", ":7"], "--display: no display backend ''"),
     ],
 )
 async def test_bad_usage_is_one_line(arguments: list[str], says: str) -> None:
     assert says in complaint(await roomlet(*arguments), Exit.USAGE)
+
+
+async def test_without_a_command_there_is_the_help_and_nothing_else() -> None:
+    result = await roomlet()
+    assert result.code == Exit.USAGE
+    assert "Usage: roomlet" in result.out
+    assert result.err == ""
+
+
+async def test_the_help_tells_where_a_hub_keeps_its_data() -> None:
+    wide = {"COLUMNS": "200"}
+    for command in ("hub", "token"):
+        told = await roomlet(command, "--help", **wide)
+        assert "~/.local/share/roomlet/hub" in told.out
+        assert ("mode 0600" in told.out) == (command == "token")
+
+
+async def test_a_report_that_cannot_be_written_is_told_before_the_demo(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "report.json"
+    result = await roomlet("demo", "--for", "3600", "--report", path)
+    assert complaint(result, Exit.OTHER).startswith(f"roomlet: {path}: no such file or directory;")
+
+
+def test_a_report_that_cannot_be_written_after_all_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def report(*_: object) -> dict[str, object]:
+        return {"errors": [], "canvas_fps": 25.0}
+
+    monkeypatch.setattr("appliance.service.demo.report", report)
+    # It can be opened, and takes nothing.
+    monkeypatch.setattr(sys, "argv", ["roomlet", "demo", "--for", "10", "--report", "/dev/full"])
+    assert _main() == Exit.OTHER
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"errors": [], "canvas_fps": 25.0}
+    assert err == "roomlet: /dev/full: no space left on device; check the path\n"
 
 
 async def test_a_hub_says_when_it_is_ready_and_ends_cleanly(tmp_path: Path) -> None:
@@ -133,8 +173,8 @@ async def test_a_port_that_is_taken(hub: HubServer, tmp_path: Path) -> None:
     port = address.rpartition(":")[2]
     for report in ([], ["--for", "10"]):
         line = complaint(await roomlet("demo", "--port", port, *report), Exit.NETWORK)
-        assert port in line
-        assert "--port" in line
+        assert line.startswith(f"roomlet: cannot listen on 127.0.0.1:{port}: the port is taken; ")
+        assert line.endswith("choose another port with --port")
 
 
 async def test_a_panel_port_that_is_taken(hub: HubServer, tmp_path: Path) -> None:
@@ -225,7 +265,6 @@ async def test_a_room_that_is_closed_to_guests(hub: HubServer) -> None:
 @pytest.mark.parametrize(
     ("option", "says"),
     [
-        (["--camera", "v4l3"], "did you mean v4l2?"),
         (["--camera", "v4l2:/dev/video77"], "/dev/video77 is not there"),
         (["--camera", "auto:no-such-camera"], "no-such-camera"),
         (["--speaker", "synthetic:1000"], "0 to 255"),
@@ -278,6 +317,27 @@ async def test_a_minted_token_is_the_hubs_own(hub: HubServer) -> None:
     assert (options.room_name, options.user_name) == ("demo", "Oak")
     assert options.permissions == ["room.self.audio_mute", "room.set_layout"]
     assert options.join_as == "member"
+
+
+async def test_a_minted_token_in_a_file_is_its_owners_alone(hub: HubServer, tmp_path: Path) -> None:
+    new, old = tmp_path / "new.token", tmp_path / "old.token"
+    old.write_text("what was there before, and was longer than any token will ever be" * 20)
+    old.chmod(0o644)
+    for path in (new, old):
+        result = await roomlet("token", "--room", "demo", "--data", hub.config.data, "--out", path)
+        assert result == (0, "", "")
+        assert path.stat().st_mode & 0o777 == 0o600
+        text = path.read_text()
+        assert text.endswith("\n")
+        assert verify(text.strip(), hub.keys.signing_key).room_name == "demo"
+
+
+async def test_a_token_without_a_hub(tmp_path: Path) -> None:
+    data = tmp_path / "none"
+    result = await roomlet("token", "--room", "demo", "--data", data)
+    line = complaint(result, Exit.CONFIGURATION)
+    assert f"no hub's keys in {data}; start the hub there first, or give --data" in line
+    assert not data.exists()
 
 
 async def test_keys_of_the_environment_go_first() -> None:

@@ -179,10 +179,15 @@ async def test_opening_the_page_is_watching_and_hearing(
         assert await page.evaluate("window.questions") == 0
         assert [member["name"] for member in oak.members.values()] == ["Oak"]
         assert await page.evaluate("document.getElementById('canvas').muted") is True
-        await page.get_by_role("button", name="Sound on").click()
+        # The icon is what is now, the words are what a press does.
+        icon = page.locator("#sound use")
+        await expect(icon).to_have_attribute("href", "#i-sound-off")
+        await page.get_by_role("button", name="Turn sound on").click()
         assert await page.evaluate("document.getElementById('canvas').muted") is False
-        await page.get_by_role("button", name="Sound off").click()
+        await expect(icon).to_have_attribute("href", "#i-sound")
+        await page.get_by_role("button", name="Turn sound off").click()
         assert await page.evaluate("document.getElementById('canvas').muted") is True
+        await expect(icon).to_have_attribute("href", "#i-sound-off")
 
 
 async def test_a_browser_that_hides_its_addresses_can_watch(
@@ -237,10 +242,10 @@ async def test_a_guest_is_seen_heard_muted_and_gone(hub: HubServer, open_page: O
         await page.get_by_role("button", name="Unmute").click()
         await until(lambda: (oak.named("Maple") or {}).get("talking"))
 
-        await page.get_by_role("button", name="Camera off").click()
+        await page.get_by_role("button", name="Turn camera off").click()
         await until(lambda: (oak.named("Maple") or {}).get("video_muted"))
         assert await page.evaluate("window.taken()") == ["audio"]
-        await page.get_by_role("button", name="Camera on").click()
+        await page.get_by_role("button", name="Turn camera on").click()
         await until(lambda: not (oak.named("Maple") or {}).get("video_muted"))
         await until(lambda: (oak.named("Maple") or {}).get("visible"))
 
@@ -307,9 +312,9 @@ async def test_a_guest_without_camera_permission_is_in_without_camera(
         await expect(page.locator("#notice")).to_contain_text("may not use your camera")
         await until(lambda: (oak.named("Maple") or {}).get("video_muted"))
         await until(lambda: (oak.named("Maple") or {}).get("talking"))
-        await page.get_by_role("button", name="Camera on").click()
+        await page.get_by_role("button", name="Turn camera on").click()
         await expect(page.locator("#notice")).to_contain_text("may not use your camera")
-        await expect(page.get_by_role("button", name="Camera on")).to_be_enabled()
+        await expect(page.get_by_role("button", name="Turn camera on")).to_be_enabled()
         assert (oak.named("Maple") or {})["video_muted"] is True
 
 
@@ -318,7 +323,7 @@ async def test_a_guest_may_come_with_the_camera_off(hub: HubServer, open_page: O
         page = await open_page(hub)
         await join(page, "Maple", camera=False)
         await until(lambda: (oak.named("Maple") or {}).get("video_muted"))
-        await page.get_by_role("button", name="Camera on").click()
+        await page.get_by_role("button", name="Turn camera on").click()
         await until(lambda: not (oak.named("Maple") or {}).get("video_muted"))
 
 
@@ -371,9 +376,16 @@ async def test_a_lost_socket_keeps_the_member(hub: HubServer, open_page: OpenPag
 
 async def test_a_closed_room_is_told_in_words(hub: HubServer, open_page: OpenPage) -> None:
     page = await open_page(hub, "/?room=boardroom")
-    await says(page, "not open to guests", "closed")
     await expect(page.locator("#cover")).to_contain_text("Ask its host")
+    await expect(page.get_by_text("not open to guests")).to_have_count(1)
+    await says(page, "Not in a room", "closed")
     await expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    # There is nothing to join, but another room.
+    await expect(page.locator("#join")).to_be_hidden()
+    await page.fill("#pick-room", "demo")
+    await page.press("#pick-room", "Enter")
+    await says(page, "watching")
+    await expect(page.locator("#join")).to_be_visible()
 
 
 async def test_a_browser_without_codecs_is_told_in_words(
@@ -385,7 +397,8 @@ async def test_a_browser_without_codecs_is_told_in_words(
 
 async def test_a_page_without_a_room_asks_for_one(hub: HubServer, open_page: OpenPage) -> None:
     page = await open_page(hub, "/")
-    await says(page, "No room is chosen", "closed")
+    await says(page, "No room is chosen", "none")
+    await expect(page.locator("#join")).to_be_hidden()
     await page.fill("#pick-room", "demo")
     await page.press("#pick-room", "Enter")
     await says(page, "watching")
@@ -405,6 +418,11 @@ async def test_the_demo_shows_the_panel_beside_the_room(
         await inner.locator("#mute").click()
         await expect(inner.locator("#led-text")).to_have_text("MUTED")
         assert device.gate.closers == {Party.ROOM}
+        # It stands in a room that may be entered, not beside one that may not.
+        await page.goto(hub.url + "/?room=boardroom")
+        await expect(page.locator("#cover")).to_contain_text("not open to guests")
+        await expect(page.locator("#panels section")).to_have_count(1)
+        await expect(page.locator("#panels")).to_be_hidden()
 
 
 async def test_the_page_fits_a_phone(hub: HubServer, open_page: OpenPage) -> None:

@@ -99,8 +99,9 @@ def test_auto_falls_back_and_says_why(
     assert isinstance(camera, SyntheticCamera)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     message = caplog.records[0].getMessage()
-    assert "from v4l2 to synthetic" in message
-    assert "finds no camera" in message
+    assert message == (
+        "camera: falling back to synthetic (v4l2: it finds no camera on this machine)"
+    )
 
 
 def test_auto_names_a_missing_library(
@@ -124,9 +125,12 @@ def test_auto_passes_over_pins_without_numbers_and_screens_without_a_screen(
     assert isinstance(registry.create("controls"), VirtualControls)
     assert isinstance(registry.create("display"), MemoryDisplay)
     messages = [record.getMessage() for record in caplog.records]
+    # One line for each class, however many were passed over.
+    assert len(messages) == 2
+    assert messages[0].startswith("controls: falling back to virtual (gpio: ")
     assert "set mute_pin" in messages[0]
-    assert "from hid to virtual: it finds no controls" in messages[1]
-    assert "finds no display" in messages[2]
+    assert "; hid: it finds no controls" in messages[0]
+    assert "finds no display" in messages[1]
 
 
 def test_auto_says_nothing_of_an_extra_that_is_not_installed(
@@ -140,7 +144,7 @@ def test_auto_says_nothing_of_an_extra_that_is_not_installed(
     assert registry.create("camera").device.backend == "v4l2"
     assert isinstance(registry.create("controls"), VirtualControls)
     assert [record.getMessage() for record in caplog.records] == [
-        "controls: falling back from gpio to virtual: it finds no controls on this machine"
+        "controls: falling back to virtual (gpio: it finds no controls on this machine)"
     ]
     # Asked for by name, it is an error that tells what to install.
     with pytest.raises(BackendUnavailable, match="python3-evdev"):
@@ -194,8 +198,13 @@ def test_third_party_that_is_broken_is_told() -> None:
 
 
 @pytest.mark.usefixtures("third_party")
-def test_list_devices_spans_classes_and_survives_broken_backends() -> None:
-    everything = registry.list_devices()
+def test_list_devices_spans_classes_and_survives_broken_backends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG, "hal.registry"):
+        everything = registry.list_devices()
+    told = [record for record in caplog.records if "broken lists no devices" in record.getMessage()]
+    assert [record.levelname for record in told] == ["DEBUG"]
     assert {"synthetic:1", "virtual", "memory"} <= {device.id for device in everything}
     assert {device.kind for device in everything} == set(registry.KINDS)
     cameras = registry.list_devices("camera")

@@ -114,6 +114,8 @@ function signalingUrl() {
   return url.href;
 }
 
+const NO_ROOM = new Set(["room_not_open", "404"]); // what the page can show nothing of
+
 // Shows the room as one of the audience, and goes on trying while the hub does not answer.
 async function watch({ again = false } = {}) {
   const mine = ++visit;
@@ -215,8 +217,13 @@ function follow(room) {
 
 function closed(error) {
   const [what, next] = explain(error);
-  say("closed", `${what} ${next}`);
   cover(what, next, true);
+  if (NO_ROOM.has(String(error.code))) {
+    say("closed", "Not in a room.");
+    showChoice();
+  } else {
+    say("closed", `${what} ${next}`);
+  }
 }
 
 function shown(room) {
@@ -237,9 +244,9 @@ function show(stream) {
 function sound(on) {
   const video = $("canvas");
   video.muted = !on;
-  $("sound").querySelector("use").setAttribute("href", on ? "#i-sound-off" : "#i-sound");
+  $("sound").querySelector("use").setAttribute("href", on ? "#i-sound" : "#i-sound-off");
   $("sound").classList.toggle("primary", !on);
-  setText($("sound").querySelector("span"), on ? "Sound off" : "Sound on");
+  setText($("sound").querySelector("span"), on ? "Turn sound off" : "Turn sound on");
   if (on) video.play().catch(() => { if (!video.muted) sound(false); });
 }
 
@@ -249,6 +256,14 @@ function showForms(watching) {
   $("join").hidden = !watching;
   $("call").hidden = watching;
   $("pick").hidden = true;
+  withPanels(true);
+}
+
+// Without a room there is none to join, and no device in it.
+function showChoice() {
+  $("join").hidden = $("call").hidden = true;
+  $("pick").hidden = false;
+  withPanels(false);
 }
 
 function icon(name) {
@@ -329,7 +344,7 @@ function renderButtons() {
   for (const kind of KINDS) {
     const button = $(`mute-${kind}`);
     const muted = me?.[`${kind}_muted`] ?? false;
-    const [close, open] = kind === "audio" ? ["Mute", "Unmute"] : ["Camera off", "Camera on"];
+    const [close, open] = kind === "audio" ? ["Mute", "Unmute"] : ["Turn camera off", "Turn camera on"];
     setText(button.querySelector("span"), muted ? open : close);
     const image = kind === "audio" ? "#i-mic" : "#i-cam";
     button.querySelector("use").setAttribute("href", muted ? `${image}-off` : image);
@@ -372,11 +387,19 @@ async function toggle(kind) {
 
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
+let hasRoom = false;
+
+function withPanels(wanted) {
+  hasRoom = wanted;
+  const shown = hasRoom && $("panels").childElementCount > 0;
+  $("panels").hidden = !shown;
+  document.querySelector("main").classList.toggle("demo", shown);
+}
+
 async function showPanels() {
   const answer = await fetch("demo.json").catch(() => null);
   if (!answer?.ok) return;
   const { panels } = await answer.json();
-  document.querySelector("main").classList.toggle("demo", panels.length > 0);
   $("panels").replaceChildren(...panels.map(({ name, url }) => {
     const card = element("section", "card panel");
     card.append(element("h2", "", `Panel of ${name}`));
@@ -393,6 +416,7 @@ async function showPanels() {
     card.append(frame);
     return card;
   }));
+  withPanels(hasRoom);
 }
 
 // ---- beginning ----------------------------------------------------------------------------------------
@@ -408,10 +432,8 @@ function begin() {
   }
   visit += 1;
   swap(null);
-  showForms(true);
-  $("join").hidden = true;
-  $("pick").hidden = false;
-  say("closed", "No room is chosen.");
+  showChoice();
+  say("none", "No room is chosen.");
   cover("Which room?", "Give its name below.");
 }
 

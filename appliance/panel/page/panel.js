@@ -199,7 +199,8 @@ function renderKey(key, s, open, thing, image) {
   key.disabled = s === null;
   if (s === null) key.classList.remove("down");
   key.querySelector("use").setAttribute("href", open === false ? `${image}-off` : image);
-  const [close, free] = thing === "camera" ? ["Camera off", "Camera on"] : ["Mute", "Unmute"];
+  // Everywhere: the icon is what is now, the words are what the key does.
+  const [close, free] = thing === "camera" ? ["Turn camera off", "Turn camera on"] : ["Mute", "Unmute"];
   const words = open === false ? free : close;
   setText(key.querySelector("span"), words);
   // The visible words come first, so that a voice command finds the key by them.

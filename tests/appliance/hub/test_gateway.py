@@ -306,6 +306,35 @@ async def test_an_expired_token_resumes_but_does_not_join(hub: TestHub) -> None:
         assert again.connected["protocol"] == client.connected["protocol"]
 
 
+async def test_the_time_to_join_is_asked_at_the_join(hub: TestHub) -> None:
+    until = datetime.now(UTC) + timedelta(seconds=1)
+    async with await Client.connect(hub, token(hub, join_until=until)) as client:
+        while datetime.now(UTC) < until:
+            await asyncio.sleep(0.05)
+        answer = await client.verto(verto.invite(client.call_id, BOTH), client.call_id)
+        assert answer["code"] == "403"
+        assert "over" in answer["message"]
+
+
+async def test_a_client_that_never_reads_cannot_hold_up_the_end(hub: TestHub) -> None:
+    host, port = hub.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+    writer.write(
+        b"GET /ws HTTP/1.1\r\nHost: " + f"{host}:{port}".encode() + b"\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        b"Sec-WebSocket-Version: 13\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    text = b'{"id":"' + b"i" * 150 + b'","method":"video.members.get"}'
+    frame = b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text
+    for _ in range(200):
+        writer.write(frame)
+    await writer.drain()
+    async with asyncio.timeout(30):
+        await hub.stop()
+    writer.close()
+
+
 @pytest.mark.parametrize("forged", ["authorization_state", "protocol"])
 async def test_nobody_takes_over_a_session_without_its_proof(hub: TestHub, forged: str) -> None:
     async with await Client.join(hub) as victim:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from appliance.hub.errors import DataError
-from appliance.hub.keys import FILE, Keys, load, prepare
+from appliance.hub.errors import DataError, SettingError
+from appliance.hub.keys import FILE, Keys, find, load, prepare
 
 
 def test_keys_are_made_once_and_kept(tmp_path: Path) -> None:
@@ -104,3 +105,17 @@ def test_two_processes_that_start_at_once_agree(
 
     monkeypatch.setattr(os, "link", late)
     assert load(tmp_path, {}) == others[0]
+
+
+def test_keys_are_found_but_not_made(tmp_path: Path) -> None:
+    data = tmp_path / "hub"
+    only_one = {"ROOMLET_PROJECT": "p"}
+    for environment in ({}, only_one):
+        with pytest.raises(SettingError, match=re.escape(f"no hub's keys in {data}; start")):
+            find(data, environment)
+    assert not data.exists()
+    both = find(data, {**only_one, "ROOMLET_API_TOKEN": "t"})
+    assert (both.project, both.api_token) == ("p", "t")
+    made = load(data, {})
+    assert find(data, {}) == made
+    assert find(data, only_one) == Keys("p", made.api_token)

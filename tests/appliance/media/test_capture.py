@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 from aiortc.rtp import RtpPacket, is_rtcp
+from av import AudioFrame
 
 from appliance.media.capture import CameraCapture, MicCapture
 from appliance.media.gate import CameraGate, MicGate, Party
@@ -359,3 +360,61 @@ async def test_another_gate_is_the_only_one_that_counts(live: tuple[MicCapture, 
     mark = len(wire.packets)
     await until(lambda: len(wire.packets) >= mark + 20)
     assert sum(wire.audible()[mark:]) <= 1
+
+
+class _Faulty(SyntheticMicrophone):
+    """A driver with a bug: its third read fails with what no driver should raise."""
+
+    reads = 0
+
+    def read(self) -> AudioFrame:
+        _Faulty.reads += 1
+        if _Faulty.reads == 3:
+            raise OSError(5, "Input/output error")
+        return super().read()
+
+
+async def test_a_drivers_bug_is_told_and_the_device_comes_back() -> None:
+    capture = MicCapture(_Faulty(), MicGate())
+    errors: list[HalError | None] = []
+    capture.on_error = errors.append
+    await capture.start()
+    await until(lambda: len(errors) >= 3)
+    await capture.stop()
+    assert errors[0] is None
+    assert "Input/output error" in str(errors[1])
+    assert errors[2] is None
+
+
+class _Slow(SyntheticMicrophone):
+    """A read that takes its time, and a count of how many threads are in the device."""
+
+    inside = 0
+    most = 0
+
+    def open(self) -> None:
+        _Slow.inside += 1
+        _Slow.most = max(_Slow.most, _Slow.inside)
+        super().open()
+
+    def read(self) -> AudioFrame:
+        threading.Event().wait(0.2)
+        return super().read()
+
+    def close(self) -> None:
+        super().close()
+        _Slow.inside -= 1
+
+
+async def test_a_suspend_that_is_cut_short_never_leaves_two_threads_on_a_device() -> None:
+    capture = MicCapture(_Slow(), MicGate())
+    await capture.start()
+    suspending = asyncio.ensure_future(capture.suspend())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    suspending.cancel()
+    await asyncio.gather(suspending, return_exceptions=True)
+    await capture.resume()
+    await capture.stop()
+    assert _Slow.most == 1
+    assert _Slow.inside == 0

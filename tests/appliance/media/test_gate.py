@@ -126,3 +126,21 @@ def test_never_open_while_anybody_holds_it(allow: bool, acts: list[tuple[Party, 
         changes += gate.is_open is not was_open
         was_open = gate.is_open
         assert gate.epoch == changes
+
+
+def test_the_epoch_changes_after_the_closers() -> None:
+    """A thread that reads the epoch and then asks the gate must not get a new epoch with the
+    old answer: what it admits would pass for fresh."""
+    order: list[str] = []
+
+    class Watched(MicGate):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name in ("_closers", "_epoch"):
+                order.append(name)
+            super().__setattr__(name, value)
+
+    gate = Watched()
+    order.clear()
+    gate.unmute(Party.START)
+    gate.mute(Party.ROOM)
+    assert order == ["_closers", "_epoch"] * 2

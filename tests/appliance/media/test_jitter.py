@@ -150,3 +150,25 @@ def test_memory_is_bounded_by_an_endless_hole() -> None:
     for number in range(1, 2000):
         push_all(assembler, frame(number)[1:])
     assert len(assembler._packets) <= 513
+
+
+def test_audio_that_nobody_takes_is_bounded_and_the_newest_stays() -> None:
+    buffer = AudioJitterBuffer()
+    for index in range(5000):
+        buffer.push(index * 960, b"", index * 0.0001)
+    assert len(buffer) <= 50
+    assert buffer.tail == 4999 * 960
+
+
+@given(st.lists(st.floats(0, 0.2), min_size=1, max_size=300))
+def test_the_target_covers_the_spread_of_the_window(delays: list[float]) -> None:
+    buffer = AudioJitterBuffer()
+    arrivals: list[tuple[float, float]] = []
+    latest = 0.0
+    for index, delay in enumerate(delays):
+        latest = max(latest, index * 0.02 + delay)
+        buffer.push(index * 960, b"", latest)
+        arrivals.append((latest, latest - index * 0.02))
+        recent = [transit for at, transit in arrivals if latest - at <= 3.0]
+        wanted = max(recent) - min(recent) + 0.01
+        assert abs(buffer.target - min(max(0.02, wanted), 0.3)) < 1e-6

@@ -75,9 +75,21 @@ async def test_a_page_that_goes_away_lets_go_of_its_button(
     await moved(device, [("press", "mute"), ("release", "mute")])
 
 
-async def test_one_button_under_two_fingers_is_pressed_once(
-    panel: Panel, device: FakeDevice
+async def test_a_page_that_holds_a_button_for_long_does_not_keep_it_from_others(
+    panel: Panel, device: FakeDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("appliance.panel.live.HOLD", 0.0)
+    async with connect(live_url(panel)) as lost, connect(live_url(panel)) as other:
+        await lost.send('{"press": "mute"}')
+        await moved(device, [("press", "mute")])
+        await other.send('{"press": "mute"}')
+        await moved(device, [("press", "mute"), ("release", "mute"), ("press", "mute")])
+
+
+async def test_one_button_under_two_fingers_is_pressed_once(
+    panel: Panel, device: FakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.panel.live.HOLD", 600.0)
     async with connect(live_url(panel)) as one, connect(live_url(panel)) as two:
         await one.send('{"press": "mute"}')
         await moved(device, [("press", "mute")])

@@ -223,7 +223,7 @@ async def test_a_guest_comes_in_by_the_entrance(hub: HubServer, make_device: Mak
 async def test_a_refused_token_shows_on_the_screen(hub: HubServer, make_device: MakeDevice) -> None:
     device = await make_device("Oak", 1, joined=False, room={"host": hub.url, "token": "no.such"})
     await until(device, lambda state: state.status == "fault")
-    assert "get a new token" in device.state().status_reason
+    assert "this is no room token" in device.state().status_reason
     assert device.state().tally == "off"
     screen = device.screen()
     assert screen is not None

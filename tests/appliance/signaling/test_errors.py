@@ -64,8 +64,32 @@ def test_any_type_of_code_and_message_is_survived():
 
 
 def test_messages_are_one_line_and_not_endless():
-    assert str(AuthError(-32002, "401\nUnauthorized\x1b[31m: {}")) == (
-        "the server refused the token (-32002: 401 Unauthorized [31m: {}); get a new token"
+    assert str(AuthError(-32002, "out of\nreach\x1b[31m")) == (
+        "the server refused the token: out of reach [31m; get a new token"
     )
     assert len(one_line("x" * 10_000)) == MAX_MESSAGE
     assert one_line("a\r\n\t b\u2028c") == "a b c"
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ("", "the server refused the token; get a new token"),
+        ("expired", "the server refused the token: expired; get a new token"),
+        ("401 Unauthorized", "the server refused the token; get a new token"),
+        ("401 Unauthorized: late; wait", "the server refused the token: late; wait"),
+        (
+            "Authentication service failed with status ProtocolError, 401 Unauthorized: {}",
+            "the server refused the token; get a new token",
+        ),
+        (
+            "Authentication service failed with status ProtocolError, 401 Unauthorized: "
+            "the token has expired; get a new one",
+            "the server refused the token: the token has expired; get a new one",
+        ),
+    ],
+)
+def test_a_refused_token_is_told_in_the_servers_own_words(message: str, says: str):
+    error = AuthError(-32002, message)
+    assert str(error) == says
+    assert (error.code, error.message) == (-32002, message)

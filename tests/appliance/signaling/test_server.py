@@ -239,3 +239,30 @@ def test_our_own_client_understands_our_server() -> None:
     for frame in client.frames_to_send():
         assert protocol.receive(frame.text) is None
     assert protocol.unacked_events() == []
+
+
+def test_who_does_not_read_gets_no_more_memory() -> None:
+    protocol = connected(event_acks=False)
+    event = {"event_type": "video.room.updated", "params": {"meta": "m" * 100_000}}
+    sent_at_most = server.MAX_WAITING // 100_000 + 2
+    for _ in range(sent_at_most):
+        protocol.event(event)
+    assert protocol.closing is Closing.STALLED
+    assert protocol.next_frame() is None
+
+
+def test_reading_makes_room_again() -> None:
+    protocol = connected(event_acks=False)
+    event = {"event_type": "video.room.updated", "params": {"meta": "m" * 100_000}}
+    for _ in range(2 * server.MAX_WAITING // 100_000):
+        protocol.event(event)
+        assert protocol.next_frame() is not None
+    assert protocol.closing is None
+
+
+def test_a_long_id_is_not_sent_back() -> None:
+    protocol = ServerProtocol(NODE)
+    protocol.receive(json.dumps({"id": "i" * 10_000, "method": "video.members.get"}))
+    (answer,) = sent(protocol)
+    assert answer["id"] is None
+    assert len(json.dumps(answer)) < 500

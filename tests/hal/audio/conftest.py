@@ -11,6 +11,15 @@ from pathlib import Path
 
 import pytest
 
+
+@pytest.fixture(autouse=True)
+def no_priority_is_left() -> Iterator[None]:
+    """Whoever raises the thread of the tests puts it back."""
+    before = os.sched_getparam(0).sched_priority
+    yield
+    assert os.sched_getparam(0).sched_priority == before
+
+
 LIMIT_S = "60"
 """The sound server is ended after this long, whatever becomes of the test."""
 

@@ -79,9 +79,12 @@ def test_plays_and_captures_through_a_sound_server(sound_server: SoundServer) ->
         microphone.open()
         with Player(speaker) as player:
             begin = time.monotonic()
-            frames = [microphone.read() for _ in range(120)]
+            frames, delays = [], []
+            for _ in range(120):
+                frames.append(microphone.read())
+                delays.append(speaker.delay)
             took = time.monotonic() - begin
-            written, delay = player.written, speaker.delay
+            written = player.written
     assert player.error is None
     assert [frame.pts for frame in frames] == [n * PERIOD for n in range(120)]
     assert microphone.xruns == 0
@@ -91,7 +94,8 @@ def test_plays_and_captures_through_a_sound_server(sound_server: SoundServer) ->
     assert level_dbfs(sound, 1500) < -60
     assert took > 0.9, "capture is paced by the card's clock"
     assert written <= (took + 0.5) * RATE, "playback is paced by the card's clock"
-    assert 0 < delay <= 20 * PERIOD
+    assert min(delays) >= 0
+    assert 2 * PERIOD < max(delays) <= 20 * PERIOD
 
 
 def test_underrun_is_counted_and_healed(sound_server: SoundServer) -> None:
@@ -140,35 +144,35 @@ def test_volume_and_mute_are_the_cards(sound_server: SoundServer) -> None:
         microphone.open()
         assert (speaker.volume, speaker.hardware_mute) == (1.0, False)
         with Player(speaker):
-            assert heard(microphone) == pytest.approx(-12, abs=1)
+            assert hears(microphone, -13, -11)
             assert speaker.set_volume(0.5)
             assert speaker.volume == pytest.approx(0.5, abs=0.02)
             # PulseAudio's volume is cubic: half of it is 18 dB down.
-            assert heard(microphone) == pytest.approx(-12 - 18.06, abs=1)
+            assert hears(microphone, -31.1, -29.1)
             assert speaker.set_hardware_mute(True)
             assert speaker.hardware_mute is True
-            assert heard(microphone) < -80
+            assert hears(microphone, -120, -80)
             assert speaker.set_hardware_mute(False)
             assert speaker.set_volume(7.0)
-            assert heard(microphone) == pytest.approx(-12, abs=1)
+            assert hears(microphone, -13, -11)
             assert microphone.set_hardware_mute(True)
             assert microphone.hardware_mute is True
-            assert heard(microphone) < -80
+            assert hears(microphone, -120, -80)
             assert microphone.set_hardware_mute(False)
             assert microphone.set_volume(0.5)
             assert microphone.volume == pytest.approx(0.5, abs=0.02)
-            assert heard(microphone) == pytest.approx(-12 - 18.06, abs=1)
+            assert hears(microphone, -31.1, -29.1)
 
 
-def heard(microphone: AlsaMicrophone) -> float:
-    """The level of 1 kHz in dB, once what was under way has passed: of many tenths of a
-    second the middle one, so that a gap on a busy machine does not count."""
-    repeat(60, microphone.read)
-    parts = []
-    for _ in range(9):
-        sound = np.concatenate([to_samples(microphone.read()) for _ in range(10)])
-        parts.append(max(level_dbfs(sound, 1000), -120.0))
-    return sorted(parts)[4]
+def hears(microphone: AlsaMicrophone, least: float, most: float) -> bool:
+    """Whether 1 kHz comes to lie between two levels in dB, and stays there for half a second.
+    What was under way comes first; on a busy machine there are gaps as well."""
+    deadline = time.monotonic() + 30
+    good = 0
+    while good < 10 and time.monotonic() < deadline:
+        sound = np.concatenate([to_samples(microphone.read()) for _ in range(5)])
+        good = good + 1 if least <= max(level_dbfs(sound, 1000), -120.0) <= most else 0
+    return good == 10
 
 
 def test_a_card_without_a_mixer_says_so(plugins: Path) -> None:

@@ -15,7 +15,9 @@ class Kernel:
         self.calls: list[tuple[int, int, int]] = []
         self.refusal: OSError | None = None
         monkeypatch.setattr(os, "sched_setscheduler", self.set)
-        monkeypatch.setattr(os, "sched_getscheduler", lambda pid: os.SCHED_OTHER)
+        self.policy = os.SCHED_OTHER
+        monkeypatch.setattr(os, "sched_getscheduler", lambda pid: self.policy)
+        monkeypatch.setattr(os, "sched_getparam", lambda pid: os.sched_param(0))
 
     def set(self, pid: int, policy: int, parameter: os.sched_param) -> None:
         self.calls.append((pid, policy, parameter.sched_priority))
@@ -65,6 +67,33 @@ def test_a_refusal_is_asked_for_once(kernel: Kernel) -> None:
     assert len(kernel.calls) == 1
     priority.release()
     assert len(kernel.calls) == 1
+
+
+def test_a_priority_of_somebody_elses_making_is_kept(kernel: Kernel) -> None:
+    kernel.policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
+    priority = Priority(20)
+    priority.take()
+    assert priority.granted
+    priority.release()
+    assert not kernel.calls
+
+
+def test_two_devices_on_one_thread_leave_it_as_it_was() -> None:
+    before = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
+    seen: list[int] = []
+
+    def drive() -> None:
+        first, second = Priority(20), Priority(20)
+        first.take()
+        second.take()
+        first.release()
+        second.release()
+        seen.append(os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK)
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    thread.join(10)
+    assert seen == [before]
 
 
 def test_zero_leaves_all_as_it_is(kernel: Kernel) -> None:

@@ -280,6 +280,7 @@ class Picamera2:
     ]
     refusal: BaseException | None = None
     modes: list[dict[str, Any]] = MODES_IMX708
+    properties: dict[str, Any] = {"Model": "imx708", "ColorFilterArrangement": 0}
     controls_there: dict[str, tuple[Any, Any, Any]] = CONTROLS
     pixel_format = "YUV420"
     open_now: list[Picamera2] = []
@@ -317,7 +318,13 @@ class Picamera2:
 
     @property
     def sensor_modes(self) -> list[dict[str, Any]]:
+        if "ColorFilterArrangement" not in Picamera2.properties:
+            raise AttributeError("'NoneType' object has no attribute 'at'")
         return Picamera2.modes
+
+    @property
+    def camera_properties(self) -> dict[str, Any]:
+        return Picamera2.properties
 
     @property
     def camera_controls(self) -> dict[str, tuple[Any, Any, Any]]:

@@ -19,6 +19,7 @@ USED: dict[str, dict[str, list[str]]] = {
         "Picamera2": [
             "__init__",
             "camera_controls",
+            "camera_properties",
             "close",
             "configure",
             "create_video_configuration",

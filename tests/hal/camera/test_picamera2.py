@@ -323,8 +323,11 @@ def test_the_widest_mode_is_run() -> None:
         Picamera2Camera(sensor_mode="640x480").open(SMALL)
 
 
-def test_a_camera_that_names_no_modes(pi: pytest.MonkeyPatch) -> None:
-    pi.setattr(fake.Picamera2, "modes", [{"format": "NV12"}])
+@pytest.mark.parametrize(
+    ("what", "value"), [("modes", [{"format": "NV12"}]), ("properties", {"Model": "virtual"})]
+)
+def test_a_camera_that_names_no_modes(pi: pytest.MonkeyPatch, what: str, value: Any) -> None:
+    pi.setattr(fake.Picamera2, what, value)
     with Picamera2Camera(encoder="none") as camera:
         assert camera.open(SMALL) == SMALL
         assert fake.Picamera2.last.configuration["sensor"] == {}

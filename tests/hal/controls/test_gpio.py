@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import threading
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -333,6 +335,36 @@ def test_devices(pins: MockFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gpiozero", None)
     with pytest.raises(BackendUnavailable, match="gpiozero"):
         GpioControls.devices()
+
+
+@pytest.mark.parametrize(
+    ("chips", "says"),
+    [
+        ([], "no GPIO pins on this machine; choose other controls"),
+        (["/dev/gpiochip0"], "no GPIO pins on this machine that can be reached (nothing works); "),
+    ],
+)
+async def test_a_machine_without_pins(
+    monkeypatch: pytest.MonkeyPatch, chips: list[str], says: str
+) -> None:
+    def choose(_: type[gpiozero.Device]) -> None:
+        warnings.warn("Falling back from lgpio: none", gpiozero.PinFactoryFallback, stacklevel=1)
+        raise gpiozero.BadPinFactory("nothing works")
+
+    monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
+    monkeypatch.setattr(gpiozero.Device, "ensure_pin_factory", classmethod(choose))
+    monkeypatch.setattr(module, "_chips", lambda: chips)
+    controls = GpioControls(mute_pin=MUTE)
+    with warnings.catch_warnings(record=True) as leaked:
+        warnings.simplefilter("always")
+        with pytest.raises(BackendUnavailable, match=re.escape(says)):
+            controls.open(asyncio.get_running_loop(), lambda *_: None)
+        if chips:
+            with pytest.raises(BackendUnavailable, match=re.escape(says)):
+                GpioControls.devices()
+        else:
+            assert GpioControls.devices() == []
+    assert leaked == []
 
 
 @pytest.mark.parametrize(
