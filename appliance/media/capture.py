@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from av import Packet, VideoFrame
@@ -197,7 +197,7 @@ class CameraCapture(_Capture):
     somebody receives them.
 
     `bitrate` is the most that is sent; receivers' estimates lower it.  `preview` is the
-    newest picture, None while the gate or the device is closed or the camera encodes by itself.
+    newest picture, None while the gate or the device is closed.
     """
 
     def __init__(
@@ -217,6 +217,7 @@ class CameraCapture(_Capture):
         self._estimates: dict[Outlet, int] = {}
         self._encoders: dict[Codec, VideoEncoder] = {}
         self._keyframes: set[Codec] = set()
+        self._encoding: bool | None = None
 
     @property
     def device(self) -> Device:
@@ -290,6 +291,8 @@ class CameraCapture(_Capture):
 
     def _open(self) -> None:
         self._camera.open(self.wanted)
+        self._encoding = None
+        self._camera.set_bitrate(self.bitrate)
 
     def _close(self) -> None:
         self._camera.close()
@@ -299,18 +302,26 @@ class CameraCapture(_Capture):
         self._encoders.clear()
 
     def _work(self) -> None:
-        picture = self._camera.read()
+        codecs = {outlet.codec for outlet in self._outlets if outlet.active}
+        encoding = "h264" in codecs and self.gate.is_open
+        if encoding is not self._encoding:
+            self._camera.set_encoding(encoding)
+            self._encoding = encoding
+        # Read before the picture is: one that was taken under another state is stale.
         epoch = self.gate.epoch
+        picture: VideoFrame | Packet[Any] | None = self._camera.read()
         if not self.gate.is_open:
             self.preview = None
             return
         self.frames += 1
-        codecs = {outlet.codec for outlet in self._outlets if outlet.active}
         if isinstance(picture, Packet):
             if "h264" in codecs:
                 self._to_loop(self._send, packetize(picture, "h264"), epoch)
-            return
+                codecs.discard("h264")
+            picture = self._camera.preview
         self.preview = picture
+        if picture is None:
+            return
         for codec in codecs:
             if codec == "h264" or codec == "vp8":
                 self._encode(picture, codec, epoch)

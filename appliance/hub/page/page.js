@@ -439,7 +439,7 @@ function begin() {
 
 $("pick").addEventListener("submit", (event) => {
   event.preventDefault();
-  location.hash = $("pick-room").value;
+  location.search = new URLSearchParams({ room: $("pick-room").value });
 });
 $("join").addEventListener("submit", (event) => {
   event.preventDefault();

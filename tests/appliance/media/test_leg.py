@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from appliance.media.audio_receiver import AudioReceiver
 from appliance.media.capture import CameraCapture, MicCapture
@@ -83,15 +82,17 @@ async def test_each_sees_and_hears_the_other_and_not_itself() -> None:
 
     await until(lambda: seen(one) == 2 and seen(two) == 1)
     assert states[-1] is PeerState.CONNECTED
-    marks = len(one.heard()), len(two.heard())
-    await until(
-        lambda: len(one.heard()) >= marks[0] + 72_000 and len(two.heard()) >= marks[1] + 72_000
-    )
-    stats = one.leg.stats()
-    for room, own, other in ((one, 1000, 1500), (two, 1500, 1000)):
+
+    def hears(room: Room, own: float, other: float) -> bool:
+        # Half a second without a hole: a busy machine may take more than one try.
         sound = room.heard()[-24_000:]
-        assert level_at(sound, other) == pytest.approx(-12, abs=2)
-        assert level_at(sound, own) < level_at(sound, other) - 40
+        if len(sound) < 24_000:
+            return False
+        level = level_at(sound, other)
+        return abs(level + 12) < 2 and level_at(sound, own) < level - 40
+
+    await until(lambda: hears(one, 1000, 1500) and hears(two, 1500, 1000))
+    stats = one.leg.stats()
     assert stats["video_frames"] > 0
     assert stats["audio_packets_received"] > 0
     video.close()
