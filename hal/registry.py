@@ -45,6 +45,7 @@ BUILTIN: Final[Mapping[Kind, Mapping[str, str]]] = {
         "file": "hal.camera.file:FileCamera",
         "picamera2": "hal.camera.picamera2:Picamera2Camera",
         "v4l2": "hal.camera.v4l2:V4l2Camera",
+        "x11": "hal.camera.x11:X11Camera",
     },
     "microphone": {
         "synthetic": "hal.audio.synthetic:SyntheticMicrophone",

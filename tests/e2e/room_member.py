@@ -106,6 +106,12 @@ class RoomMember:
         samples = np.concatenate(self.heard).astype(np.float64) / 32768
         return float(10 * np.log10(max(np.mean(samples**2), 1e-12)))
 
+    async def falls_silent(self, deadline: float = 10.0) -> None:
+        """Wait for half a second below -60 dBFS: what was under way is played out first."""
+        async with asyncio.timeout(deadline):
+            while await self.loudness() >= -60:
+                pass
+
     async def _send(self, message: dict[str, Any]) -> None:
         await self._connection.request(
             "video.message", verto.envelope(message, call_id=self._call_id)
