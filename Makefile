@@ -39,7 +39,12 @@ demo: setup ## hub and one simulated appliance on this machine
 
 .PHONY: test
 test: lint ## every check and every test
-	@exec $(BIN)/pytest -n auto --dist loadfile -m "not lab" $(ARGS)
+	@# Meetings in a browser are heard and seen, so they have the machine to themselves. pytest
+	@# says 5 where ARGS leaves nothing to one of the two.
+	@fast=0 e2e=0; \
+	$(BIN)/pytest -n auto --dist loadfile -m "not lab and not e2e" $(ARGS) || fast=$$?; \
+	if [ $$fast -eq 0 ] || [ $$fast -eq 5 ]; then $(BIN)/pytest -m e2e $(ARGS) || e2e=$$?; fi; \
+	case "$$fast $$e2e" in "0 0" | "0 5" | "5 0") ;; *) exit 1 ;; esac
 
 .PHONY: test-fast
 test-fast: setup-test ## the tests without a browser

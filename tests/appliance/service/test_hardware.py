@@ -44,7 +44,7 @@ def test_each_fallback_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     hardware = build(config(camera={"backend": "auto"}))
     assert hardware.camera.device.backend == "synthetic"
     assert len(hardware.notes) == 1
-    assert "from v4l2 to synthetic" in hardware.notes[0]
+    assert "falling back to synthetic" in hardware.notes[0]
 
 
 def test_what_cannot_be_is_blamed_on_its_key(tmp_path: Path) -> None:
