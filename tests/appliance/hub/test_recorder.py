@@ -124,7 +124,8 @@ async def test_a_pause_is_cut_out_without_a_gap(room: LiveRoom, tmp_path: Path) 
     pause = resumed_at - paused_at
     assert state.duration == pytest.approx(film.duration, abs=0.05)
     assert state.ended_at is not None
-    assert film.duration <= state.ended_at - state.started_at - pause + 0.05
+    # But for the pictures in flight at either end: far less than the 1.1 s of the pause.
+    assert film.duration <= state.ended_at - state.started_at - pause + 0.3
     scenes = film.scenes()
     clocks = [code.clock_ms / 1000 for _, code in scenes]
     modulo = COUNTER_MODULO / 1000
