@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from av import VideoFrame
 
 from appliance.media.opus import FRAME
 from appliance.media.playout import DisplayPlayout, SpeakerPlayout
@@ -66,16 +67,34 @@ async def test_deaf_plays_silence_and_volume_scales() -> None:
     assert not deaf.any()
 
 
+class SlowDisplay(MemoryDisplay):
+    """A screen that is still busy with a picture until `ready` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ready = threading.Event()
+        self.seen: list[VideoFrame] = []
+
+    def show(self, frame: VideoFrame | None) -> None:
+        if frame is not None:
+            self.seen.append(frame)
+            self.ready.wait(30)
+        super().show(frame)
+
+
 async def test_the_newest_picture_wins() -> None:
-    display = MemoryDisplay()
+    display = SlowDisplay()
     playout = DisplayPlayout(display)
     await playout.start()
-    for index in range(100):
-        playout.show(picture(index))
-    last = picture(100)
-    playout.show(last)
-    await until(lambda: playout.shown is last)
-    assert playout.frames_shown < 100
+    pictures = [picture(index) for index in range(100)]
+    playout.show(pictures[0])
+    await until(lambda: display.seen)
+    for one in pictures[1:]:
+        playout.show(one)
+    display.ready.set()
+    await until(lambda: playout.shown is pictures[-1])
+    assert display.seen == [pictures[0], pictures[-1]]
+    assert playout.frames_shown == 2
     await playout.stop()
 
 
