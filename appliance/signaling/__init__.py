@@ -1,5 +1,6 @@
 """The wire between a device and a room: JSON-RPC, Verto, and the WebSocket that carries them.
 
 ``jsonrpc``, ``verto``, ``payload`` and ``token`` are what both sides share. ``client`` is the
-client's side as a state machine without I/O; ``connection`` is the socket round it.
+client's side as a state machine without I/O, ``exchange`` runs it over one ``link`` at a time, and
+``connection`` is what lasts over all of them.
 """

@@ -10,12 +10,22 @@ socket resume the same session.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from . import jsonrpc, verto
+from .client_events import (
+    Answered,
+    ClientEvent,
+    Draining,
+    Ignored,
+    Outgoing,
+    Pinged,
+    Ready,
+    Received,
+    Refused,
+)
+from .client_session import ClientSession, Resume
 from .errors import (
     AuthError,
     Disconnected,
@@ -26,31 +36,7 @@ from .errors import (
     rpc_error,
 )
 
-__all__ = [
-    "EXPIRY_NOTICE",
-    "PING_GRACE",
-    "Answered",
-    "ClientEvent",
-    "ClientProtocol",
-    "Draining",
-    "Ignored",
-    "Outgoing",
-    "Phase",
-    "Pinged",
-    "Ready",
-    "Received",
-    "Refused",
-    "Resume",
-]
-
-#: Seconds without a sign of the server, after its first ping, until it counts as gone. The cloud
-#: pings every 10 s; the browser SDK waits 15 s.
-PING_GRACE: Final = 15.0
-#: Seconds before the authorization ends at which a new token is to be asked for, as in the SDK.
-EXPIRY_NOTICE: Final = 120.0
-
-#: The version of the protocol that video room tokens are for.
-VERSION: Final = {"major": 3, "minor": 0, "revision": 0}
+__all__ = ["ClientProtocol", "Phase"]
 
 #: The one refusal that is worth a second try: the session to resume is gone.
 _SESSION_GONE: Final = "Requester validation failed"
@@ -69,79 +55,6 @@ class Phase(Enum):
     DRAINING = "draining"
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """What a later connection needs to be the same session. Both are opaque, and secret."""
-
-    protocol: str
-    authorization_state: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A frame for the socket."""
-
-    text: str
-    #: The request that this frame is, which should be answered in time; None for an answer.
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The server accepted the token."""
-
-    result: dict[str, Any]
-    #: It is the session of the earlier connection: its calls live on.
-    resumed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The server did not accept the connection; trying again with the same token is vain."""
-
-    error: SignalingError
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A request is over: with a result, or with an error."""
-
-    id: str
-    result: dict[str, Any] | None = None
-    error: SignalingError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """An event of the server, already acknowledged.
-
-    The params of ``webrtc.message`` are the Verto request with ``node_id`` beside its method.
-    """
-
-    type: str
-    params: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Pinged:
-    """The server pinged: from now on silence longer than :data:`PING_GRACE` means it is gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draining:
-    """The server announced that it will close the socket."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """A frame that means nothing here."""
-
-    reason: str
-
-
-ClientEvent: TypeAlias = Ready | Refused | Answered | Received | Pinged | Draining | Ignored
-
-
 class ClientProtocol:
     """One client session.
 
@@ -156,15 +69,11 @@ class ClientProtocol:
         resume: Resume | None = None,
         new_id: Callable[[], str] = jsonrpc.new_id,
     ) -> None:
-        #: The token of the next ``signalwire.connect``.
-        self.token = token
         self.agent = agent
         self.phase = Phase.OFFLINE
-        #: The result of the last accepted connect or reauthenticate; empty before the first.
-        self.session: dict[str, Any] = {}
+        #: What is known of the session.
+        self.session = ClientSession(token, resume)
         self._new_id = new_id
-        self._protocol = resume.protocol if resume else None
-        self._authorization_state = resume.authorization_state if resume else None
         self._connect_id: str | None = None
         self._offered: str | None = None  # the protocol string in the connect on its way
         self._retried = False  # a second connect went out on this socket
@@ -175,35 +84,6 @@ class ClientProtocol:
         self._events: list[ClientEvent] = []
 
     # What is known.
-
-    @property
-    def authorization(self) -> dict[str, Any]:
-        """What the server grants: permissions, the room, expiry. Empty before it is known."""
-        value = self.session.get("authorization")
-        return value if isinstance(value, dict) else {}
-
-    @property
-    def ice_servers(self) -> list[dict[str, Any]]:
-        """STUN and TURN servers that the server offers."""
-        value = self.session.get("ice_servers")
-        return [s for s in value if isinstance(s, dict)] if isinstance(value, list) else []
-
-    @property
-    def protocol(self) -> str | None:
-        """The name under which the server knows this session; None before it is known."""
-        return self._protocol
-
-    @property
-    def resume(self) -> Resume | None:
-        """What continues this session on a later connection; None where there is nothing."""
-        if not self._protocol or not self._resumable(self._protocol):
-            return None
-        return Resume(self._protocol, self._authorization_state)
-
-    @property
-    def expires_at(self) -> float | None:
-        """When the authorization ends, in seconds of the epoch; None when it does not."""
-        return _timestamp(self.authorization.get("expires_at"))
 
     @property
     def pending(self) -> frozenset[str]:
@@ -240,7 +120,7 @@ class ClientProtocol:
         for identifier, (method, _) in waiting.items():
             error = Disconnected(f"{method}: the session was closed before it was sent")
             self._events.append(Answered(identifier, error=error))
-        self._protocol = self._authorization_state = None
+        self.session.drop()
 
     def call(self, method: str, params: Mapping[str, Any]) -> str:
         """Send a request, now or as soon as there is a session. Returns its id.
@@ -266,9 +146,9 @@ class ClientProtocol:
         connection uses the token.
         """
         if self.phase is not Phase.READY:
-            self.token = token
+            self.session.token = token
             return None
-        project = self.authorization.get("project_id")
+        project = self.session.authorization.get("project_id")
         identifier = self.call(
             "signalwire.reauthenticate",
             {"authentication": {"project": project, "jwt_token": token}},
@@ -310,29 +190,12 @@ class ClientProtocol:
     # Inside.
 
     def _connect(self) -> None:
-        params: dict[str, Any] = {
-            "version": VERSION,
-            "event_acks": True,
-            "agent": self.agent,
-            "authentication": {"jwt_token": self.token},
-        }
-        self._offered = None
-        if (resume := self.resume) is not None:
-            self._offered = params["protocol"] = resume.protocol
-            if resume.authorization_state is not None:
-                params["authorization_state"] = resume.authorization_state
+        params = self.session.connect_params(self.agent)
+        self._offered = params.get("protocol")
         self._connect_id = self._new_id()
         self.phase = Phase.AUTHENTICATING
         text = jsonrpc.dumps(jsonrpc.request("signalwire.connect", params, self._connect_id))
         self._outbox.append(Outgoing(text, self._connect_id))
-
-    def _resumable(self, protocol: str) -> bool:
-        signature = self.authorization.get("signature")
-        if not isinstance(signature, str):
-            # Nothing to compare with: a session of an earlier process, or a sparing server.
-            return True
-        parts = protocol.split("_")
-        return len(parts) > 1 and parts[1] == signature
 
     def _on_request(self, frame: jsonrpc.Request) -> None:
         match frame.method:
@@ -365,7 +228,7 @@ class ClientProtocol:
         elif kind == "signalwire.authorization.state":
             state = params.get("authorization_state")
             if isinstance(state, str):
-                self._authorization_state = state
+                self.session.authorization_state = state
         else:
             node = event.get("node_id")
             if kind == verto.EVENT_TYPE and node is not None:
@@ -390,7 +253,7 @@ class ClientProtocol:
             message = frame.error.get("message")
             if message == _SESSION_GONE and not self._retried:
                 self._retried = True
-                self._protocol = self._authorization_state = None
+                self.session.drop()
                 self._connect()
                 return
             self._refuse(self._auth_error(frame.error))
@@ -398,10 +261,10 @@ class ClientProtocol:
             self._refuse(ProtocolError("the server's answer to signalwire.connect is no object"))
         else:
             self.phase = Phase.READY
-            self._adopt(frame.result)
-            resumed = self._offered is not None and self._offered == self._protocol
+            self.session.adopt(frame.result)
+            resumed = self._offered is not None and self._offered == self.session.protocol
             if not resumed and self._offered is not None:
-                self._authorization_state = None  # it belonged to the session that is gone
+                self.session.authorization_state = None  # it belonged to the session that is gone
             self._events.append(Ready(frame.result, resumed))
             waiting, self._waiting = self._waiting, {}
             for identifier, (method, text) in waiting.items():
@@ -411,11 +274,6 @@ class ClientProtocol:
     def _refuse(self, error: SignalingError) -> None:
         self.phase = Phase.OFFLINE
         self._events.append(Refused(error))
-
-    def _adopt(self, result: dict[str, Any]) -> None:
-        self.session = result
-        protocol = result.get("protocol")
-        self._protocol = protocol if isinstance(protocol, str) and protocol else None
 
     def _answer(self, identifier: str, method: str, frame: jsonrpc.Response) -> Answered:
         token = self._new_tokens.pop(identifier, None)
@@ -432,34 +290,18 @@ class ClientProtocol:
         except ProtocolError as e:
             return Answered(identifier, error=e)
         if token is not None:
-            self.token = token
+            self.session.token = token
             # The result replaces the connect's, and has its shape; what a sparing server leaves
             # out stands as before.
-            self._adopt({**self.session, **result})
+            self.session.adopt({**self.session.result, **result})
         return Answered(identifier, result)
 
     def _auth_error(self, details: Mapping[str, Any], token: str | None = None) -> AuthError:
         code, message = details.get("code"), details.get("message")
         if isinstance(message, str):
             # Some servers quote what they refuse.
-            message = message.replace(token or self.token or "[token]", "[token]")
+            message = message.replace(token or self.session.token or "[token]", "[token]")
         text = "no reason given" if message is None else one_line(message)
         if not isinstance(code, int) or isinstance(code, bool):
             code = one_line(code or "?")
         return AuthError(code, text)
-
-
-def _timestamp(value: Any) -> float | None:
-    """Seconds of the epoch, from a number or an ISO 8601 date; None for anything else."""
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        except (ValueError, OverflowError):
-            return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
