@@ -104,6 +104,36 @@ class Faults:
                     self._changed.wait(give_up - now)
 
 
+class Faulty:
+    """A virtual device with a plug: `close`, and faults on demand, from any thread.
+
+    Its subclass makes `_faults`, attaches it at `open`, and waits by it.
+    """
+
+    _faults: Faults
+
+    def close(self) -> None:
+        """Free the device.  Safe to call twice."""
+        self._faults.detach()
+
+    def unplug(self) -> None:
+        """Fault: it is pulled; `read` or `write` raises DeviceUnplugged at once."""
+        self._faults.unplug()
+
+    def replug(self) -> None:
+        """Put it back; it must be opened again."""
+        self._faults.replug()
+
+    def stall(self) -> None:
+        """Fault: it gives or takes nothing; `read` or `write` raises DeviceStalled after a
+        second."""
+        self._faults.stall()
+
+    def resume(self) -> None:
+        """End a stall; what fell into it is lost."""
+        self._faults.resume()
+
+
 def number_of(device: str | None, device_id: int) -> int:
     """The number of a synthetic device: that in its id, else as given.
 

@@ -53,16 +53,37 @@ def find(kind: _Kind) -> list[Device]:
 
 
 class _Card:
-    """What both directions share: the card's mixer and clock, and the thread's priority."""
+    """What both directions share: finding and opening the device, the card's mixer and clock,
+    and the thread's priority."""
 
     _kind: _Kind
-    device: Device
 
-    def __init__(self, realtime: int) -> None:
+    def __init__(
+        self, device: str | None, buffer_ms: int, realtime: int, label: str | None
+    ) -> None:
         if not 0 <= realtime <= 99:
             raise OptionInvalid(f"realtime {realtime} is out of range; use 0 to 99")
         self._priority = Priority(realtime)
         self._clock: CardTime | None = None
+        self._periods = _periods(buffer_ms)
+        self._name, self._label = device, label
+        title = label or device or f"first {self._kind}"
+        self.device = _named(self._kind, device or "", title)
+        self.xruns = 0
+        self._pcm: Pcm | None = None
+
+    @classmethod
+    def devices(cls) -> list[Device]:
+        """See `hal.audio.Microphone.devices`; also raises BackendUnavailable."""
+        return find(cls._kind)
+
+    def close(self) -> None:
+        """See `hal.audio.Microphone.close`."""
+        pcm, self._pcm = self._pcm, None
+        self._clock = None
+        self._priority.release()
+        if pcm is not None:
+            pcm.close()
 
     @property
     def realtime(self) -> bool:
@@ -93,8 +114,26 @@ class _Card:
         return self._mixer.set_muted(muted)
 
     @property
+    def _what(self) -> str:
+        return f"{self._kind} {self.device.id}"
+
+    @property
     def _mixer(self) -> CardMixer:
-        return CardMixer(self.device.id, self._kind, f"{self._kind} {self.device.id}")
+        return CardMixer(self.device.id, self._kind, self._what)
+
+    def _begin(self) -> None:
+        """Open the device, closed before."""
+        self.close()
+        self.device = _chosen(self._kind, self._name, self._label)
+        capture = self._kind == "microphone"
+        self._pcm = Pcm(self.device.id, self._what, capture=capture, periods=self._periods)
+        self.xruns = 0
+
+    def _opened(self) -> Pcm:
+        """Raises DeviceUnplugged while it is closed."""
+        if self._pcm is None:
+            raise DeviceUnplugged(f"{self._what} is not open; open it first")
+        return self._pcm
 
 
 class AlsaMicrophone(_Card, Microphone):
@@ -116,39 +155,22 @@ class AlsaMicrophone(_Card, Microphone):
 
         Raises OptionInvalid.
         """
-        super().__init__(realtime)
-        self._periods = _periods(buffer_ms)
-        self._name, self._label = device, label
-        self.device = _named("microphone", device or "", label or device or "first microphone")
-        self.xruns = 0
-        self._pcm: Pcm | None = None
+        super().__init__(device, buffer_ms, realtime, label)
         self._pending = b""
         self._position = 0
         self._edge = 0.0
         """`time.monotonic` when the last sample that was read reached the card."""
 
-    @classmethod
-    def devices(cls) -> list[Device]:
-        """See `Microphone.devices`; also raises BackendUnavailable."""
-        return find("microphone")
-
     def open(self) -> None:
         """See `Microphone.open`; also raises DeviceForbidden."""
-        self.close()
-        self.device = _chosen("microphone", self._name, self._label)
-        self._pcm = Pcm(
-            self.device.id, f"microphone {self.device.id}", capture=True, periods=self._periods
-        )
-        self.xruns = 0
+        self._begin()
         self._pending = b""
         self._position = 0
         self._edge = time.monotonic()
 
     def read(self) -> AudioFrame:
         """See `Microphone.read`."""
-        pcm = self._pcm
-        if pcm is None:
-            raise DeviceUnplugged(f"microphone {self.device.id} is not open; open it first")
+        pcm = self._opened()
         self._priority.take()
         deadline = time.monotonic() + STALL_S
         while len(self._pending) < len(_SILENCE):
@@ -169,14 +191,6 @@ class AlsaMicrophone(_Card, Microphone):
             waiting, at = counted
             self._clock = CardTime(self._position + len(self._pending) / 2 + waiting, at)
         return frame
-
-    def close(self) -> None:
-        """See `Microphone.close`."""
-        pcm, self._pcm = self._pcm, None
-        self._clock = None
-        self._priority.release()
-        if pcm is not None:
-            pcm.close()
 
     def _skip(self) -> None:
         """Go over what an overrun lost: the buffer's contents and all that came since."""
@@ -210,36 +224,19 @@ class AlsaSpeaker(_Card, Speaker):
 
         Raises OptionInvalid.
         """
-        super().__init__(realtime)
-        self._periods = _periods(buffer_ms)
-        self._name, self._label = device, label
-        self.device = _named("speaker", device or "", label or device or "first speaker")
-        self.xruns = 0
-        self._pcm: Pcm | None = None
+        super().__init__(device, buffer_ms, realtime, label)
         self._ahead = 0
         self._written = 0
 
-    @classmethod
-    def devices(cls) -> list[Device]:
-        """See `Speaker.devices`; also raises BackendUnavailable."""
-        return find("speaker")
-
     def open(self) -> None:
         """See `Speaker.open`; also raises DeviceForbidden."""
-        self.close()
-        self.device = _chosen("speaker", self._name, self._label)
-        self._pcm = Pcm(
-            self.device.id, f"speaker {self.device.id}", capture=False, periods=self._periods
-        )
-        self.xruns = 0
+        self._begin()
         self._written = 0
         self._ahead = self._head_start()
 
     def write(self, frame: AudioFrame) -> None:
         """See `Speaker.write`; also raises FormatUnsupported."""
-        pcm = self._pcm
-        if pcm is None:
-            raise DeviceUnplugged(f"speaker {self.device.id} is not open; open it first")
+        pcm = self._opened()
         self._priority.take()
         data = to_bytes(frame)
         deadline = time.monotonic() + STALL_S
@@ -267,14 +264,6 @@ class AlsaSpeaker(_Card, Speaker):
     def delay(self) -> int:
         """See `Speaker.delay`."""
         return self._pcm.delay() if self._pcm is not None else 0
-
-    def close(self) -> None:
-        """See `Speaker.close`."""
-        pcm, self._pcm = self._pcm, None
-        self._clock = None
-        self._priority.release()
-        if pcm is not None:
-            pcm.close()
 
     def _head_start(self) -> int:
         return min(2, self._periods - 1)

@@ -97,7 +97,7 @@ class CardMixer:
             order = [name for name in _PREFERRED[self._direction] if name in names]
             for name in [*order, *(name for name in names if name not in order)]:
                 one = alsa.Mixer(name, device=self._card)
-                if self._can(one, ability):
+                if self._can(one, name, ability):
                     opened = one
                     break
                 one.close()
@@ -114,11 +114,15 @@ class CardMixer:
     def _failure(self, error: Exception) -> HalError:
         return failure(error, f"the mixer of {self._what}", opened=True)
 
-    def _can(self, control: Any, ability: Literal["volume", "mute"]) -> bool:
+    def _can(self, control: Any, name: str, ability: Literal["volume", "mute"]) -> bool:
         side = "Playback" if self._direction == "speaker" else "Capture"
-        if ability == "volume":
-            return f"{side} Volume" in control.volumecap()
-        return f"{side} Mute" in control.switchcap()
+        word, has = (
+            ("Volume", control.volumecap())
+            if ability == "volume"
+            else ("Mute", control.switchcap())
+        )
+        # Some cards have one setting for both directions; its name tells which one it is for.
+        return f"{side} {word}" in has or (word in has and name in _PREFERRED[self._direction])
 
 
 def mixer_of(pcm: str) -> str:

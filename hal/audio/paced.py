@@ -20,13 +20,13 @@ from hal.audio import PERIOD, RATE, CardTime, Microphone, Speaker
 from hal.audio.frames import Samples, to_frame, to_samples
 from hal.device import Device
 from hal.errors import OptionInvalid
-from hal.virtual import Faults
+from hal.virtual import Faults, Faulty
 
 CAPTURE_BUFFER: Final = 20 * PERIOD
 """Samples that wait for a late reader: 200 ms, then they are overrun."""
 
 
-class PacedMicrophone(Microphone):
+class PacedMicrophone(Faulty, Microphone):
     """Gives what `sound` says, a period when it is complete."""
 
     def __init__(self, device: Device) -> None:
@@ -71,10 +71,6 @@ class PacedMicrophone(Microphone):
         self._position += PERIOD
         return to_frame(self.sound(position, self._epoch + position), position)
 
-    def close(self) -> None:
-        """See `Microphone.close`."""
-        self._faults.detach()
-
     @property
     def clock(self) -> CardTime | None:
         """See `Microphone.clock`."""
@@ -88,22 +84,6 @@ class PacedMicrophone(Microphone):
         with self._lock:
             self._lose += milliseconds * RATE // 1000
 
-    def unplug(self) -> None:
-        """Fault: it is pulled; `read` raises DeviceUnplugged at once."""
-        self._faults.unplug()
-
-    def replug(self) -> None:
-        """Put it back; it must be opened again."""
-        self._faults.replug()
-
-    def stall(self) -> None:
-        """Fault: no more sound comes; `read` raises DeviceStalled after a second."""
-        self._faults.stall()
-
-    def resume(self) -> None:
-        """End a stall; what it lost counts as one overrun."""
-        self._faults.resume()
-
 
 class Heard(NamedTuple):
     """One period that a virtual speaker played."""
@@ -114,7 +94,7 @@ class Heard(NamedTuple):
     samples: Samples
 
 
-class PacedSpeaker(Speaker):
+class PacedSpeaker(Faulty, Speaker):
     """Takes periods as fast as a card would play them, and remembers what was heard."""
 
     def __init__(self, device: Device, *, buffer_ms: int = 40, keep_s: float = 10.0) -> None:
@@ -188,10 +168,6 @@ class PacedSpeaker(Speaker):
             now = time.monotonic()
             return CardTime(min((now - self._start) * RATE, self._written), now)
 
-    def close(self) -> None:
-        """See `Speaker.close`."""
-        self._faults.detach()
-
     def play(self, samples: Samples) -> None:
         """For backends that pass the sound on: called once a period, in order."""
 
@@ -215,19 +191,3 @@ class PacedSpeaker(Speaker):
         """Fault: the buffer runs dry before the next `write`, for so long."""
         with self._lock:
             self._pause += milliseconds / 1000
-
-    def unplug(self) -> None:
-        """Fault: it is pulled; `write` raises DeviceUnplugged at once."""
-        self._faults.unplug()
-
-    def replug(self) -> None:
-        """Put it back; it must be opened again."""
-        self._faults.replug()
-
-    def stall(self) -> None:
-        """Fault: nothing is played; `write` raises DeviceStalled after a second."""
-        self._faults.stall()
-
-    def resume(self) -> None:
-        """End a stall."""
-        self._faults.resume()

@@ -18,28 +18,26 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Final, Literal
 
-import numpy as np
 from av import Packet, VideoFrame, VideoStream
 
 from hal.camera import Camera, VideoFormat, pi_encoder
 from hal.camera.libcamera_errors import failure, text_of
 from hal.camera.pi_encoder import PiEncoder
+from hal.camera.picamera2_buffer import copy
+from hal.camera.picamera2_cameras import find, library, select
 from hal.camera.rate import RateMeter
-from hal.camera.sensor import SensorMode, choose, fit, parse
+from hal.camera.sensor import SensorMode, choose_named, fit, parse
 from hal.camera.tuning import Autofocus, Metering, Tuning, WhiteBalance
 from hal.camera.x264 import X264
 from hal.device import Device
 from hal.errors import (
     BackendUnavailable,
-    DeviceNotFound,
     DeviceStalled,
     DeviceUnplugged,
-    FormatUnsupported,
     HalError,
     OptionInvalid,
 )
 from hal.optional import require
-from hal.planes import plane, to_yuv420p
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +145,7 @@ class Picamera2Camera(Camera):
     def devices(cls) -> list[Device]:
         """See `Camera.devices`; USB cameras are left to the backend `v4l2`.  Raises
         BackendUnavailable."""
-        return [_named(info, None) for _, info in _found(_library())]
+        return [device for _, device in find(library())]
 
     @property
     def preview(self) -> VideoFrame | None:
@@ -171,8 +169,8 @@ class Picamera2Camera(Camera):
         """See `Camera.open`; also raises DeviceForbidden, DeviceStalled when no picture
         comes within BEGIN_S, and OptionInvalid for an option that this camera cannot take."""
         self.close()
-        picamera2 = _library()
-        number = self._select(picamera2)
+        picamera2 = library()
+        number, self.device = select(picamera2, self._path, self._label)
         try:
             camera = picamera2.Picamera2(number)
         except Exception as error:
@@ -256,17 +254,6 @@ class Picamera2Camera(Camera):
                 self._hardware.enabled = wanted
         self.request_keyframe()
 
-    def _select(self, picamera2: Any) -> int:
-        """Picamera2's number of the camera to open."""
-        found = _found(picamera2)
-        if not found:
-            raise DeviceNotFound("no camera was found; check its ribbon cable")
-        for number, info in found:
-            if self._path in (None, info["Id"]):
-                self.device = _named(info, self._label)
-                return number
-        raise DeviceNotFound(f"{self._what} is not there; check its name and its ribbon cable")
-
     def _begin(self, picamera2: Any, camera: Any, wanted: VideoFormat) -> None:
         libcamera = require("libcamera", "install Debian's package python3-libcamera")
         with_hardware = self._has_hardware(picamera2)
@@ -274,7 +261,7 @@ class Picamera2Camera(Camera):
             # A camera that names no colour filter gives no raw data: asking would fail.
             raw = "ColorFilterArrangement" in camera.camera_properties
             self._modes = parse(camera.sensor_modes) if raw else []
-        mode = self._mode(wanted)
+        mode = choose_named(self._modes, self._mode_name, wanted)
         largest = pi_encoder.LARGEST if with_hardware else _LARGEST
         if mode is not None:
             largest = (min(largest[0], mode.width), min(largest[1], mode.height))
@@ -326,18 +313,6 @@ class Picamera2Camera(Camera):
             raise DeviceStalled(f"{self._what} gives no picture; check its ribbon cable")
         self._changed.wait(left)
 
-    def _mode(self, wanted: VideoFormat) -> SensorMode | None:
-        modes = self._modes or []
-        if self._mode_name is None:
-            return choose(modes, wanted)
-        named = choose([mode for mode in modes if mode.name == self._mode_name], wanted)
-        if named is None:
-            names = ", ".join(dict.fromkeys(mode.name for mode in modes)) or "none at all"
-            raise OptionInvalid(
-                f"'sensor_mode' {self._mode_name!r} is none of this camera's; it has {names}"
-            )
-        return named
-
     def _has_hardware(self, picamera2: Any) -> bool:
         if self._wanted_encoder not in ("auto", "hardware"):
             return False
@@ -364,45 +339,17 @@ class Picamera2Camera(Camera):
         """Take over a picture.  On Picamera2's thread, which must not see an exception: it
         would end, and with it the camera."""
         try:
-            frame = self._copy(request)
+            frame, moment = copy(request, self._what)
         except Exception as error:
             self._fail(error)
             return
-        with self._changed:
-            self._picture, self._fresh = frame, True
-            self._changed.notify_all()
-
-    def _copy(self, request: Any) -> VideoFrame:
-        moment = int(request.get_metadata()["SensorTimestamp"]) // 1000
-        config = request.config["main"]
-        width, height = config["size"]
-        stride = config["stride"]
-        mapped = _library().MappedArray(request, "main", reshape=False, write=False)
-        with mapped as buffer:
-            pixels = np.asarray(buffer.array).reshape(-1)
-            if config["format"] == "YUV420":
-                layout = "yuv420p"
-                shapes = [(height, stride), *[(height // 2, stride // 2)] * 2]
-            elif config["format"] == "NV12":
-                layout = "nv12"
-                shapes = [(height, stride), (height // 2, stride)]
-            else:
-                raise FormatUnsupported(
-                    f"{self._what} gives {config['format']} for YUV420; update Picamera2"
-                )
-            frame = VideoFrame(width, height, layout)
-            begin = 0
-            for number, (rows, columns) in enumerate(shapes):
-                part = pixels[begin : begin + rows * columns].reshape(rows, columns)
-                target = _bytes_of(frame, number)
-                target[:] = part[:, : target.shape[1]]
-                begin += rows * columns
         self._meter.tick(moment / 1e6)
-        frame = to_yuv420p(frame, width, height)
         self._pts = max(moment, self._pts + 1)
         frame.pts = self._pts
         frame.time_base = _TIME_BASE
-        return frame
+        with self._changed:
+            self._picture, self._fresh = frame, True
+            self._changed.notify_all()
 
     def _encoded(self, packet: Packet[VideoStream]) -> None:
         """Take over a packet, on the encoder's thread."""
@@ -428,35 +375,3 @@ class Picamera2Camera(Camera):
                     else DeviceUnplugged(f"{self._what} failed ({text_of(error)}); open it again")
                 )
             self._changed.notify_all()
-
-
-def _library() -> Any:
-    return require(
-        "picamera2",
-        "on Raspberry Pi OS install the package python3-picamera2, or Roomlet's extra picamera2 "
-        "and Debian's python3-libcamera",
-    )
-
-
-def _found(picamera2: Any) -> list[tuple[int, Any]]:
-    """Picamera2's number and description of each camera that is not on USB."""
-    try:
-        infos = picamera2.Picamera2.global_camera_info()
-    except Exception as error:
-        raise BackendUnavailable(
-            f"libcamera cannot look for cameras ({text_of(error)}); check its installation"
-        ) from error
-    return [(number, info) for number, info in enumerate(infos) if "/usb" not in info["Id"]]
-
-
-def _named(info: Any, label: str | None) -> Device:
-    return Device(info["Id"], label or str(info.get("Model", "camera")), "camera", "picamera2")
-
-
-def _bytes_of(frame: VideoFrame, number: int) -> Any:
-    """One plane with a byte a column; the chroma of NV12 has two for each of its pixels."""
-    if frame.format.name != "nv12" or number == 0:
-        return plane(frame, number)
-    data = frame.planes[1]
-    lines = np.frombuffer(data, np.uint8).reshape(-1, data.line_size)  # type: ignore[call-overload]
-    return lines[: frame.height // 2, : frame.width]

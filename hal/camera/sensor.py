@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hal.camera import VideoFormat
+from hal.errors import OptionInvalid
 
 _NEAR: Final = 0.95
 """Two fields of view closer than this are the same to a viewer."""
@@ -72,6 +73,21 @@ def choose(modes: Iterable[SensorMode], wanted: VideoFormat) -> SensorMode | Non
     widest = max(mode.view(aspect) for mode in left)
     left = [mode for mode in left if mode.view(aspect) >= _NEAR * widest]
     return min(left, key=lambda m: (m.width * m.height, m.bit_depth < 10, m.bit_depth))
+
+
+def choose_named(
+    modes: Iterable[SensorMode], name: str | None, wanted: VideoFormat
+) -> SensorMode | None:
+    """As `choose`, among the modes of that name where one is given.  Raises OptionInvalid when
+    there are none."""
+    known = list(modes)
+    if name is None:
+        return choose(known, wanted)
+    named = choose([mode for mode in known if mode.name == name], wanted)
+    if named is None:
+        names = ", ".join(dict.fromkeys(mode.name for mode in known)) or "none at all"
+        raise OptionInvalid(f"'sensor_mode' {name!r} is none of this camera's; it has {names}")
+    return named
 
 
 def fit(wanted: VideoFormat, largest: tuple[int, int], rate: float) -> VideoFormat:

@@ -12,13 +12,13 @@ from av import VideoFrame
 from hal.camera import Camera, VideoFormat
 from hal.camera.scene import Scene
 from hal.device import Device
-from hal.virtual import PREFIX, Faults, number_of
+from hal.virtual import PREFIX, Faults, Faulty, number_of
 
 TIME_BASE: Final = Fraction(1, 90_000)
 """The clock of video in RTP, so that pts needs no conversion on the way."""
 
 
-class SyntheticCamera(Camera):
+class SyntheticCamera(Faulty, Camera):
     """Paced to its rate by CLOCK_MONOTONIC; a reader that is late gets the newest
     picture, and the frame counter in the scene shows how many it missed.
     """
@@ -78,26 +78,6 @@ class SyntheticCamera(Camera):
         frame.pts = round(number / rate / TIME_BASE)
         frame.time_base = TIME_BASE
         return frame
-
-    def close(self) -> None:
-        """See `Camera.close`."""
-        self._faults.detach()
-
-    def unplug(self) -> None:
-        """Fault: the camera is pulled; `read` raises DeviceUnplugged at once."""
-        self._faults.unplug()
-
-    def replug(self) -> None:
-        """Put the camera back; it must be opened again."""
-        self._faults.replug()
-
-    def stall(self) -> None:
-        """Fault: no more pictures come; `read` raises DeviceStalled after a second."""
-        self._faults.stall()
-
-    def resume(self) -> None:
-        """End a stall."""
-        self._faults.resume()
 
 
 def _even(value: int) -> int:

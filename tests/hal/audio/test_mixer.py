@@ -128,6 +128,16 @@ def test_a_card_without_a_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert CardMixer("hw:0", "speaker", "x").volume is None
 
 
+def test_a_setting_for_both_directions_goes_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    both: dict[str, Any] = {"volumes": ("Volume",), "switches": ()}
+    line, master, mic = Control(**both), Control(**both), Control(**both)
+    card(monkeypatch, Line=line, Master=master, Mic=mic)
+    assert CardMixer("hw:0", "speaker", "x").set_volume(0.25)
+    assert CardMixer("hw:0", "microphone", "x").set_volume(0.75)
+    assert (line.volume, master.volume, mic.volume) == ([40, 60], [25, 25], [75, 75])
+    assert CardMixer("hw:0", "microphone", "x").muted is None
+
+
 def test_a_card_that_does_not_obey_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     mic = Control(**CAPTURE)
     mic.stuck = True

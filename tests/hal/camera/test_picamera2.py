@@ -1,25 +1,18 @@
+"""The camera of a Raspberry Pi, on a stand-in for Picamera2."""
+
 from __future__ import annotations
 
-import importlib
-import inspect
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
-from av import CodecContext, Packet, VideoFrame
 
-from hal import registry
-from hal.camera import VideoFormat, codec_controls, pi_encoder
+from hal.camera import VideoFormat, pi_encoder
 from hal.camera import picamera2 as module
-from hal.camera.h264 import IDR, PPS, SPS, nal_units
+from hal.camera.h264 import IDR, PPS, SPS
 from hal.camera.picamera2 import Picamera2Camera
-from hal.camera.scene import SceneCode, decode
+from hal.camera.scene import decode
 from hal.errors import (
     BackendUnavailable,
     DeviceBusy,
@@ -33,120 +26,16 @@ from hal.errors import (
 )
 from hal.planes import plane
 from tests.hal.camera import fake_picamera2 as fake
-from tests.hal.camera import picamera2_api as api
-
-DEADLINE = 20
-SMALL = VideoFormat(640, 360, 30)
-IMX708 = "/base/i2c/imx708@1a"
-
-
-@pytest.fixture
-def pi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pytest.MonkeyPatch]:
-    """A Raspberry Pi 5: two cameras and no encoder.  What a test sets is put back."""
-    for name, made in fake.modules(fake.Platform.PISP).items():
-        monkeypatch.setitem(sys.modules, name, made)
-    monkeypatch.setattr(pi_encoder, "_NODE", str(tmp_path / "video11"))
-    monkeypatch.setattr(codec_controls.fcntl, "ioctl", fake.ioctl)
-    monkeypatch.setattr(fake.H264Encoder, "made", [])
-    yield monkeypatch
-    left, fake.Picamera2.open_now = fake.Picamera2.open_now, []
-    assert not left, "a camera stayed open"
-    threads = {thread.name for thread in threading.enumerate()}
-    assert not threads & {"fake-picamera2", "fake-v4l2-encoder"}
-
-
-@pytest.fixture
-def pi4(pi: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A Raspberry Pi 4: the same with the hardware encoder."""
-    for name, made in fake.modules(fake.Platform.VC4).items():
-        pi.setitem(sys.modules, name, made)
-    Path(pi_encoder._NODE).touch()
-    return pi
-
-
-class Screen:
-    """Decodes what a camera sends, as a receiver would."""
-
-    def __init__(self) -> None:
-        self.codec: Any = CodecContext.create("h264", "r")
-
-    def show(self, packet: Packet[Any]) -> SceneCode | None:
-        """The code in the picture of a packet; None when it cannot be decoded."""
-        # A decoder gives a picture when the next packet comes: so that one is made up.
-        pictures = self.codec.decode(packet)
-        return decode(pictures[-1]) if pictures else None
-
-
-def packet_of(camera: Picamera2Camera) -> Packet[Any]:
-    item = camera.read()
-    assert isinstance(item, Packet)
-    return item
-
-
-def frame_of(camera: Picamera2Camera) -> VideoFrame:
-    item = camera.read()
-    assert isinstance(item, VideoFrame)
-    return item
-
-
-def kinds(packet: Packet[Any]) -> list[int]:
-    return [kind for kind, _ in nal_units(bytes(packet))]
-
-
-def until_keyframe(camera: Picamera2Camera, most: int = 300) -> list[Packet[Any]]:
-    """Packets up to the next keyframe, which is the last one."""
-    packets: list[Packet[Any]] = []
-    while len(packets) < most:
-        packets.append(packet_of(camera))
-        if packets[-1].is_keyframe:
-            return packets
-    raise AssertionError("no keyframe came")
-
-
-@pytest.mark.usefixtures("pi")
-def test_cameras_on_ribbons_are_listed_and_usb_ones_are_not() -> None:
-    assert [(one.id, one.label, one.kind) for one in Picamera2Camera.devices()] == [
-        ("/base/i2c/ov5647@36", "ov5647", "camera"),
-        (IMX708, "imx708", "camera"),
-    ]
-
-
-@pytest.mark.usefixtures("pi")
-def test_the_named_camera_is_opened_by_its_place_in_the_list() -> None:
-    with Picamera2Camera(device=IMX708) as camera:
-        camera.open(SMALL)
-        assert fake.Picamera2.last.number == 1
-        assert camera.device.label == "imx708"
-    with Picamera2Camera() as camera:
-        camera.open(SMALL)
-        assert fake.Picamera2.last.number == 0
-    with pytest.raises(DeviceNotFound, match="imx999 is not there"):
-        Picamera2Camera(device="imx999").open(SMALL)
-
-
-@pytest.mark.parametrize("pixel_format", ["YUV420", "NV12"])
-def test_frames_are_the_sensors_pixels(pi: pytest.MonkeyPatch, pixel_format: str) -> None:
-    pi.setattr(fake.Picamera2, "pixel_format", pixel_format)
-    with Picamera2Camera(encoder="none") as camera:
-        assert camera.open(SMALL) == SMALL
-        frames = [frame_of(camera) for _ in range(6)]
-        assert camera.preview is None, "`read` gives them already"
-    codes = [decode(frame) for frame in frames]
-    numbers = [code.frame for code in codes if code is not None]
-    assert len(numbers) == 6
-    assert numbers == sorted(set(numbers))
-    assert {frame.format.name for frame in frames} == {"yuv420p"}
-    assert {(frame.width, frame.height) for frame in frames} == {(640, 360)}
-    # Colour as well as luma: the pixels are those of the scene, with no padding in them.
-    scene = fake.Scene(7, 640, 360).draw(numbers[0], 0)
-    for number in (1, 2):
-        assert (plane(frames[0], number) == plane(scene, number)).all()
-    stamps = [frame.pts for frame in frames if frame.pts is not None]
-    steps = {b - a for a, b in pairwise(stamps)}
-    counted = [b - a for a, b in pairwise(numbers)]
-    assert frames[0].time_base == pytest.approx(1e-6)
-    assert max(steps) <= max(counted) * 33_334
-    assert min(steps) >= 33_332, "stamped by the sensor, not on arrival"
+from tests.hal.camera.ribbon_camera import (
+    DEADLINE,
+    IMX708,
+    SMALL,
+    Screen,
+    frame_of,
+    kinds,
+    packet_of,
+    until_keyframe,
+)
 
 
 @pytest.mark.parametrize(
@@ -406,14 +295,6 @@ def test_a_sensor_that_never_begins(pi: pytest.MonkeyPatch) -> None:
         Picamera2Camera().open(SMALL)
 
 
-def test_a_format_that_nobody_asked_for(pi: pytest.MonkeyPatch) -> None:
-    pi.setattr(fake.Picamera2, "pixel_format", "XBGR8888")
-    with Picamera2Camera(encoder="none") as camera:
-        camera.open(SMALL)
-        with pytest.raises(FormatUnsupported, match="XBGR8888"):
-            camera.read()
-
-
 def test_an_encoder_that_fails_is_told_to_the_reader(pi4: pytest.MonkeyPatch) -> None:
     with Picamera2Camera() as camera:
         camera.open(SMALL)
@@ -491,24 +372,6 @@ def test_closed_and_opened_again() -> None:
     camera.set_bitrate(1_000_000)
 
 
-def test_without_picamera2_auto_says_nothing(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setitem(sys.modules, "picamera2", None)
-    with pytest.raises(BackendUnavailable, match="python3-picamera2"):
-        Picamera2Camera.devices()
-    monkeypatch.setattr("hal.camera.v4l2.find", list)
-    assert registry.create("camera").device.backend == "synthetic"
-    assert "picamera2" not in caplog.text
-
-
-@pytest.mark.usefixtures("pi")
-def test_auto_takes_the_ribbon_camera() -> None:
-    assert isinstance(registry.create("camera"), Picamera2Camera)
-    found = registry.list_devices("camera")
-    assert IMX708 in [device.id for device in found]
-
-
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -522,60 +385,3 @@ def test_auto_takes_the_ribbon_camera() -> None:
 def test_bad_options(options: dict[str, Any], match: str) -> None:
     with pytest.raises(OptionInvalid, match=match):
         Picamera2Camera(**options)
-
-
-FAKES: dict[str, Any] = {
-    "picamera2.py: Picamera2": fake.Picamera2,
-    "request.py: CompletedRequest": fake.CompletedRequest,
-    "request.py: MappedArray": fake.MappedArray,
-    "encoders/encoder.py: Encoder": fake.Encoder,
-    "encoders/h264_encoder.py: H264Encoder": fake.H264Encoder,
-    "outputs/output.py: Output": fake.Output,
-}
-
-
-def test_the_fake_has_the_parameters_of_the_real_one() -> None:
-    compared = 0
-    for name, expected in api.recorded()["api"].items():
-        owner, _, member = name.rpartition(".")
-        if not isinstance(expected, list) or owner not in FAKES:
-            assert expected in (True, []), f"{name} has gone from Picamera2"
-            continue
-        found = inspect.getattr_static(FAKES[owner], member)
-        function = getattr(found, "fget", None) or getattr(found, "__func__", found)
-        parameters = [
-            one.name if one.default is one.empty else f"{one.name}=..."
-            for one in inspect.signature(function).parameters.values()
-            if one.name != "self"
-        ]
-        assert parameters == expected, name
-        compared += 1
-    assert compared >= 20
-
-
-def test_the_fake_has_nothing_that_was_not_looked_up() -> None:
-    # What the driver could use of the fake but Picamera2 might not have.
-    looked_up = {name.rpartition(".")[2] for name in api.recorded()["api"]}
-    own = {
-        name
-        for name, value in vars(fake.Picamera2).items()
-        if callable(value) or isinstance(value, property | staticmethod)
-    }
-    assert own - looked_up - {"_run", "silence"} == set()
-
-
-@pytest.mark.lab
-@pytest.mark.parametrize("version", ["0.3.31", "recorded"])
-def test_picamera2_is_as_it_was_recorded(tmp_path: Path, version: str) -> None:
-    record = api.recorded()
-    wanted = record["version"] if version == "recorded" else version
-    importlib.import_module("pip")  # the tool that fetches the sources; nothing is run of them
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"),
-            *("--target", str(tmp_path), f"picamera2=={wanted}"),
-        ],
-        check=True,
-        timeout=300,
-    )
-    assert api.read(tmp_path / "picamera2") == record["api"]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hal.camera import VideoFormat
-from hal.camera.sensor import SensorMode, choose, fit, parse
+from hal.camera.sensor import SensorMode, choose, choose_named, fit, parse
+from hal.errors import OptionInvalid
 
 # What Picamera2 says of a Camera Module 2 (IMX219) and a Camera Module 3 (IMX708).
 IMX219 = [SensorMode(640, 480, 206.65, bits, (1280, 960)) for bits in (8, 10)] + [
@@ -87,3 +89,16 @@ def test_fit_stays_within_and_keeps_the_aspect(
     exact = min(1.0, most_wide / width, most_high / height)
     assert abs(made.width - width * exact) < 2.001
     assert abs(made.height - height * exact) < 2.001
+
+
+def test_a_named_mode_is_taken_and_an_unknown_one_told() -> None:
+    wanted = VideoFormat(1280, 720, 30)
+    named = choose_named(IMX708, "1536x864", wanted)
+    assert named is not None
+    assert named.name == "1536x864"
+    assert choose_named(IMX708, None, wanted) == choose(IMX708, wanted)
+    assert choose_named([], None, wanted) is None
+    with pytest.raises(OptionInvalid, match="it has 1536x864, 2304x1296, 4608x2592"):
+        choose_named(IMX708, "640x480", wanted)
+    with pytest.raises(OptionInvalid, match="none at all"):
+        choose_named([], "640x480", wanted)
