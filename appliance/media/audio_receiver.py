@@ -30,6 +30,9 @@ _CONCEAL: Final = 3
 _SLACK: Final = 0.015
 """Seconds of more than the target delay that are borne before samples are cut out."""
 
+_CUT: Final = RATE // 100
+"""Samples that are cut out or said twice at a time: 10 ms."""
+
 _CUTS: Final = 15
 """Cuts of 10 ms in one review, so that no pull takes long: 150 ms given back a second."""
 
@@ -45,6 +48,11 @@ class AudioReceiver:
         self.cuts = 0
         self.arrived = asyncio.Event()
         """Set when the first packet has come."""
+        self.hold = 0.0
+        """Seconds that sound is held back beyond what jitter asks for; steps of 10 ms count."""
+        self.playing: tuple[int, float] | None = None
+        """The RTP time of the sound that was pulled last, and when it is heard, in seconds of
+        the monotonic clock; None before the first.  To be read from any thread."""
         self._inlet = inlet
         self._lock = threading.Lock()
         self._jitter = AudioJitterBuffer()
@@ -54,6 +62,7 @@ class AudioReceiver:
         self._last: Samples = np.zeros(FRAME, np.int16)
         self._gap = _CONCEAL
         self._buffering = True
+        self._held = 0.0
         self._least = float("inf")
         self._pulls = 0
         inlet.on_packet = self._received
@@ -64,21 +73,28 @@ class AudioReceiver:
         with self._lock:
             return 1000 * self._buffered()
 
-    def pull(self) -> Samples:
-        """The next FRAME samples, mono at RATE; silence when there is nothing to say."""
+    def pull(self, at: float | None = None) -> Samples:
+        """The next FRAME samples, mono at RATE; silence when there is nothing to say.
+
+        `at` is when the first of them is heard, for `playing`.
+        """
         with self._lock:
             if self._buffering:
-                if self._buffered() < self._jitter.target or not len(self._jitter):
+                if self._buffered() < self._target() or not len(self._jitter):
                     return self._conceal()
                 self._buffering = False
+                self._held = self.hold
                 self._least = float("inf")
                 self._pulls = 0
             self._review()
+            self._stretch()
             while len(self._pcm) < FRAME:
                 if not self._decode_next():
                     self._buffering = True
                     self.underruns += 1
                     return self._conceal()
+            if at is not None and self._next is not None:
+                self.playing = (self._next - len(self._pcm), at)
             samples, self._pcm = self._pcm[:FRAME], self._pcm[FRAME:]
             if self._gap:
                 samples = _faded_in(samples)
@@ -102,6 +118,9 @@ class AudioReceiver:
         head, tail = self._jitter.head, self._jitter.tail
         waiting = 0 if head is None or tail is None else tail - head + FRAME
         return (len(self._pcm) + waiting) / RATE
+
+    def _target(self) -> float:
+        return self._jitter.target + self.hold
 
     def _decode_next(self) -> bool:
         packet = self._jitter.pop()
@@ -141,20 +160,38 @@ class AudioReceiver:
         self._pulls += 1
         if self._pulls < _REVIEW:
             return
-        excess = self._least - self._jitter.target - _SLACK
+        excess = self._least - self._target() - _SLACK
         self._pulls, self._least = 0, float("inf")
-        cut = RATE // 100
         if excess <= 0:
             return
-        for _ in range(min(max(1, int(excess * RATE) // cut), _CUTS)):
-            while len(self._pcm) < cut + _FADE and self._decode_next():
-                pass
-            if len(self._pcm) < cut + _FADE:
+        for _ in range(min(max(1, int(excess * RATE) // _CUT), _CUTS)):
+            if not self._decode_a_cut():
                 return
             self.cuts += 1
-            ramp = np.linspace(0.0, 1.0, _FADE, dtype=np.float32)
-            joined = self._pcm[:_FADE] * (1 - ramp) + self._pcm[cut : cut + _FADE] * ramp
-            self._pcm = np.concatenate([joined.astype(np.int16), self._pcm[cut + _FADE :]])
+            pcm = self._pcm
+            joined = _joined(pcm[:_FADE], pcm[_CUT : _CUT + _FADE])
+            self._pcm = np.concatenate([joined, pcm[_CUT + _FADE :]])
+
+    def _stretch(self) -> None:
+        """Say ten milliseconds twice while sound is held less than it should be."""
+        self._held = min(self._held, self.hold)
+        if self.hold - self._held >= _CUT / RATE and self._decode_a_cut():
+            pcm = self._pcm
+            joined = _joined(pcm[_CUT : _CUT + _FADE], pcm[:_FADE])
+            self._pcm = np.concatenate([pcm[:_CUT], joined, pcm[_FADE:]])
+            self._held += _CUT / RATE
+
+    def _decode_a_cut(self) -> bool:
+        """Decode as much as a cut needs; False where there is less."""
+        while len(self._pcm) < _CUT + _FADE and self._decode_next():
+            pass
+        return len(self._pcm) >= _CUT + _FADE
+
+
+def _joined(before: Samples, after: Samples) -> Samples:
+    """One sound becomes another over their length."""
+    ramp = np.linspace(0.0, 1.0, len(before), dtype=np.float32)
+    return (before * (1 - ramp) + after * ramp).astype(np.int16)
 
 
 def _faded_in(samples: Samples) -> Samples:

@@ -15,9 +15,16 @@ from typing import Any, Final, cast
 
 from aiortc import MediaStreamTrack
 from aiortc.rtcrtpsender import RTCEncodedFrame
-from aiortc.rtp import RTCP_PSFB_APP, RtcpPsfbPacket, RtpPacket, unpack_remb_fci
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RtcpPsfbPacket,
+    RtcpSrPacket,
+    RtpPacket,
+    unpack_remb_fci,
+)
 
 from appliance.media.packet import AUDIO_CLOCK, VIDEO_CLOCK, Codec, Encoded, Kind, MediaPacket
+from appliance.media.sender_clock import SenderClock
 
 _AUDIO_QUEUE: Final = 10
 """Opus frames that may wait for the transport: 200 ms, then the oldest is dropped."""
@@ -156,7 +163,8 @@ class Outlet:
 
 
 class Inlet:
-    """What a peer receives of one kind.  `on_packet` is called on the loop's thread."""
+    """What a peer receives of one kind.  `on_packet` is called on the loop's thread; `clock`
+    is the sender's, as far as it was told."""
 
     def __init__(self, kind: Kind, transceiver: Any) -> None:
         self.kind: Final = kind
@@ -168,6 +176,9 @@ class Inlet:
         # aiortc hands each packet to its jitter buffer after RTCP, NACK and RTX are
         # done; a stand-in takes it there and never completes a frame for its decoder.
         self._receiver._RTCRtpReceiver__jitter_buffer = self
+        self.clock: Final = SenderClock(VIDEO_CLOCK if kind == "video" else AUDIO_CLOCK)
+        self._handle_rtcp = self._receiver._handle_rtcp_packet
+        self._receiver._handle_rtcp_packet = self._rtcp_received
 
     @property
     def codec(self) -> Codec | None:
@@ -197,6 +208,14 @@ class Inlet:
                 )
             )
         return False, None
+
+    async def _rtcp_received(self, packet: Any) -> None:
+        # A report on another stream of this kind, such as the one before the sender began anew,
+        # is none on what arrives now.
+        if isinstance(packet, RtcpSrPacket) and packet.ssrc == self._ssrc:
+            info = packet.sender_info
+            self.clock.report(info.rtp_timestamp, info.ntp_timestamp)
+        await self._handle_rtcp(packet)
 
     def close(self) -> None:
         """Let go of the listener."""

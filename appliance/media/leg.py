@@ -9,6 +9,7 @@ from av import VideoFrame
 
 from appliance.media.audio_receiver import AudioReceiver
 from appliance.media.capture import CameraCapture, MicCapture
+from appliance.media.lip_sync import LipSync
 from appliance.media.peer import Direction, Peer, PeerState
 from appliance.media.playout import DisplayPlayout, SpeakerPlayout
 from appliance.media.video_receiver import VideoReceiver
@@ -45,6 +46,7 @@ class MediaLeg:
         self._display = display
         self._receive_audio = receive_audio
         self._receive_video = receive_video
+        self._lip_sync: LipSync | None = None
         self.peer.on_state = self._state_changed
 
     async def offer(self) -> str:
@@ -62,6 +64,9 @@ class MediaLeg:
             if self._speaker is not None:
                 self._speaker.attach(self.audio)
         if self._receive_video and self.peer.video_in is not None:
+            if self.audio is not None and self.peer.audio_in is not None:
+                clocks = self.peer.audio_in.clock, self.peer.video_in.clock
+                self._lip_sync = LipSync(self.audio, *clocks)
             self.video = VideoReceiver(self.peer.video_in, self._frame)
         return offer
 
@@ -107,6 +112,9 @@ class MediaLeg:
         if self.audio is not None:
             figures["audio_delay_ms"] = self.audio.delay_ms
             figures["audio_underruns"] = self.audio.underruns
+            figures["audio_hold_ms"] = 1000 * self.audio.hold
+        if self._lip_sync is not None:
+            figures["video_hold_ms"] = 1000 * self._lip_sync.hold
         if self.video is not None:
             figures["video_frames"] = self.video.frames
             figures["video_errors"] = self.video.errors
@@ -118,7 +126,8 @@ class MediaLeg:
 
     def _frame(self, frame: VideoFrame) -> None:
         if self._display is not None:
-            self._display.show(frame)
+            sync = self._lip_sync
+            self._display.show(frame, None if sync is None else sync.due(frame.pts))
         if self.on_frame is not None:
             self.on_frame(frame)
 

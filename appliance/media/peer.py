@@ -46,6 +46,7 @@ _SEAM: Final[dict[str, tuple[str, ...]]] = {
     "RTCRtpReceiver": (
         "_RTCRtpReceiver__jitter_buffer",
         "_RTCRtpReceiver__remote_streams",
+        "_handle_rtcp_packet",
         "_send_rtcp_pli",
     ),
     "RTCDtlsTransport": ("_send_rtp",),

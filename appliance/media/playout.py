@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections import deque
 from fractions import Fraction
 from typing import Final
 
@@ -21,6 +23,9 @@ log = logging.getLogger(__name__)
 
 _IDLE: Final = 0.1
 """Seconds after which a screen without new pictures is drawn again for its banner."""
+
+_MOST_WAITING: Final = 16
+"""Pictures that may wait to be due: 200 ms of 60 a second, and some; then the oldest goes."""
 
 
 class _Playout(Worker):
@@ -86,7 +91,7 @@ class SpeakerPlayout(_Playout):
         self._speaker.close()
 
     def _work(self) -> None:
-        samples = self._mixed()
+        samples = self._mixed(time.monotonic() + self._speaker.delay / RATE)
         for start in range(0, FRAME, PERIOD):
             frame = AudioFrame.from_ndarray(
                 samples[start : start + PERIOD].reshape(1, PERIOD), format="s16", layout="mono"
@@ -97,10 +102,11 @@ class SpeakerPlayout(_Playout):
             self._position += PERIOD
             self._speaker.write(frame)
 
-    def _mixed(self) -> Samples:
+    def _mixed(self, at: float) -> Samples:
+        """What is heard from `at` on, in seconds of the monotonic clock."""
         total = np.zeros(FRAME, np.int32)
         for receiver in self._receivers:
-            total += receiver.pull()
+            total += receiver.pull(at)
         if self.deaf:
             return np.zeros(FRAME, np.int16)
         if self.volume != 1.0:
@@ -108,8 +114,35 @@ class SpeakerPlayout(_Playout):
         return np.clip(total, -32768, 32767).astype(np.int16)
 
 
+class PictureQueue:
+    """Pictures that wait for their time, without a clock of its own."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[float, VideoFrame]] = deque(maxlen=_MOST_WAITING)
+
+    @property
+    def due(self) -> float | None:
+        """When the next picture is to be shown; None where none waits."""
+        return self._waiting[0][0] if self._waiting else None
+
+    def put(self, frame: VideoFrame, at: float) -> None:
+        """Let a picture wait for `at`, after those before it."""
+        self._waiting.append((at, frame))
+
+    def take(self, now: float) -> VideoFrame | None:
+        """The newest picture that is due, None where none is; those before it go with it."""
+        newest = None
+        while self._waiting and self._waiting[0][0] <= now:
+            newest = self._waiting.popleft()[1]
+        return newest
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._waiting.clear()
+
+
 class DisplayPlayout(_Playout):
-    """Shows the newest picture; one that comes too soon replaces the one before it.
+    """Shows the newest picture that is due; one that comes too soon replaces the one before it.
 
     `shown` is what the screen shows now, `frames_shown` counts its pictures.
     """
@@ -119,8 +152,11 @@ class DisplayPlayout(_Playout):
         self.shown: VideoFrame | None = None
         self.frames_shown = 0
         self._display = display
+        self._changed = threading.Condition()
+        # Under the lock of `_changed`.
         self._newest: VideoFrame | None = None
-        self._changed = threading.Event()
+        self._redraw = False
+        self._waiting = PictureQueue()
 
     @property
     def device(self) -> Device:
@@ -132,22 +168,33 @@ class DisplayPlayout(_Playout):
         """The screen itself."""
         return self._display
 
-    def show(self, frame: VideoFrame | None) -> None:
-        """Show a picture; None clears the screen.  May be called from any thread."""
-        self._newest = frame
-        self._changed.set()
+    def show(self, frame: VideoFrame | None, at: float | None = None) -> None:
+        """Show a picture, `at` that second of the monotonic clock or else at once; None clears
+        the screen.  One without a time makes all that wait before it void.  May be called from
+        any thread.
+        """
+        with self._changed:
+            if frame is None or at is None:
+                self._waiting.clear()
+                self._newest = frame
+                self._redraw = True
+            else:
+                self._waiting.put(frame, at)
+            self._changed.notify()
 
     def set_banner(self, banner: Banner) -> None:
         """Say something on the screen."""
         self._display.set_banner(banner)
-        self._changed.set()
+        self._wake()
 
     def set_overlay(self, overlay: Overlay | None) -> None:
         """Put the local picture over the canvas."""
         self._display.set_overlay(overlay)
 
     def _wake(self) -> None:
-        self._changed.set()
+        with self._changed:
+            self._redraw = True
+            self._changed.notify()
 
     def _open(self) -> None:
         self._display.open()
@@ -157,10 +204,22 @@ class DisplayPlayout(_Playout):
         self.shown = None
 
     def _work(self) -> None:
-        self._changed.wait(_IDLE)
-        self._changed.clear()
-        frame = self._newest
+        frame = self._next()
         self._display.show(frame)
         if frame is not None and frame is not self.shown:
             self.frames_shown += 1
         self.shown = frame
+
+    def _next(self) -> VideoFrame | None:
+        """Wait until there is something to draw."""
+        tired = time.monotonic() + _IDLE
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                if (frame := self._waiting.take(now)) is not None:
+                    self._newest, self._redraw = frame, True
+                if self._redraw or now >= tired:
+                    self._redraw = False
+                    return self._newest
+                due = self._waiting.due
+                self._changed.wait(tired - now if due is None else min(due, tired) - now)

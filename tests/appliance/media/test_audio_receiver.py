@@ -120,3 +120,40 @@ def test_closed_means_silent() -> None:
     source.receiver.close()
     source.deliver(11)
     assert not source.receiver.pull().any()
+
+
+def test_sound_is_held_as_long_as_it_is_told_to_be() -> None:
+    source = Source()
+    heard = []
+    for index in range(280):
+        if index == 50:
+            usual = source.receiver.delay_ms
+            source.receiver.hold = 0.100
+        if index == 160:
+            held = source.receiver.delay_ms
+            source.receiver.hold = 0.0
+        source.deliver(index)
+        heard.append(source.receiver.pull())
+    assert held == pytest.approx(usual + 100, abs=15)
+    assert source.receiver.delay_ms == pytest.approx(usual, abs=30)
+    assert source.receiver.underruns == 0
+    # No pull of the whole way is a hole.
+    assert min(int(np.abs(samples).max()) for samples in heard[10:]) > 5000
+
+
+def test_what_is_playing_is_told_in_the_senders_time() -> None:
+    source = Source()
+    assert source.receiver.playing is None
+    for index in range(40):
+        source.deliver(index)
+        source.receiver.pull(100 + index * 0.02)
+    assert source.receiver.playing is not None
+    time, at = source.receiver.playing
+    assert at == pytest.approx(100 + 39 * 0.02)
+    # What is heard next is as old as what is buffered and what was pulled are long.
+    buffered = round(source.receiver.delay_ms * 48)
+    assert time == 40 * FRAME - buffered - FRAME
+    for _ in range(20):
+        source.receiver.pull(200.0)
+    # Silence that covers a gap is nobody's sound.
+    assert source.receiver.playing[0] <= 39 * FRAME

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
 from av import VideoFrame
 
 from appliance.media.opus import FRAME
-from appliance.media.playout import DisplayPlayout, SpeakerPlayout
+from appliance.media.playout import DisplayPlayout, PictureQueue, SpeakerPlayout
 from hal.audio.synthetic import SyntheticSpeaker
 from hal.display import Banner
 from hal.display.memory import MemoryDisplay
@@ -24,7 +25,7 @@ class Tone:
         self._frequency = frequency
         self._position = 0
 
-    def pull(self) -> np.ndarray:
+    def pull(self, at: float | None = None) -> np.ndarray:
         samples = tone(self._frequency, FRAME, self._position, level=0.2)
         self._position += FRAME
         return samples
@@ -96,6 +97,72 @@ async def test_the_newest_picture_wins() -> None:
     assert display.seen == [pictures[0], pictures[-1]]
     assert playout.frames_shown == 2
     await playout.stop()
+
+
+class Recorder(MemoryDisplay):
+    """A screen that remembers when each picture came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[float, VideoFrame | None]] = []
+
+    def show(self, frame: VideoFrame | None) -> None:
+        super().show(frame)
+        if not self.seen or self.seen[-1][1] is not frame:
+            self.seen.append((self.shown_at, frame))
+
+
+async def test_a_picture_waits_until_it_is_due() -> None:
+    display = Recorder()
+    playout = DisplayPlayout(display)
+    await playout.start()
+    first, second = picture(0), picture(1)
+    begin = time.monotonic()
+    playout.show(first, begin + 0.3)
+    playout.show(second, begin + 0.6)
+    await until(lambda: playout.shown is second)
+    await playout.stop()
+    moments = {id(frame): at - begin for at, frame in display.seen}
+    assert moments[id(second)] >= 0.6
+    # A machine that was busy for so long goes straight to the second.
+    assert moments.get(id(first), 0.3) >= 0.3
+
+
+async def test_a_picture_at_once_makes_the_waiting_ones_void() -> None:
+    display = Recorder()
+    playout = DisplayPlayout(display)
+    await playout.start()
+    late, now, last = picture(0), picture(1), picture(2)
+    playout.show(late, time.monotonic() + 30)
+    playout.show(now)
+    playout.show(last, time.monotonic() + 0.6)
+    await until(lambda: playout.shown is last)
+    playout.show(late, time.monotonic() + 30)
+    playout.show(None)
+    await until(lambda: display.seen[-1][1] is None)
+    playout.show(now, time.monotonic() + 0.4)
+    await until(lambda: playout.shown is now)
+    await playout.stop()
+    assert all(frame is not late for _, frame in display.seen)
+
+
+def test_of_pictures_that_are_due_the_newest_is_taken() -> None:
+    queue = PictureQueue()
+    pictures = [picture(index) for index in range(20)]
+    assert queue.due is None
+    assert queue.take(1e9) is None
+    for index, one in enumerate(pictures[:4]):
+        queue.put(one, float(index))
+    assert queue.due == 0
+    assert queue.take(1.5) is pictures[1]
+    assert queue.take(1.5) is None
+    assert queue.due == 2
+    queue.clear()
+    assert queue.due is None
+    for index, one in enumerate(pictures):
+        queue.put(one, float(index))
+    # The oldest had to go: no queue grows without end.
+    assert queue.due == 4
 
 
 async def test_a_banner_shows_without_a_new_picture() -> None:
