@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from appliance.hub.journal import Journal
 from appliance.hub.observers import RoomObserver
 from appliance.hub.records import RoomStream
-from appliance.hub.rooms import Room
+from appliance.hub.room import Room
 from appliance.hub.streamer import StreamState
 from appliance.hub.tasks import Tasks
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -30,6 +32,20 @@ def parse_address(text: str) -> tuple[str, int]:
 def _address(text: str) -> str:
     parse_address(text)
     return text
+
+
+def _ip_address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is no IP address; give one of this machine's") from None
+
+
+def _host_name(text: str) -> str:
+    name = text.lower().removesuffix(".")
+    if not re.fullmatch(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", name):
+        raise ValueError(f"{text!r} is no host name; give one without a port, such as hub.example")
+    return name
 
 
 def _layout(name: str) -> str:
@@ -73,7 +89,9 @@ class HubConfig(BaseModel):
     key: Path | None = None
     #: Local IP addresses that media are received at. Without any: the loopback where the hub
     #: listens there, else every address of the machine.
-    addresses: tuple[str, ...] | None = None
+    addresses: tuple[Annotated[str, AfterValidator(_ip_address)], ...] | None = None
+    #: Further names that the hub answers to; see `host_names`.
+    allowed_hosts: tuple[Annotated[str, AfterValidator(_host_name)], ...] = ()
     #: Panels to show beside a room's page.
     panels: tuple[PanelLink, ...] = ()
 
@@ -82,6 +100,12 @@ class HubConfig(BaseModel):
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert and key go together; give both, or none for plain HTTP")
         return self
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """The names that the hub answers to, beside those of its machine and all IP addresses."""
+        host, _ = parse_address(self.listen)
+        return (*self.allowed_hosts, host) if host else self.allowed_hosts
 
     @property
     def media_addresses(self) -> tuple[str, ...] | None:

@@ -31,7 +31,7 @@ class Directory:
 
         Raises DataError and StoreError.
         """
-        for room in await self._store.rooms():
+        for room in await self._store.rooms.all():
             self._keep(room)
         for name in open_rooms:
             await self.create(RoomOptions(name=name))
@@ -49,7 +49,7 @@ class Directory:
         now = time.time()
         room = StoredRoom(str(uuid.uuid4()), options, now, now)
         async with self._changing:
-            if options.name in self._by_name or not await self._store.add_room(room):
+            if options.name in self._by_name or not await self._store.rooms.add(room):
                 return None
             self._keep(room)
         return room
@@ -62,7 +62,7 @@ class Directory:
                 return None
             options = old.options.changed(settings)
             room = StoredRoom(old.id, options, old.created_at, time.time())
-            if not await self._store.change_room(room):
+            if not await self._store.rooms.change(room):
                 return None
             self._keep(room)
         return room
@@ -73,7 +73,7 @@ class Directory:
             room = self._by_id.get(room_id)
             if room is None:
                 return None
-            await self._store.delete_room(room_id)
+            await self._store.rooms.delete(room_id)
             del self._by_id[room.id], self._by_name[room.name]
         return room
 

@@ -54,6 +54,11 @@ class Limits:
     #: A busy page sends a few.
     burst: int = 400
     rate: float = 100.0
+    #: Events that one client's messages may make the hub send, at once and a second in the long
+    #: run: it is read more slowly then. What a message costs is what it tells others, and that
+    #: grows with the room. 2000 take about an eighth of a core.
+    events_burst: int = 10_000
+    events_rate: float = 2000.0
     #: From the socket to `signalwire.connect`.
     connect: float = 10.0
     #: Between pings. Clients of the service know this period, and give up after 15.
@@ -86,6 +91,8 @@ class Gateway:
         self.key: Final = key
         self.node_id: Final = node_id
         self.limits: Final = limits
+        #: Events sent over all sockets.
+        self.events = 0
         self._sockets: set[_Socket] = set()
         self._closed = False
 
@@ -136,7 +143,9 @@ class _Socket:
         self._loop = asyncio.get_running_loop()
         #: When the writer has to act without being woken.
         self._deadline = self._loop.time() + self._limits.connect
-        self._bucket = _Bucket(self._limits.rate, self._limits.burst, self._loop.time())
+        limits, now = self._limits, self._loop.time()
+        self._messages = _Bucket(limits.rate, limits.burst, now)
+        self._events = _Bucket(limits.events_rate, limits.events_burst, now)
 
     async def run(self) -> None:
         """Read and write until either side closes, or a limit is reached."""
@@ -174,6 +183,7 @@ class _Socket:
 
     def event(self, params: Mapping[str, Any]) -> None:
         """Send one event."""
+        self._gateway.events += 1
         self._protocol.event(params)
         self._wake.set()
 
@@ -201,20 +211,30 @@ class _Socket:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            text = message.get("text")
+            text, debt = message.get("text"), 0.0
             if text is None:
                 self._close_code = UNSUPPORTED
             else:
                 answered = self._protocol.answered
                 incoming = self._protocol.receive(text)
-                if self._protocol.answered == answered and not self._bucket.take(self._loop.time()):
+                now = self._loop.time()
+                if self._protocol.answered == answered and self._messages.take(1, now):
                     log.warning("a client sends more than %g messages a second", self._limits.rate)
                     self._close_code = POLICY
                 elif incoming is not None:
-                    self._do(incoming)
+                    debt = self._work(incoming, now)
             self._wake.set()
             if self._closing:
                 return
+            if debt:
+                # What it has sent meanwhile waits with its own machine.
+                await asyncio.sleep(debt)
+
+    def _work(self, incoming: Incoming, now: float) -> float:
+        """Do what a message asks for. Returns for how many seconds the next one has to wait."""
+        before = self._gateway.events
+        self._do(incoming)
+        return self._events.take(self._gateway.events - before, now)
 
     def _do(self, incoming: Incoming) -> None:
         if isinstance(incoming, Connect):
@@ -325,6 +345,9 @@ class _Socket:
         while (frame := self._protocol.next_frame()) is not None:
             async with asyncio.timeout(self._limits.send):
                 await self._websocket.send_text(frame)
+            # To a socket that takes everything, and to one that is broken, nothing above waits:
+            # the loop must learn that it is broken, and look after others in between.
+            await asyncio.sleep(0)
             if not self._protocol.connected and self._loop.time() >= self._deadline:
                 # A slow reader must not stay longer than one who says nothing.
                 self._close_code = POLICY
@@ -332,7 +355,7 @@ class _Socket:
 
 
 class _Bucket:
-    """Tokens that come at a rate, up to a burst; a message takes one."""
+    """Tokens that come at a rate, up to a burst."""
 
     def __init__(self, rate: float, burst: int, now: float) -> None:
         self._rate = rate
@@ -340,14 +363,11 @@ class _Bucket:
         self._tokens = float(burst)
         self._last = now
 
-    def take(self, now: float) -> bool:
-        """Whether there was one left."""
+    def take(self, tokens: int, now: float) -> float:
+        """Take so many, there or not. Returns the seconds until what is owed has come."""
         grown = self._tokens + (now - self._last) * self._rate
-        self._tokens, self._last = min(grown, self._burst), now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
+        self._tokens, self._last = min(grown, self._burst) - tokens, now
+        return max(0.0, -self._tokens / self._rate)
 
 
 def _origin(websocket: WebSocket) -> str:

@@ -22,7 +22,7 @@ from appliance.hub.records import (
     StreamRecord,
     StreamState,
 )
-from appliance.hub.rooms import Room
+from appliance.hub.room import Room
 from appliance.hub.store import Store
 
 __all__ = ["EVENTS_MAX", "Journal"]
@@ -61,7 +61,7 @@ class Journal(RoomObserver):
         now = time.time()
         if room.session_id not in self._events:
             self._started(room, now)
-        self._store.member_joined(
+        self._store.members.joined(
             MemberRecord(
                 id=member.id,
                 room_session_id=room.session_id,
@@ -74,7 +74,7 @@ class Journal(RoomObserver):
 
     def left(self, room: Room, member: Member) -> None:
         """Somebody has left."""
-        self._store.member_left(member.id, time.time())
+        self._store.members.left(member.id, time.time())
 
     def emitted(self, room: Room, event_type: str, params: Mapping[str, Any]) -> None:
         """Everybody is told of something."""
@@ -86,11 +86,11 @@ class Journal(RoomObserver):
         identifier = about.get("id") if isinstance(about, dict) else None
         if name == "member.joined" and isinstance(identifier, str) and isinstance(about, dict):
             # Also told of one of the audience who was promoted.
-            self._store.member_became(identifier, str(about["type"]))
+            self._store.members.became(identifier, str(about["type"]))
         elif name == "member.left" and isinstance(identifier, str) and identifier in room.members:
-            self._store.member_became(identifier, "audience")
+            self._store.members.became(identifier, "audience")
         if kind == "room" and isinstance(about, dict) and "locked" in about.get("updated", ()):
-            self._store.session_locked(room.session_id, bool(about["locked"]), time.time())
+            self._store.sessions.locked(room.session_id, bool(about["locked"]), time.time())
         self._event(
             room,
             name,
@@ -106,7 +106,7 @@ class Journal(RoomObserver):
         now = time.time()
         self._event(room, "room.ended", _ids(room))
         del self._events[room.session_id]
-        self._store.session_ended(room.session_id, now)
+        self._store.sessions.ended(room.session_id, now)
         if not self._events and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -125,7 +125,7 @@ class Journal(RoomObserver):
     ) -> None:
         """What a recording of the room is now. Times in seconds of the epoch."""
         size = path.stat().st_size if state == "completed" and path.exists() else None
-        self._store.recording_changed(
+        self._store.recordings.changed(
             RecordingRecord(
                 id=recording_id,
                 room_session_id=room.session_id,
@@ -160,7 +160,7 @@ class Journal(RoomObserver):
 
         `room_stream_id` is the room's own stream that it is of.
         """
-        self._store.stream_changed(
+        self._store.streams.changed(
             StreamRecord(
                 id=stream_id,
                 room_session_id=room.session_id,
@@ -183,7 +183,7 @@ class Journal(RoomObserver):
 
     def _started(self, room: Room, now: float) -> None:
         self._events[room.session_id] = 0
-        self._store.session_started(
+        self._store.sessions.started(
             SessionRecord(
                 id=room.session_id,
                 room_id=room.stored_id,
@@ -219,7 +219,7 @@ class Journal(RoomObserver):
             if number == EVENTS_MAX + 1:
                 log.warning("room %s: no more than %d events are kept", room.name, EVENTS_MAX)
             return
-        self._store.event(
+        self._store.events.happened(
             EventRecord(
                 id=str(uuid.uuid4()),
                 room_session_id=room.session_id,

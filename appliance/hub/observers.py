@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from appliance.hub.members import Member
-    from appliance.hub.rooms import Room
+    from appliance.hub.room import Room
 
 __all__ = ["RoomObserver", "RoomObservers"]
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 from appliance.hub.errors import Refused
 from appliance.hub.observers import RoomObserver
 from appliance.hub.player import PlaybackError, PlaybackState, Player, UrlError
-from appliance.hub.rooms import LIST_SCOPES, Room
+from appliance.hub.room import Room
+from appliance.hub.room_wire import LIST_SCOPES
 from appliance.hub.seating import Showing
 from appliance.hub.tasks import Tasks
 

@@ -225,7 +225,7 @@ class Player:
         with self._wish_lock:
             self._wish = _Wish(min(max(position, 0), last) / 1000)
         self._head.wake()
-        self._change(position=self._position())
+        self._tell()
 
     def forward(self, milliseconds: int = STEP) -> None:
         """Go ahead by so much. Raises as `seek` does."""
@@ -263,8 +263,11 @@ class Player:
         state = replace(self.state, **changes)
         if state != self._state:
             self._state = state
-            if self._on_change is not None:
-                self._on_change(state)
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._on_change is not None:
+            self._on_change(self.state)
 
     def _opened(self, duration: float | None, seekable: bool, has_picture: bool) -> None:
         if self._state.state != "completed":

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from appliance.hub.members import Member
 from appliance.hub.observers import RoomObserver
 from appliance.hub.preview import Preview
-from appliance.hub.rooms import Room
+from appliance.hub.room import Room
 from appliance.hub.tasks import Tasks
 
 __all__ = ["PREFIX", "Previews"]

@@ -7,18 +7,16 @@ it at the next start. A recording that is stopped is a plain MP4 at once.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import logging
 import os
-import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import av
 from av.error import FFmpegError
@@ -26,6 +24,7 @@ from av.error import FFmpegError
 from appliance.hub.errors import HubError
 from appliance.hub.mp4 import SPARE, finish_interrupted
 from appliance.hub.muxing import CONTAINER_OPTIONS, Muxer
+from appliance.hub.outgoing import Outgoing, OutgoingState
 from appliance.hub.tap import Intake, Picture, Sound, Tappable
 
 __all__ = ["Recorder", "RecordingError", "RecordingState", "finish_interrupted"]
@@ -45,38 +44,24 @@ class RecordingError(HubError):
 
 
 @dataclass(frozen=True, slots=True)
-class RecordingState:
-    """A recording, as it is just now. Times are seconds of the epoch."""
+class RecordingState(OutgoingState):
+    """A recording, as it is just now. `duration` is that of the file."""
 
-    id: str
     state: Literal["recording", "paused", "completed"]
-    started_at: float
-    duration: float | None = None
-    """Seconds in the file, once it is completed."""
-    ended_at: float | None = None
     reason: str | None = None
     """Why it ended by itself, in one line; None if it was stopped, or goes on."""
 
-    def to_wire(self) -> dict[str, Any]:
-        """The fields as clients know them."""
-        return {
-            "id": self.id,
-            "state": self.state,
-            "duration": self.duration,
-            "started_at": self.started_at,
-            "ended_at": self.ended_at,
-        }
 
+class Recorder(Outgoing[RecordingState]):
+    """One recording, from `start` to its end.
 
-class Recorder:
-    """One recording, from `start` to its end. Everything is for the loop's thread.
-
-    `on_change` is called on the loop after every change of `state` except the start. The room
-    is never held up: when the disk is slower than the room for more than ten seconds, pictures
-    are lost and counted in `dropped`, and the recording goes on at the next keyframe. When the
-    disk is full or fails, the recording ends with a `reason`, and what was written stays. Of
-    a recording without a single picture no file is left.
+    The room is never held up: when the disk is slower than the room for more than ten seconds,
+    pictures are lost and counted in `dropped`, and the recording goes on at the next keyframe.
+    When the disk is full or fails, the recording ends with a `reason`, and what was written
+    stays. Of a recording without a single picture no file is left.
     """
+
+    KIND = "recording"
 
     def __init__(
         self,
@@ -89,35 +74,15 @@ class Recorder:
     ) -> None:
         """`path` must not exist yet, its folder must. `spare` is in bytes: the recording ends
         before the disk has less."""
+        state = RecordingState(recording_id or str(uuid.uuid4()), "recording", time.time())
+        super().__init__(room, state, Intake(), on_change)
         self.path: Final = path
-        self._room = room
         self._rate = room.rate
-        self._on_change = on_change
         self._spare = spare
-        self._state = RecordingState(recording_id or str(uuid.uuid4()), "recording", time.time())
-        self._intake = Intake()
-        self._loop = asyncio.get_running_loop()
-        self._thread: threading.Thread | None = None
-
-    @property
-    def id(self) -> str:
-        """The recording's id."""
-        return self._state.id
-
-    @property
-    def state(self) -> RecordingState:
-        """The recording as it is just now."""
-        return self._state
-
-    @property
-    def dropped(self) -> int:
-        """Pictures lost because the disk was too slow."""
-        return self._intake.dropped
 
     def start(self) -> None:
         """Begin with the next keyframe. Raises RecordingError when the file cannot be made."""
-        if self._thread is not None:
-            raise RuntimeError("the recording was started before")
+        self._not_started()
         try:
             file = _File(self.path)
         except OSError as error:
@@ -128,12 +93,7 @@ class Recorder:
             file.close()
             self.path.unlink()
             raise RecordingError(f"Cannot record: {_full(self._spare)}")
-        self._state = replace(self._state, started_at=time.time())
-        self._thread = threading.Thread(
-            target=self._run, args=(file,), name="recorder", daemon=True
-        )
-        self._thread.start()
-        self._room.tap(self._intake)
+        self._begin(self._run, file)
 
     def pause(self) -> None:
         """Leave out what comes, until `resume`. Raises RecordingError after the end."""
@@ -141,7 +101,7 @@ class Recorder:
         if self._state.state == "recording":
             self._room.untap(self._intake)
             self._intake.mark("pause", time.monotonic())
-            self._change(replace(self._state, state="paused"))
+            self._change(state="paused")
 
     def resume(self) -> None:
         """Go on where `pause` stopped, with the next keyframe. Raises RecordingError after
@@ -149,29 +109,17 @@ class Recorder:
         self._check()
         if self._state.state == "paused":
             self._room.tap(self._intake)
-            self._change(replace(self._state, state="recording"))
+            self._change(state="recording")
 
     async def stop(self) -> RecordingState:
         """End the recording and finish the file. Returns its last state; safe to repeat."""
-        if self._thread is None:
-            raise RuntimeError("the recording was never started")
-        if self._state.state != "completed":
-            self._room.untap(self._intake)
-            self._intake.mark("stop", time.monotonic())
-        # What the thread posted is done before this wait ends: the loop keeps the order.
-        await asyncio.to_thread(self._thread.join)
+        await self._finish()
         return self._state
 
     def _check(self) -> None:
-        if self._thread is None:
-            raise RuntimeError("the recording was never started")
+        self._started()
         if self._state.state == "completed":
             raise RecordingError("The recording has ended; start another one")
-
-    def _change(self, state: RecordingState) -> None:
-        self._state = state
-        if self._on_change is not None:
-            self._on_change(state)
 
     def _ended(self, duration: float, reason: str | None) -> None:
         self._room.untap(self._intake)
@@ -180,13 +128,10 @@ class Recorder:
         if self.dropped:
             log.warning("recording %s lacks %d pictures", self.id, self.dropped)
         self._change(
-            replace(
-                self._state,
-                state="completed",
-                duration=round(duration, 3),
-                ended_at=time.time(),
-                reason=reason,
-            )
+            state="completed",
+            duration=round(duration, 3),
+            ended_at=time.time(),
+            reason=reason,
         )
 
     # From here on: the recorder's thread.

@@ -12,7 +12,8 @@ from appliance.hub.journal import Journal
 from appliance.hub.members import Member
 from appliance.hub.observers import RoomObserver
 from appliance.hub.recorder import Recorder, RecordingError, RecordingState
-from appliance.hub.rooms import LIST_SCOPES, Room
+from appliance.hub.room import Room
+from appliance.hub.room_wire import LIST_SCOPES
 from appliance.hub.tasks import Tasks
 
 __all__ = ["Recordings"]

@@ -35,7 +35,7 @@ async def finish_recordings(
             size = 0
             reason = (failure.strerror or "unknown error").lower()
             error = f"the hub was interrupted, and the file cannot be repaired: {reason}"
-        store.recording_changed(
+        store.recordings.changed(
             replace(
                 recording,
                 state="completed",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from appliance.hub.calls import Calls
 from appliance.hub.errors import Refused
 from appliance.hub.members import Member
-from appliance.hub.rooms import Room
+from appliance.hub.room import Room
 from appliance.hub.sessions import Session
 from appliance.signaling.layouts import is_position
 

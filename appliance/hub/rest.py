@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.applications import Starlette
@@ -35,6 +34,7 @@ from appliance.hub.room_streams import RoomStreams
 from appliance.hub.rooms import Rooms
 from appliance.hub.store import Store
 from appliance.hub.tokens import TokenOptions, mint, printable
+from appliance.web.hosts import same_host
 
 __all__ = ["ERROR_HANDLERS", "GUEST_SCOPES", "PREFIX", "Rest"]
 
@@ -172,4 +172,4 @@ def _same_origin(request: Request) -> bool:
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    return origin is None or same_host(origin, request.headers.get("host", ""))

@@ -30,8 +30,10 @@ __all__ = [
     "Operation",
     "Problem",
     "fetch",
+    "found",
     "problem_of",
     "read_body",
+    "remove",
     "routes",
 ]
 
@@ -43,6 +45,7 @@ BODY_MAX: Final = 65_536
 Q = TypeVar("Q", bound=BaseModel)
 B = TypeVar("B", bound=BaseModel)
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
 class Nothing(BaseModel):
@@ -79,11 +82,6 @@ class Problem(Exception):
             message=_text(message),
             attribute=None if attribute is None else _text(attribute),
         )
-
-    @classmethod
-    def missing(cls, what: str) -> Problem:
-        """There is no such thing."""
-        return cls(404, "not_found", f"there is no such {what}")
 
     def response(self, headers: dict[str, str] | None = None) -> Response:
         """The answer to the call."""
@@ -143,6 +141,37 @@ def fetch(
     return Operation(
         "GET", path, name, summary, tag, work, query, Nothing, answer, refusals=refusals
     )
+
+
+def remove(
+    path: str,
+    name: str,
+    summary: str,
+    tag: str,
+    work: Callable[[Call[Nothing, Nothing]], Awaitable[None]],
+    *refusals: int,
+) -> Operation[Nothing, Nothing]:
+    """A DELETE of something that may not exist; `refusals` beside that."""
+    return Operation(
+        "DELETE",
+        path,
+        name,
+        summary,
+        tag,
+        work,
+        Nothing,
+        Nothing,
+        None,
+        status=204,
+        refusals=(404, *refusals),
+    )
+
+
+def found(one: T | None, what: str) -> T:
+    """What a call is about. Raises Problem when there is no such thing."""
+    if one is None:
+        raise Problem(404, "not_found", f"there is no such {what}")
+    return one
 
 
 def routes(operations: Iterable[Operation[Any, Any]], guard: Guard) -> list[Route]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from appliance.hub.records import RecordingRecord, RecordingState
-from appliance.hub.rest_call import Call, Nothing, Operation, Problem, fetch
+from appliance.hub.rest_call import Call, Nothing, Operation, Problem, fetch, found, remove
 from appliance.hub.rest_events import EventAnswer, page_of_events
 from appliance.hub.rest_guard import Guard
 from appliance.hub.rest_paging import PageAnswer, PageQuery, links
@@ -107,18 +108,13 @@ class RecordingCalls:
                 RecordingQuery,
                 RecordingAnswer,
             ),
-            Operation(
-                method="DELETE",
-                path=one,
-                name="delete_room_recording",
-                summary="Delete a recording that has ended, and its file",
-                tag=TAG,
-                work=self._delete,
-                query=Nothing,
-                body=Nothing,
-                answer=None,
-                status=204,
-                refusals=(404, 409),
+            remove(
+                one,
+                "delete_room_recording",
+                "Delete a recording that has ended, and its file",
+                TAG,
+                self._delete,
+                409,
             ),
             fetch(
                 f"{one}/events",
@@ -149,7 +145,7 @@ class RecordingCalls:
         self, request: Request, query: RecordingsQuery, session_id: str | None = None
     ) -> PageAnswer[RecordingAnswer]:
         """One page of all recordings, or of those of a session."""
-        page = await self._store.page_of_recordings(query.request(), session_id=session_id)
+        page = await self._store.recordings.page(query.request(), session_id=session_id)
         return PageAnswer(
             links=links(request, query, page),
             data=[self._answer(request, one, query.media_ttl) for one in page.items],
@@ -171,20 +167,19 @@ class RecordingCalls:
             log.warning("recording %s cannot be deleted: %s", recording.id, error)
             reason = f"its file cannot be deleted: {(error.strerror or 'no reason given').lower()}"
             raise Problem(503, "store_failed", reason) from error
-        await self._store.delete_recording(recording.id)
+        await self._store.recordings.delete(recording.id)
 
     async def _events(self, call: Call[PageQuery, Nothing]) -> BaseModel:
         recording = await self._find(call.id)
-        page = await self._store.page_of_events(call.query.request(), recording_id=recording.id)
+        page = await self._store.events.page(call.query.request(), recording_id=recording.id)
         return page_of_events(call.request, call.query, page, self._project)
 
     async def _media(self, call: Call[MediaQuery, Nothing]) -> Response:
         recording = await self._find(call.id)
-        if not await asyncio.to_thread(_is_whole, recording):
-            raise Problem.missing("file (yet)")
+        path = found(await asyncio.to_thread(_whole_file, recording), "file (yet)")
         # Anybody may have the link: no cache on the way keeps what it leads to.
         return FileResponse(
-            recording.path,
+            path,
             media_type=MEDIA_TYPE,
             filename=f"{recording.id}.mp4",
             content_disposition_type="inline",
@@ -192,10 +187,7 @@ class RecordingCalls:
         )
 
     async def _find(self, recording_id: str) -> RecordingRecord:
-        recording = await self._store.recording(recording_id)
-        if recording is None:
-            raise Problem.missing("recording")
-        return recording
+        return found(await self._store.recordings.one(recording_id), "recording")
 
     def _answer(self, request: Request, recording: RecordingRecord, ttl: int) -> RecordingAnswer:
         uri = None
@@ -218,5 +210,6 @@ class RecordingCalls:
         )
 
 
-def _is_whole(recording: RecordingRecord) -> bool:
-    return recording.state == "completed" and recording.path.is_file()
+def _whole_file(recording: RecordingRecord) -> Path | None:
+    is_whole = recording.state == "completed" and recording.path.is_file()
+    return recording.path if is_whole else None

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from appliance.hub.admission import Rules
 from appliance.hub.directory import Directory
 from appliance.hub.records import StoredRoom
-from appliance.hub.rest_call import Call, Nothing, Operation, Problem, fetch
+from appliance.hub.rest_call import Call, Nothing, Operation, Problem, fetch, found, remove
 from appliance.hub.rest_paging import PageAnswer, PageQuery, links
 from appliance.hub.rest_sessions import SessionAnswer, SessionView
 from appliance.hub.rest_settings import Flag, SettingsAnswer, time_of
@@ -107,24 +107,18 @@ class RoomCalls:
                 answer=RoomAnswer,
                 refusals=(404,),
             ),
-            Operation(
-                method="DELETE",
-                path=one,
-                name="delete_room",
-                summary="Delete a room; who is in it may stay, nobody new comes in",
-                tag=TAG,
-                work=self._delete,
-                query=Nothing,
-                body=Nothing,
-                answer=None,
-                status=204,
-                refusals=(404,),
+            remove(
+                one,
+                "delete_room",
+                "Delete a room; who is in it may stay, nobody new comes in",
+                TAG,
+                self._delete,
             ),
         ]
 
     async def _list(self, call: Call[RoomsQuery, Nothing]) -> BaseModel:
         query = call.query
-        page = await self._store.page_of_rooms(query.request())
+        page = await self._store.rooms.page(query.request())
         with_session = query.include_active_session
         return PageAnswer(
             links=links(call.request, query, page),
@@ -144,17 +138,15 @@ class RoomCalls:
         return await self._answer(self._find(call.id), with_session=with_session)
 
     async def _change(self, call: Call[Nothing, RoomSettings]) -> BaseModel:
-        room = await self._directory.change(self._find(call.id).id, call.body)
-        if room is None:
-            raise Problem.missing("room")
+        old = self._find(call.id)
+        room = found(await self._directory.change(old.id, call.body), "room")
         self._apply(room)
         return await self._answer(room)
 
     async def _delete(self, call: Call[Nothing, Nothing]) -> None:
         room = self._find(call.id)
         await self._streams.delete_all(room)
-        if await self._directory.delete(room.id) is None:
-            raise Problem.missing("room")
+        found(await self._directory.delete(room.id), "room")
         if (running := self._rooms.get(room.name)) is not None:
             running.deleted = True
 
@@ -165,13 +157,10 @@ class RoomCalls:
             running.stays.rules = Rules.of(room.options, max_members=self._defaults.max_members)
 
     def _find(self, id_or_name: str) -> StoredRoom:
-        room = self._directory.find(id_or_name)
-        if room is None:
-            raise Problem.missing("room")
-        return room
+        return found(self._directory.find(id_or_name), "room")
 
     async def _answer(self, room: StoredRoom, *, with_session: bool = False) -> RoomAnswer:
-        session = await self._store.open_session(room.id) if with_session else None
+        session = await self._store.sessions.open_in(room.id) if with_session else None
         return RoomAnswer.build(
             room.options,
             self._defaults,

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 
 from appliance.hub.records import EndReason, MemberRecord, SessionRecord
-from appliance.hub.rest_call import Call, Nothing, Operation, Problem, fetch
+from appliance.hub.rest_call import Call, Nothing, Operation, fetch, found
 from appliance.hub.rest_events import EventAnswer, page_of_events
 from appliance.hub.rest_paging import PageAnswer, PageQuery, links
 from appliance.hub.rest_recordings import RecordingAnswer, RecordingCalls, RecordingsQuery
@@ -182,7 +182,7 @@ class SessionCalls:
 
     async def _list(self, call: Call[SessionsQuery, Nothing]) -> BaseModel:
         query = call.query
-        page = await self._store.page_of_sessions(
+        page = await self._store.sessions.page(
             query.request(),
             room_id=query.room_id,
             name=query.room_name,
@@ -199,7 +199,7 @@ class SessionCalls:
 
     async def _members(self, call: Call[PageQuery, Nothing]) -> BaseModel:
         session = await self._find(call.id)
-        page = await self._store.page_of_members(session.id, call.query.request())
+        page = await self._store.members.page(session.id, call.query.request())
         return PageAnswer(
             links=links(call.request, call.query, page),
             data=[MemberAnswer.of(member) for member in page.items],
@@ -207,7 +207,7 @@ class SessionCalls:
 
     async def _events(self, call: Call[PageQuery, Nothing]) -> BaseModel:
         session = await self._find(call.id)
-        page = await self._store.page_of_events(call.query.request(), session_id=session.id)
+        page = await self._store.events.page(call.query.request(), session_id=session.id)
         return page_of_events(call.request, call.query, page, self._project)
 
     async def _recordings(self, call: Call[RecordingsQuery, Nothing]) -> BaseModel:
@@ -219,10 +219,7 @@ class SessionCalls:
         return await self._streams_of.page(call.request, call.query, session)
 
     async def _find(self, session_id: str) -> SessionRecord:
-        session = await self._store.session(session_id)
-        if session is None:
-            raise Problem.missing("room session")
-        return session
+        return found(await self._store.sessions.one(session_id), "room session")
 
 
 def _duration(begin: float, end: float | None) -> int:

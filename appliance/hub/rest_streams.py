@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from appliance.hub.directory import Directory
 from appliance.hub.records import RoomStream, SessionRecord, StoredRoom, StreamRecord
-from appliance.hub.rest_call import Call, Nothing, Operation, Problem, fetch
+from appliance.hub.rest_call import Call, Nothing, Operation, Problem, fetch, found, remove
 from appliance.hub.rest_paging import PageAnswer, PageQuery, links
 from appliance.hub.rest_settings import maybe_time_of, time_of
 from appliance.hub.room_options import RoomDefaults, RoomOptions
@@ -121,26 +121,14 @@ class StreamCalls:
                 answer=StreamAnswer,
                 refusals=(404, 409),
             ),
-            Operation(
-                method="DELETE",
-                path=one,
-                name="delete_stream",
-                summary="End a stream, and forget it",
-                tag=TAG,
-                work=self._delete,
-                query=Nothing,
-                body=Nothing,
-                answer=None,
-                status=204,
-                refusals=(404,),
-            ),
+            remove(one, "delete_stream", "End a stream, and forget it", TAG, self._delete),
         ]
 
     async def page(
         self, request: Request, query: PageQuery, session: SessionRecord
     ) -> PageAnswer[StreamAnswer]:
         """One page of the streams of a session."""
-        page = await self._store.page_of_streams(session.id, query.request())
+        page = await self._store.streams.page(session.id, query.request())
         return PageAnswer(
             links=links(request, query, page),
             data=[self._of_session(stream, session) for stream in page.items],
@@ -148,7 +136,7 @@ class StreamCalls:
 
     async def _list(self, call: Call[PageQuery, Nothing]) -> BaseModel:
         room = self._room(call.id)
-        page = await self._store.page_of_room_streams(room.id, call.query.request())
+        page = await self._store.room_streams.page(room.id, call.query.request())
         return PageAnswer(
             links=links(call.request, call.query, page),
             data=[await self._of_room(stream, room) for stream in page.items],
@@ -156,52 +144,40 @@ class StreamCalls:
 
     async def _create(self, call: Call[Nothing, StreamOptions]) -> BaseModel:
         room = self._room(call.id)
-        stream = await self._streams.add(room, call.body.url)
-        if stream is None:
-            raise Problem.missing("room")
+        stream = found(await self._streams.add(room, call.body.url), "room")
         return await self._of_room(stream, room)
 
     async def _get(self, call: Call[Nothing, Nothing]) -> BaseModel:
-        if (stream := await self._store.room_stream(call.id)) is not None:
+        if (stream := await self._store.room_streams.one(call.id)) is not None:
             return await self._of_room(stream, self._room(stream.room_id))
         going = await self._session_stream(call.id)
-        session = await self._store.session(going.room_session_id)
-        if session is None:
-            raise Problem.missing("stream")
+        session = found(await self._store.sessions.one(going.room_session_id), "stream")
         return self._of_session(going, session)
 
     async def _change(self, call: Call[Nothing, StreamOptions]) -> BaseModel:
-        stream = await self._store.room_stream(call.id)
+        stream = await self._store.room_streams.one(call.id)
         if stream is None:
             await self._session_stream(call.id)
             text = "a stream of a session goes where it goes; start another one"
             raise Problem(409, "stream_of_session", text)
-        changed = await self._streams.change(stream, call.body.url)
-        if changed is None:
-            raise Problem.missing("stream")
+        changed = found(await self._streams.change(stream, call.body.url), "stream")
         return await self._of_room(changed, self._room(changed.room_id))
 
     async def _delete(self, call: Call[Nothing, Nothing]) -> None:
-        if (stream := await self._store.room_stream(call.id)) is not None:
+        if (stream := await self._store.room_streams.one(call.id)) is not None:
             await self._streams.delete(stream)
             return
         going = await self._session_stream(call.id)
         await self._streams.delete_of_session(going.room_session_id, going.id)
 
     def _room(self, id_or_name: str) -> StoredRoom:
-        room = self._directory.find(id_or_name)
-        if room is None:
-            raise Problem.missing("room")
-        return room
+        return found(self._directory.find(id_or_name), "room")
 
     async def _session_stream(self, stream_id: str) -> StreamRecord:
-        stream = await self._store.stream(stream_id)
-        if stream is None:
-            raise Problem.missing("stream")
-        return stream
+        return found(await self._store.streams.one(stream_id), "stream")
 
     async def _of_room(self, stream: RoomStream, room: StoredRoom) -> StreamAnswer:
-        going = await self._store.going_out(stream.id)
+        going = await self._store.streams.going_out(stream.id)
         return StreamAnswer(
             id=stream.id,
             **self._picture(stream.url, room.options),

@@ -11,7 +11,8 @@ from appliance.hub.errors import StoreError
 from appliance.hub.members import Member
 from appliance.hub.observers import RoomObserver
 from appliance.hub.records import RoomStream, StoredRoom
-from appliance.hub.rooms import Room, Rooms
+from appliance.hub.room import Room
+from appliance.hub.rooms import Rooms
 from appliance.hub.store import Store
 from appliance.hub.tasks import Tasks
 
@@ -49,7 +50,7 @@ class RoomStreams(RoomObserver):
         gone. Raises StoreError."""
         now = time.time()
         stream = RoomStream(str(uuid.uuid4()), room.id, url, now, now)
-        if not await self._store.add_room_stream(stream):
+        if not await self._store.room_streams.add(stream):
             return None
         if (running := self._running(room.id)) is not None:
             self._outgoing.start(running, stream)
@@ -58,7 +59,7 @@ class RoomStreams(RoomObserver):
     async def change(self, stream: RoomStream, url: str) -> RoomStream | None:
         """Send a stream to another place from now on; None when it is gone. Raises StoreError."""
         changed = RoomStream(stream.id, stream.room_id, url, stream.created_at, time.time())
-        if not await self._store.change_room_stream(changed):
+        if not await self._store.room_streams.change(changed):
             return None
         running = self._running(stream.room_id)
         if running is not None and url != stream.url:
@@ -68,13 +69,13 @@ class RoomStreams(RoomObserver):
 
     async def delete(self, stream: RoomStream) -> None:
         """End a stream and forget it. Raises StoreError."""
-        await self._store.delete_room_stream(stream.id)
+        await self._store.room_streams.delete(stream.id)
         if (running := self._running(stream.room_id)) is not None:
             self._outgoing.stop(running, stream.id)
 
     async def delete_all(self, room: StoredRoom) -> None:
         """End and forget all streams of a room. Raises StoreError."""
-        for stream in await self._store.room_streams(room.id):
+        for stream in await self._store.room_streams.of_room(room.id):
             await self.delete(stream)
 
     async def delete_of_session(self, session_id: str, stream_id: str) -> None:
@@ -88,7 +89,7 @@ class RoomStreams(RoomObserver):
         if tasks:
             # Its end is noted once more; only then it can be forgotten.
             await asyncio.wait(tasks)
-        await self._store.delete_stream(stream_id)
+        await self._store.streams.delete(stream_id)
 
     def _running(self, room_id: str) -> Room | None:
         """The room, if somebody is in it."""
@@ -97,7 +98,7 @@ class RoomStreams(RoomObserver):
 
     async def _start(self, room: Room, room_id: str) -> None:
         try:
-            streams = await self._store.room_streams(room_id)
+            streams = await self._store.room_streams.of_room(room_id)
         except StoreError:
             # Said by the store; the room goes on.
             return

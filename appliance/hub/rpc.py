@@ -25,7 +25,8 @@ from appliance.hub.request import (
     positions_of,
 )
 from appliance.hub.roles import demotion, promotion
-from appliance.hub.rooms import Room
+from appliance.hub.room import Room
+from appliance.hub.room_wire import member_wire
 from appliance.hub.sessions import Session
 from appliance.hub.tokens import check_meta
 from appliance.signaling.layouts import LAYOUTS
@@ -117,7 +118,7 @@ def _video_unmute(request: Request) -> None:
 
 def _members(request: Request) -> Outcome:
     room = request.room
-    return Outcome({"members": [room.member_wire(member) for member in room.people()]})
+    return Outcome({"members": [member_wire(room, member) for member in room.people()]})
 
 
 def _remove(request: Request) -> Outcome:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from appliance.signaling.layouts import AUTO, OFF_CANVAS, Layer, MemberSlot, arrange
+from appliance.hub.floor import Floor
+from appliance.signaling.layouts import (
+    AUTO,
+    OFF_CANVAS,
+    Layer,
+    MemberSlot,
+    arrange,
+    positions,
+)
 
-__all__ = ["SHOWING_PLACES", "Showing", "seat"]
+if TYPE_CHECKING:
+    from appliance.hub.members import Member
+
+__all__ = ["SHOWING_PLACES", "Seats", "Showing", "seat"]
 
 SHOWING_PLACES: Final = ("playback", "full-screen")
 """Layers above all others, which every layout has."""
@@ -24,6 +35,65 @@ class Showing:
 
     id: str
     position: str = AUTO
+
+
+class Seats:
+    """The places of one room, and what they follow beside its members' own wishes: the floor,
+    the order of the raised hands, and what is shown."""
+
+    def __init__(self) -> None:
+        self.floor: Final = Floor()
+        #: The playback that is seen on the canvas.
+        self.showing: Showing | None = None
+        #: The places as they are now.
+        self.layers: list[Layer] = []
+        self._hands: list[str] = []
+
+    def position(self, member_id: str) -> str:
+        """Where a member stands just now."""
+        return positions(self.layers).get(member_id, OFF_CANVAS)
+
+    def hand(self, member_id: str, raised: bool) -> None:
+        """A member has raised its hand, or lowered it."""
+        self._hands = [one for one in self._hands if one != member_id]
+        self._hands += [member_id] if raised else []
+
+    def forget(self, member_id: str) -> None:
+        """A member has left the canvas and the conversation."""
+        self.floor.leave(member_id)
+        self.hand(member_id, raised=False)
+
+    def arrange(
+        self, layout: str, members: Mapping[str, Member], *, hide_muted: bool, hands_first: bool
+    ) -> bool:
+        """Give the members, by id, their places; of the audience nobody has one.
+
+        Returns whether anybody has moved. Raises ValueError for an unknown layout.
+        """
+        before = positions(self.layers)
+        slots = [
+            MemberSlot(member.id, member.requested_position)
+            for member in members.values()
+            if member.type != "audience"
+            and member.on_canvas
+            and not (hide_muted and member.video_muted)
+        ]
+        self.layers = seat(
+            layout,
+            slots,
+            floor=self._speaker(members),
+            raised=self._hands if hands_first else (),
+            showing=self.showing,
+            previous=self.layers,
+        )
+        return positions(self.layers) != before
+
+    def _speaker(self, members: Mapping[str, Member]) -> str | None:
+        """Who has the floor, or, of a device without a picture, whose device it is."""
+        holder = members.get(self.floor.holder or "")
+        if holder is None:
+            return None
+        return holder.id if holder.on_canvas else holder.parent_id
 
 
 def seat(

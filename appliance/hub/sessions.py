@@ -20,9 +20,9 @@ from appliance.hub.roles import Allowed, Role, media_of
 from appliance.hub.tokens import TokenOptions
 
 if TYPE_CHECKING:
-    from appliance.hub.calls import Leg
+    from appliance.hub.legs import Leg
     from appliance.hub.members import Member
-    from appliance.hub.rooms import Room
+    from appliance.hub.room import Room
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ one when that ends: a target that is dead, slow or rude disturbs nobody else.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import logging
@@ -20,12 +19,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 import appliance
+from appliance.hub.outgoing import Outgoing, OutgoingState
 from appliance.hub.publisher import PATIENCE, News, Order, pack
 from appliance.hub.tap import Intake, Item, Mark, Picture, Tappable
 from appliance.hub.urls import STREAMED, UrlError, check_url, redacted, tls_options, without_secrets
@@ -50,16 +50,11 @@ _FAREWELL: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class StreamState:
-    """A stream, as it is just now. Times are seconds of the epoch."""
+class StreamState(OutgoingState):
+    """A stream, as it is just now."""
 
-    id: str
-    url: str
     state: Literal["streaming", "completed"]
-    started_at: float
-    duration: float | None = None
-    """Seconds from start to end, once it is completed."""
-    ended_at: float | None = None
+    url: str = field(kw_only=True)
     connected: bool = False
     """Whether the target takes the stream just now."""
     error: str | None = None
@@ -68,23 +63,17 @@ class StreamState:
 
     def to_wire(self) -> dict[str, Any]:
         """The fields as clients know them."""
-        return {
-            "id": self.id,
-            "url": self.url,
-            "state": self.state,
-            "duration": self.duration,
-            "started_at": self.started_at,
-            "ended_at": self.ended_at,
-        }
+        return {**OutgoingState.to_wire(self), "url": self.url}
 
 
-class Streamer:
-    """One stream, from `start` to `stop`. Everything is for the loop's thread.
+class Streamer(Outgoing[StreamState]):
+    """One stream, from `start` to `stop`.
 
-    `on_change` is called on the loop after every change of `state` except the start. It goes
-    on until it is stopped: a target that cannot be reached is tried again and again, at last
-    every half a minute.
+    It goes on until it is stopped: a target that cannot be reached is tried again and again, at
+    last every half a minute.
     """
+
+    KIND = "stream"
 
     def __init__(
         self,
@@ -102,49 +91,23 @@ class Streamer:
         Raises UrlError.
         """
         check_url(url, STREAMED)
-        self._room = room
+        state = StreamState(stream_id or str(uuid.uuid4()), "streaming", time.time(), url=url)
+        super().__init__(room, state, Intake(_SPAN), on_change)
         self._order = Order(url, room.rate)
         if url.startswith("rtmps:"):
             self._order = replace(self._order, options=tls_options(verify=verify, ca_file=ca_file))
-        self._on_change = on_change
-        self._state = StreamState(stream_id or str(uuid.uuid4()), url, "streaming", time.time())
-        self._intake = Intake(_SPAN)
         self._stop = threading.Event()
-        self._loop = asyncio.get_running_loop()
-        self._thread: threading.Thread | None = None
-
-    @property
-    def id(self) -> str:
-        """The stream's id."""
-        return self._state.id
-
-    @property
-    def state(self) -> StreamState:
-        """The stream as it is just now."""
-        return self._state
-
-    @property
-    def dropped(self) -> int:
-        """Pictures lost because the target was too slow or not there."""
-        return self._intake.dropped
 
     def start(self) -> None:
         """Begin to connect, and send from the next keyframe on."""
-        if self._thread is not None:
-            raise RuntimeError("the stream was started before")
-        self._state = replace(self._state, started_at=time.time())
-        self._thread = threading.Thread(target=self._run, name="streamer", daemon=True)
-        self._thread.start()
-        self._room.tap(self._intake)
+        self._not_started()
+        self._begin(self._run)
 
     async def stop(self) -> StreamState:
         """End the stream. Returns its last state; safe to repeat."""
-        if self._thread is None:
-            raise RuntimeError("the stream was never started")
-        self._room.untap(self._intake)
+        self._started()
         self._stop.set()
-        self._intake.mark("stop", time.monotonic())
-        await asyncio.to_thread(self._thread.join)
+        await self._finish()
         if self._state.state != "completed":
             now = time.time()
             self._change(
@@ -164,13 +127,6 @@ class Streamer:
         elif error != self._state.error:
             log.warning("stream %s to %s is interrupted: %s", self.id, where, error)
         self._change(connected=connected, error=error)
-
-    def _change(self, **changes: Any) -> None:
-        state = replace(self._state, **changes)
-        if state != self._state:
-            self._state = state
-            if self._on_change is not None:
-                self._on_change(state)
 
     # From here on: the streamer's thread.
 

@@ -8,15 +8,14 @@ and only the listed pages may show the panel in a frame.
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from collections.abc import Iterable, MutableSequence
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from appliance.web.hosts import HostNames, refuse, same_host
 
 _LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
 
@@ -24,20 +23,6 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors "
 )
-
-
-def local_names() -> frozenset[str]:
-    """The names under which this machine's own browser and its LAN know it."""
-    name = socket.gethostname().lower().removesuffix(".local")
-    return frozenset({"localhost", name, f"{name}.local"})
-
-
-def hostname(authority: str) -> str:
-    """The host of `host[:port]`, lower case and without brackets; empty when malformed."""
-    try:
-        return urlsplit(f"//{authority}").hostname or ""
-    except ValueError:
-        return ""
 
 
 def ancestors(origins: Iterable[str]) -> str:
@@ -71,32 +56,23 @@ class Guard:
         self, app: ASGIApp, *, names: Iterable[str], embedders: MutableSequence[str]
     ) -> None:
         self._app = app
-        self._names = local_names() | {name.lower() for name in names}
+        self._names = HostNames(names)
         self._embedders = embedders
 
     def objection(self, scope: Scope) -> str | None:
         """Why this request is refused, in one line, or None."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if not self._is_ours(hostname(host)):
+        if not self._names.include(host):
             return f"This panel does not answer to the name {host!r}: use its address."
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and not same_host(origin, host):
             return f"Pages of {origin} may not use this panel."
         # Browsers say whose page asks; the document itself may be opened from anywhere.
         site = headers.get("sec-fetch-site", "none")
         if scope["path"] != "/" and site not in ("none", "same-origin"):
             return "Pages of other sites may not use this panel."
         return None
-
-    def _is_ours(self, host: str) -> bool:
-        if host in self._names:
-            return True
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403."""
@@ -108,8 +84,7 @@ class Guard:
             if objection is None:
                 await self._app(scope, receive, send)
             else:
-                await receive()
-                await send({"type": "websocket.close", "code": 1008, "reason": objection})
+                await refuse(objection, scope, receive, send)
             return
 
         async def send_bound(message: Message) -> None:
@@ -125,4 +100,4 @@ class Guard:
         if objection is None:
             await self._app(scope, receive, send_bound)
         else:
-            await PlainTextResponse(objection + "\n", status_code=403)(scope, receive, send_bound)
+            await refuse(objection, scope, receive, send_bound)

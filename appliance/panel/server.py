@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -32,9 +32,16 @@ from appliance.panel.device import PanelDevice, PanelError
 from appliance.panel.guard import Guard
 from appliance.panel.live import Live, state_json
 from appliance.panel.picture import PictureFeed
+from appliance.web import SHARED
+from appliance.web.embedded import EmbeddedServer
 
 _PAGE: Final = Path(__file__).parent / "page"
-_FILES: Final = ("panel.js", "panel.css", "favicon.svg")
+_FILES: Final = {
+    "/panel.js": _PAGE / "panel.js",
+    "/panel.css": _PAGE / "panel.css",
+    "/base.css": SHARED / "base.css",
+    "/favicon.svg": SHARED / "favicon.svg",
+}
 _BOUNDARY: Final = b"picture"
 _COMMAND_BYTES: Final = 4096
 """Longest message that the live socket takes."""
@@ -77,7 +84,7 @@ class Panel:
         self._device = device
         self._host, self._port = parse_listen(listen)
         self._hosts = tuple(hosts)
-        self._server: _Server | None = None
+        self._server: EmbeddedServer | None = None
         self._serving: asyncio.Task[None] | None = None
         self._live: Live | None = None
         self._feeds: dict[str, PictureFeed] = {}
@@ -103,7 +110,7 @@ class Panel:
             "screen": PictureFeed(self._device.screen),
             "self": PictureFeed(self._device.self_view),
         }
-        self._server = _Server(
+        self._server = EmbeddedServer(
             uvicorn.Config(
                 self._app(self._live),
                 lifespan="off",
@@ -115,8 +122,10 @@ class Panel:
                 timeout_graceful_shutdown=_GRACE,
             )
         )
-        self._serving = asyncio.create_task(self._server.serve([listener]), name="panel-server")
-        await self._server.ready.wait()
+        try:
+            self._serving = await self._server.begin(listener, "panel-server")
+        except RuntimeError as error:
+            raise ListenError(f"the panel: {error}") from error.__cause__
 
     async def stop(self) -> None:
         """End every page's sockets and pictures, then the server.  Safe to call twice."""
@@ -164,7 +173,7 @@ class Panel:
             return FileResponse(_PAGE / "index.html")
 
         async def static(request: Request) -> Response:
-            return FileResponse(_PAGE / request.url.path.removeprefix("/"))
+            return FileResponse(_FILES[request.url.path])
 
         async def state(_: Request) -> Response:
             return Response(
@@ -193,7 +202,7 @@ class Panel:
         return Starlette(
             routes=[
                 Route("/", page),
-                *(Route(f"/{name}", static) for name in _FILES),
+                *(Route(path, static) for path in _FILES),
                 Route("/api/state", state),
                 Route("/api/report", report),
                 WebSocketRoute("/api/live", live.serve),
@@ -217,19 +226,3 @@ async def _multipart(feed: PictureFeed) -> AsyncIterator[bytes]:
         yield head
         async for jpeg in pictures:
             yield jpeg + b"\r\n" + head
-
-
-class _Server(uvicorn.Server):
-    """uvicorn inside a program that handles signals itself, and says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self.ready.set()

@@ -21,6 +21,8 @@ const CLOSERS = {
   software: "software on the device",
   remote: "a moderator",
   watchdog: "the device's own safety check",
+  lease: "the device's own safety check",
+  unplugged: "the device, which has none",
 };
 
 const STATUS = {

@@ -13,8 +13,9 @@ import pytest
 
 from appliance.hub.config import HubConfig
 from appliance.hub.gateway import Limits
-from appliance.hub.rooms import Room
+from appliance.hub.room import Room
 from appliance.hub.server import HubServer
+from appliance.hub.store import Store
 from tests.appliance.hub.caller import Caller, Join
 from tests.appliance.hub.hub_client import FakePeer, FakeStage, until
 
@@ -38,6 +39,15 @@ class TestHub(HubServer):
     def _new_peer(self) -> FakePeer:
         self.peers.append(FakePeer())
         return self.peers[-1]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """A store of its own, below `tmp_path`."""
+    store = Store(tmp_path)
+    await store.open()
+    yield store
+    await store.close()
 
 
 MakeHub = Callable[..., Awaitable[TestHub]]

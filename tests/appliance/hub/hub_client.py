@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection
 
 from appliance.hub.canvas import Watcher
 from appliance.hub.members import Member
-from appliance.hub.rooms import Room
+from appliance.hub.room import Room
 from appliance.hub.server import HubServer
 from appliance.hub.stage import Clip
 from appliance.hub.tap import Tap
@@ -170,6 +170,19 @@ async def make_room(hub: HubServer, **options: Any) -> None:
     async with httpx.AsyncClient(base_url=hub.url, auth=auth, trust_env=False) as api:
         answer = await api.post("/api/video/rooms", json={"name": "demo", **options})
     assert answer.is_success, answer.text
+
+
+def room_of(hub: HubServer, name: str = "demo") -> Room:
+    """The room of this name, which is open."""
+    room = hub.rooms.get(name)
+    assert room is not None
+    return room
+
+
+def places(layout: dict[str, Any]) -> dict[str, str]:
+    """The position of each member, from the params of a ``video.layout.changed``."""
+    layers = layout["layout"]["layers"]
+    return {one["member_id"]: one["position"] for one in layers if one["member_id"]}
 
 
 class Client:

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from appliance.hub import calls
-from appliance.hub.gateway import Limits
-from appliance.hub.members import DEFAULT_SENSITIVITY
 from appliance.media.peer import PeerState
 from appliance.signaling import verto
 from tests.appliance.hub.conftest import MakeHub, TestHub
 from tests.appliance.hub.hub_client import (
     BOTH,
-    ENDLESS,
-    PICTURES,
     RECEIVE,
-    TRIPPING,
-    UNUSABLE,
     Client,
     token,
     until,
@@ -77,144 +70,6 @@ async def test_the_answer_carries_what_clients_route_it_by(hub: TestHub) -> None
         answer = await client.request("video.message", reply)
         assert answer["result"]["code"] == "200"
         assert answer["result"]["result"] == {}
-
-
-async def test_subscribed_tells_all_of_the_room(hub: TestHub) -> None:
-    client = await Client.connect(hub, token(hub, room_display_name="The Demo", meta={"a": 1}))
-    about = await client.invite()
-    session, room = about["room_session"], about["room"]
-    assert session["id"] == session["room_session_id"] == room["room_session_id"]
-    assert "id" not in room
-    expected = {
-        "name": "demo",
-        "display_name": "The Demo",
-        "project_id": hub.keys.project,
-        "layout_name": "grid-responsive",
-        "locked": False,
-        "recording": False,
-        "streaming": False,
-        "hide_video_muted": False,
-        "prioritize_handraise": False,
-        "meta": {},
-        "audience_count": 0,
-        "recordings": [],
-        "playbacks": [],
-        "streams": [],
-        "logos_visible": True,
-        "blind_mode": False,
-        "silent_mode": False,
-        "meeting_mode": False,
-    }
-    for about_room in (session, room):
-        assert expected.items() <= about_room.items()
-        assert about_room["event_channel"]
-    (member,) = session["members"]
-    assert member == {
-        "id": about["member_id"],
-        "room_id": room["room_id"],
-        "room_session_id": session["id"],
-        "scope_id": client.connected["authorization"]["scope_id"],
-        "name": "Oak",
-        "type": "member",
-        "parent_id": None,
-        "requested_position": "auto",
-        "current_position": "standard-1",
-        "handraised": False,
-        "visible": False,
-        "audio_muted": False,
-        "video_muted": False,
-        "deaf": False,
-        "on_hold": False,
-        "input_volume": 0,
-        "output_volume": 0,
-        "input_sensitivity": DEFAULT_SENSITIVITY,
-        "talking": False,
-        "meta": {"a": 1},
-    }
-    await client.close()
-
-
-async def test_a_member_becomes_visible_with_its_media(hub: TestHub) -> None:
-    async with await Client.join(hub, user_name="Elm") as other:
-        client = await Client.join(hub)
-        hub.peers[1].become(PeerState.CONNECTED)
-        for one in (client, other):
-            updated = (await one.event("video.member.updated"))["member"]
-            assert updated["updated"] == ["visible"]
-            assert (updated["id"], updated["visible"]) == (client.member_id, True)
-            # The whole member, so that lists of clients stay complete.
-            assert updated["name"] == "Oak"
-        hub.peers[1].become(PeerState.FAILED)
-        await other.event("video.member.updated", lambda p: not p["member"]["visible"])
-        await client.close()
-
-
-async def test_one_without_a_camera_does_not_become_visible(hub: TestHub) -> None:
-    client = await Client.connect(hub)
-    await client.invite(
-        BOTH.replace("m=video 9 x 96\r\na=sendrecv", "m=video 9 x 96\r\na=recvonly")
-    )
-    hub.peers[0].become(PeerState.CONNECTED)
-    await client.settled()
-    assert "video.member.updated" not in client.names()
-    await client.close()
-
-
-async def test_join_muted(hub: TestHub) -> None:
-    options = {"join_audio_muted": True, "join_video_muted": True}
-    client = await Client.connect(hub, token(hub, **options))
-    about = await client.invite()
-    member = about["room_session"]["members"][0]
-    assert (member["audio_muted"], member["video_muted"]) == (True, True)
-    media = hub.stages[0].members[client.member_id]
-    assert media == {"audio_muted": True, "video_muted": True, "deaf": False}
-    hub.peers[0].become(PeerState.CONNECTED)
-    await client.settled()
-    assert "video.member.updated" not in client.names()
-    await client.close()
-
-
-@pytest.mark.parametrize(
-    ("options", "directions"),
-    [
-        ({}, ("sendrecv", "sendrecv")),
-        ({"join_as": "audience"}, ("sendonly", "sendonly")),
-        ({"media_allowed": "audio-only"}, ("sendrecv", "inactive")),
-        ({"media_allowed": "video-only"}, ("inactive", "sendrecv")),
-        ({"join_as": "audience", "media_allowed": "audio-only"}, ("sendonly", "inactive")),
-    ],
-)
-async def test_a_leg_gets_the_media_that_its_token_allows(
-    hub: TestHub, options: dict[str, str], directions: tuple[str, str]
-) -> None:
-    async with await Client.join(hub, **options):
-        assert hub.peers[0].directions == directions
-
-
-async def test_the_audience_is_counted_and_not_listed(hub: TestHub) -> None:
-    async with await Client.join(hub, user_name="Elm") as member:
-        seen = await member.mark()
-        watcher = await Client.connect(hub, token(hub, join_as="audience", permissions=[]))
-        about = await watcher.invite(RECEIVE)
-        assert [one["name"] for one in about["room_session"]["members"]] == ["Elm"]
-        assert about["room_session"]["audience_count"] == 1
-        total = await member.event("video.room.audience_count", since=seen)
-        assert total["total"] == 1
-        layout = await watcher.event("video.layout.changed")
-        assert watcher.member_id not in [one["member_id"] for one in layout["layout"]["layers"]]
-        await watcher.close()
-        # Its grace runs; its own bye ends it at once.
-        again = await Client.connect(
-            hub,
-            token(hub, join_as="audience", permissions=[]),
-            protocol=watcher.connected["protocol"],
-            authorization_state=watcher.authorization_state,
-        )
-        await again.verto(verto.bye(watcher.call_id), watcher.call_id)
-        await member.event("video.room.audience_count", lambda p: p["total"] == 0, since=seen)
-        assert "video.member.joined" not in member.names(seen)
-        assert "video.member.left" not in member.names(seen)
-        await again.close()
 
 
 async def test_bye_ends_the_call_and_the_member(hub: TestHub) -> None:
@@ -284,70 +139,6 @@ async def test_the_same_call_id_of_another_client_is_another_call(hub: TestHub) 
         assert about["member_id"] != victim.member_id
         await thief.verto(verto.bye(victim.call_id), victim.call_id)
         assert len((await victim.rpc("video.members.get"))["members"]) == 1
-
-
-async def test_a_new_main_leg_takes_over_and_the_old_bye_drops_only_the_old(
-    hub: TestHub,
-) -> None:
-    async with await Client.join(hub, user_name="Elm") as other:
-        client = await Client.join(hub)
-        seen, old = await other.mark(), client.call_id
-        new = str(uuid.uuid4())
-        member_id = client.member_id
-        assert (await client.invite(call_id=new))["member_id"] == member_id
-        await client.verto(verto.bye(old), old)
-        await until(lambda: hub.peers[1].state is PeerState.CLOSED)
-        assert hub.peers[2].state is not PeerState.CLOSED
-        assert hub.stages[0].peers[member_id] is hub.peers[2]
-        await other.settled()
-        assert "video.member.left" not in other.names(seen)
-        await client.verto(verto.bye(new), new)
-        await other.event("video.member.left", since=seen)
-        await client.close()
-
-
-async def test_the_end_of_the_newer_leg_brings_the_older_one_back(hub: TestHub) -> None:
-    async with await Client.join(hub) as client:
-        new = str(uuid.uuid4())
-        await client.invite(call_id=new)
-        await client.verto(verto.bye(new), new)
-        assert hub.stages[0].peers[client.member_id] is hub.peers[0]
-
-
-@pytest.mark.parametrize(
-    ("sdp", "cause"), [(UNUSABLE, calls.INCOMPATIBLE), (TRIPPING, calls.OUT_OF_ORDER)]
-)
-async def test_an_offer_that_cannot_be_used_ends_that_call(
-    hub: TestHub, sdp: str, cause: tuple[str, str]
-) -> None:
-    async with await Client.join(hub, user_name="Elm") as other:
-        client = await Client.connect(hub)
-        seen = await other.mark()
-        assert (await client.verto(verto.invite(client.call_id, sdp)))["code"] == "200"
-        bye = await client.verto_event("verto.bye")
-        assert (bye["cause"], bye["causeCode"]) == cause
-        await other.settled()
-        assert other.names(seen) == []
-        await client.invite()
-        await client.close()
-
-
-async def test_an_answer_that_takes_too_long_ends_that_call(
-    hub: TestHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(calls, "ANSWER_TIMEOUT", 0.05)
-    async with await Client.connect(hub) as client:
-        await client.verto(verto.invite(client.call_id, ENDLESS))
-        bye = await client.verto_event("verto.bye")
-        assert bye["causeCode"] == "88"
-        await until(lambda: hub.stages[0].closed)
-
-
-async def test_a_second_invite_overtakes_one_that_is_still_being_answered(hub: TestHub) -> None:
-    async with await Client.connect(hub) as client:
-        await client.verto(verto.invite(client.call_id, ENDLESS))
-        await client.invite()
-        await until(lambda: hub.peers[0].state is PeerState.CLOSED)
 
 
 @pytest.mark.parametrize("sdp", [None, 7, "", "x" * (calls.MAX_SDP + 1)])
@@ -431,43 +222,6 @@ async def test_modify_info_and_pong_are_answered(hub: TestHub) -> None:
             assert result["result"]["error"]["message"] == "CALL DOES NOT EXIST"
 
 
-async def test_media_that_never_work_end_the_call(make_hub: MakeHub) -> None:
-    hub = await make_hub(Limits(media=0.1))
-    async with await Client.join(hub) as client:
-        bye = await client.verto_event("verto.bye")
-        assert (bye["cause"], bye["causeCode"]) == calls.RECOVERY
-
-
-async def test_media_that_fail_may_come_back(make_hub: MakeHub) -> None:
-    hub = await make_hub(Limits(media=2.0))
-    async with await Client.join(hub, user_name="Elm") as other:
-        hub.peers[0].become(PeerState.CONNECTED)
-        client = await Client.join(hub)
-        hub.peers[1].become(PeerState.CONNECTED)
-        hub.peers[1].become(PeerState.FAILED)
-        await client.invite()
-        hub.peers[2].become(PeerState.CONNECTED)
-        hub.peers[2].become(PeerState.FAILED)
-        # Not renewed this time.
-        await other.event("video.member.left")
-        assert client.names().count("verto.bye") == 1
-        await client.close()
-
-
-async def test_the_time_of_a_member_runs_out(hub: TestHub) -> None:
-    async with await Client.join(hub, user_name="Elm") as other:
-        soon = datetime.now(UTC) + timedelta(seconds=0.3)
-        client = await Client.connect(hub, token(hub, remove_at=soon))
-        assert client.connected["authorization"]["expires_at"] == int(soon.timestamp())
-        await client.invite()
-        await client.verto_event("verto.bye")
-        await other.event("video.member.left")
-        await client.close()
-        brief = await Client.join(hub, remove_after_seconds_elapsed=1)
-        await brief.verto_event("verto.bye")
-        await brief.close()
-
-
 async def test_a_room_that_ends_with_its_host(hub: TestHub) -> None:
     host = await Client.join(hub, end_room_session_on_leave=True)
     async with await Client.join(hub, user_name="Elm") as guest:
@@ -479,79 +233,3 @@ async def test_a_room_that_ends_with_its_host(hub: TestHub) -> None:
 
 
 # Screens and extra devices
-
-
-@pytest.mark.parametrize("kind", ["screen", "device"])
-async def test_an_extra_leg_is_a_member_of_its_own(hub: TestHub, kind: str) -> None:
-    async with await Client.join(hub, user_name="Elm") as other:
-        client = await Client.join(hub)
-        leg = str(uuid.uuid4())
-        variables = {"memberCallId": client.call_id, "memberId": client.member_id}
-        message = verto.invite(
-            leg,
-            PICTURES,
-            screen_share=kind == "screen",
-            additional_device=kind == "device",
-            user_variables=variables,
-        )
-        seen, others_seen = await client.mark(), await other.mark()
-        assert (await client.verto(message, leg))["code"] == "200"
-        # Its owner learns the new member's id by the event.
-        joined = (await client.event("video.member.joined", since=seen))["member"]
-        assert (joined["type"], joined["parent_id"]) == (kind, client.member_id)
-        assert client.names(seen)[:2] == ["verto.answer", "video.member.joined"]
-        assert "video.room.subscribed" not in client.names(seen)
-        await other.event("video.member.joined", since=others_seen)
-        assert hub.peers[2].directions == ("recvonly", "recvonly")
-        # It is muted as one's own.
-        result = await client.rpc("video.member.audio_mute", member_id=joined["id"])
-        assert result["code"] == "200"
-        # It goes with its main leg.
-        await client.verto(verto.bye(client.call_id))
-        assert (await client.verto_event("verto.bye"))["callID"] == leg
-        await other.event(
-            "video.member.left", lambda p: p["member"]["id"] == joined["id"], since=others_seen
-        )
-        await client.close()
-
-
-@pytest.mark.parametrize("kind", ["screen", "device"])
-async def test_extra_legs_need_a_permission_and_their_own_parent(hub: TestHub, kind: str) -> None:
-    def message(parent: str) -> dict[str, object]:
-        return verto.invite(
-            "leg",
-            PICTURES,
-            screen_share=kind == "screen",
-            additional_device=kind == "device",
-            user_variables={"memberId": parent},
-        )
-
-    async with await Client.join(hub, permissions=[]) as client:
-        result = await client.verto(message(client.member_id), "leg")
-        assert result["code"] == "403"
-    async with await Client.join(hub) as client, await Client.join(hub) as other:
-        for parent in (other.member_id, "nope", ""):
-            result = await client.verto(message(parent), "leg")
-            assert result["code"] == "404"
-
-
-async def test_extra_legs_join_in_the_order_of_their_invites(
-    hub: TestHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with await Client.join(hub) as client:
-        for number in range(4):
-            message = verto.invite(
-                f"leg-{number}",
-                PICTURES,
-                additional_device=True,
-                user_variables={"memberId": client.member_id},
-            )
-            await client.verto(message, f"leg-{number}")
-        await until(lambda: client.names().count("video.member.joined") == 4)
-        order = [
-            params["params"]["callID"] if name == "webrtc.message" else "joined"
-            for name, params in client.events
-            if name == "video.member.joined"
-            or (name == "webrtc.message" and params["params"]["callID"] != client.call_id)
-        ]
-        assert order == [x for n in range(4) for x in (f"leg-{n}", "joined")]

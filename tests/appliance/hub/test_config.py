@@ -50,8 +50,33 @@ def test_media_are_where_the_hub_is(
 
 
 @pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({}, ("127.0.0.1",)),
+        ({"listen": "hub.lan:80"}, ("hub.lan",)),
+        ({"listen": ":80"}, ()),
+        (
+            {"listen": "[::]:80", "allowed_hosts": ["Hub.Example.", "meet"]},
+            ("hub.example", "meet", "::"),
+        ),
+    ],
+)
+def test_the_hub_answers_to_where_it_listens_and_to_what_it_is_told(
+    settings: dict[str, Any], names: tuple[str, ...]
+) -> None:
+    assert HubConfig(data=Path("x"), **settings).host_names == names
+
+
+@pytest.mark.parametrize(
     ("settings", "name"),
     [
+        ({"allowed_hosts": ["http://hub.example"]}, "allowed_hosts"),
+        ({"allowed_hosts": ["hub.example:8080"]}, "allowed_hosts"),
+        ({"allowed_hosts": ["hub example"]}, "allowed_hosts"),
+        ({"allowed_hosts": ["*"]}, "allowed_hosts"),
+        ({"allowed_hosts": [""]}, "allowed_hosts"),
+        ({"addresses": ["hub.example"]}, "addresses"),
+        ({"addresses": ["127.0.0.1:80"]}, "addresses"),
         ({"listen": "x"}, "listen"),
         ({"open_rooms": ("de mo",)}, "open_rooms"),
         ({"width": 1281}, "width"),

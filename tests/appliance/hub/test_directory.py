@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -12,14 +10,6 @@ from appliance.hub.directory import Directory
 from appliance.hub.errors import StoreError
 from appliance.hub.room_options import RoomOptions, RoomSettings
 from appliance.hub.store import Store
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = Store(tmp_path)
-    await store.open()
-    yield store
-    await store.close()
 
 
 async def loaded(store: Store, *open_rooms: str) -> Directory:
@@ -54,7 +44,7 @@ async def test_of_many_at_once_one_makes_the_room(store: Store) -> None:
     rooms = await asyncio.gather(*(directory.create(options) for _ in range(10)))
     (made,) = [room for room in rooms if room is not None]
     assert directory.named("demo") == made
-    assert await store.rooms() == [made]
+    assert await store.rooms.all() == [made]
 
 
 async def test_changes_at_once_are_all_kept(store: Store) -> None:
@@ -70,7 +60,7 @@ async def test_changes_at_once_are_all_kept(store: Store) -> None:
     assert changed is not None
     options = changed.options
     assert (options.layout, options.fps, options.max_members) == ("2x2", 20, 3)
-    assert await store.rooms() == [changed]
+    assert await store.rooms.all() == [changed]
 
 
 async def test_a_change_that_is_not_kept_does_not_count(store: Store) -> None:
@@ -96,4 +86,4 @@ async def test_deleted_rooms_are_gone(store: Store) -> None:
     assert await directory.delete(room.id) is None
     assert await directory.change(room.id, RoomSettings()) is None
     assert directory.find("demo") is None
-    assert await store.rooms() == []
+    assert await store.rooms.all() == []

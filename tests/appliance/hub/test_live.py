@@ -13,7 +13,6 @@ import numpy as np
 from av import VideoFrame
 
 from appliance.hub.chime import HIGH, LOW
-from appliance.hub.rooms import Room
 from appliance.hub.server import HubServer
 from appliance.hub.stage import Stage
 from appliance.media.opus import OpusDecoder
@@ -22,15 +21,9 @@ from appliance.signaling import verto
 from hal.camera.scene import decode
 from tests.appliance.hub import films
 from tests.appliance.hub.caller import DEADLINE, GREEN, RED, WINDOW, Caller, Join
-from tests.appliance.hub.hub_client import make_room, until
+from tests.appliance.hub.hub_client import make_room, room_of, until
 from tests.appliance.hub.live_room import Film, Tone
 from tests.appliance.media.conftest import level_at
-
-
-def room_of(hub: HubServer) -> Room:
-    room = hub.rooms.get("demo")
-    assert room is not None
-    return room
 
 
 def stage_of(hub: HubServer) -> Stage:

@@ -69,16 +69,16 @@ async def _fill(archive: Archive, data: Path) -> None:
     await archive.open(["demo"])
     (data / "film.mp4").write_bytes(bytes(1000))
     store = archive.store
-    store.session_started(SessionRecord("session", None, RoomOptions(name="demo"), 1.0, 1.0))
-    store.recording_changed(
+    store.sessions.started(SessionRecord("session", None, RoomOptions(name="demo"), 1.0, 1.0))
+    store.recordings.changed(
         RecordingRecord(
             "recording", "session", "completed", data / "film.mp4", 1.0, 2.0, 2.0, 1.0, 1000
         )
     )
-    store.stream_changed(
+    store.streams.changed(
         StreamRecord("stream", "session", None, "rtmp://127.0.0.1/x", "completed", 1.0, 2.0, 2.0)
     )
-    store.session_ended("session", 3.0)
+    store.sessions.ended("session", 3.0)
 
 
 def operations(api: Any) -> dict[str, Any]:

@@ -16,13 +16,15 @@ import pytest
 
 from appliance.hub import rpc
 from appliance.hub.broadcasts import Broadcasts
-from appliance.hub.calls import Calls, Leg
+from appliance.hub.calls import Calls
 from appliance.hub.journal import Journal
+from appliance.hub.legs import Leg
 from appliance.hub.members import Member, MemberType
 from appliance.hub.playbacks import Playbacks
 from appliance.hub.programme import Programme
 from appliance.hub.recordings import Recordings
-from appliance.hub.rooms import Room, Rooms
+from appliance.hub.room import Room
+from appliance.hub.rooms import Rooms
 from appliance.hub.sessions import Session
 from appliance.hub.streamer import StreamState
 from appliance.hub.tasks import Tasks
@@ -148,7 +150,7 @@ class StillStream:
     """A stream that goes nowhere."""
 
     def __init__(self, url: str) -> None:
-        self.state = StreamState("stream-1", url, "streaming", 0.0)
+        self.state = StreamState("stream-1", "streaming", 0.0, url=url)
 
     def start(self) -> None: ...
 

@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 
 from appliance.hub import playbacks, recordings, rpc_programme, server
-from appliance.hub.rooms import Room
 from appliance.hub.streamer import StreamState
 from appliance.hub.urls import STREAMED, check_url
 from appliance.signaling import verto
 from tests.appliance.hub.conftest import TestHub
 from tests.appliance.hub.films import make_film, make_sound
-from tests.appliance.hub.hub_client import Client, make_room, until
+from tests.appliance.hub.hub_client import Client, make_room, room_of, until
 
 URL = "rtmp://127.0.0.1:1/live/secret-key"
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -39,7 +38,7 @@ class FakeStreamer:
         check_url(url, STREAMED)
         type(self).made += 1
         self.on_change = on_change
-        self.state = StreamState(f"stream-{self.made}", url, "streaming", time.time())
+        self.state = StreamState(f"stream-{self.made}", "streaming", time.time(), url=url)
 
     def start(self) -> None:
         pass
@@ -71,12 +70,6 @@ def media(hub: TestHub, film: Path) -> Path:
     (folder / "real.mp4").write_bytes(film.read_bytes())
     make_sound(folder / "sound.wav", 2)
     return folder
-
-
-def room_of(hub: TestHub) -> Room:
-    room = hub.rooms.get("demo")
-    assert room is not None
-    return room
 
 
 def ids(client: Client, hub: TestHub) -> dict[str, str]:

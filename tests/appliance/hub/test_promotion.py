@@ -169,7 +169,7 @@ async def test_a_demotion(hub: TestHub) -> None:
 
         def holds() -> bool:
             room.level(guest.member_id, -20.0)
-            return room.floor.holder == guest.member_id
+            return room.seats.floor.holder == guest.member_id
 
         await until(holds)
         seen, theirs = await moderator.mark(), await guest.mark()
@@ -194,7 +194,7 @@ async def test_a_demotion(hub: TestHub) -> None:
         assert talking["member"] == {"id": guest.member_id, "talking": False}
         await moderator.event("video.room.audience_count", lambda p: p["total"] == 1, since=seen)
         assert hub.stages[0].brings[guest.member_id] == (False, False)
-        assert room.floor.holder is None
+        assert room.seats.floor.holder is None
         # With it go its screens.
         bye = await guest.verto_event("verto.bye", since=theirs)
         assert bye["callID"] == screen

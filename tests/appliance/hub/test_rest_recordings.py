@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from appliance.hub.journal import Journal
-from appliance.hub.rooms import Room
+from appliance.hub.room import Room
 from tests.appliance.hub.conftest import MakeHub, TestHub
 from tests.appliance.hub.hub_client import Client, until
 from tests.appliance.hub.rest_client import Script

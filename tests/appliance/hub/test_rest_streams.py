@@ -31,7 +31,7 @@ class FakeStreamer:
     ) -> None:
         self.room = room
         self.on_change = on_change
-        self.state = StreamState(f"stream-{len(self.made) + 1}", url, "streaming", time.time())
+        self.state = StreamState(f"stream-{len(self.made) + 1}", "streaming", time.time(), url=url)
         self.made.append(self)
 
     @property

@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from appliance.panel import Panel
-from appliance.panel.guard import Guard, ancestors, hostname
+from appliance.panel.guard import Guard, ancestors
 from tests.appliance.panel.fake_device import FakeDevice
 
 PATHS = ("/", "/panel.js", "/api/state", "/api/report", "/screen.jpg")
@@ -86,14 +86,6 @@ async def test_only_listed_pages_may_frame_the_panel(panel: Panel) -> None:
 )
 def test_ancestors(origins: list[str], value: str) -> None:
     assert ancestors(origins) == value
-
-
-@pytest.mark.parametrize(
-    ("authority", "host"),
-    [("A.Example:80", "a.example"), ("[::1]:8081", "::1"), ("", ""), ("[::1", ""), ("@:", "")],
-)
-def test_hostname(authority: str, host: str) -> None:
-    assert hostname(authority) == host
 
 
 def test_a_request_without_host_is_refused() -> None:

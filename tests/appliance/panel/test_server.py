@@ -52,6 +52,7 @@ async def test_serves_the_page_and_its_files(panel: Panel) -> None:
         for name, kind in (
             ("panel.js", "javascript"),
             ("panel.css", "css"),
+            ("base.css", "css"),
             ("favicon.svg", "svg"),
         ):
             assert name in page.text

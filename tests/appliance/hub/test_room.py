@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import Any
 
-import pytest
-
-from appliance.hub import rooms
 from appliance.hub.floor import LEAD
-from appliance.hub.rooms import Room
-from appliance.media.peer import PeerState
 from appliance.signaling import verto
 from tests.appliance.hub.conftest import TestHub
-from tests.appliance.hub.hub_client import BOTH, PICTURES, RECEIVE, Client, make_room, token, until
-
-
-def room_of(hub: TestHub) -> Room:
-    room = hub.rooms.get("demo")
-    assert room is not None
-    return room
+from tests.appliance.hub.hub_client import (
+    PICTURES,
+    RECEIVE,
+    Client,
+    make_room,
+    places,
+    room_of,
+    token,
+    until,
+)
 
 
 async def speak(hub: TestHub, client: Client, seconds: float = 0.2) -> None:
@@ -34,11 +31,6 @@ async def speak(hub: TestHub, client: Client, seconds: float = 0.2) -> None:
         return clock() - started >= seconds
 
     await until(said)
-
-
-def places(layout: dict[str, Any]) -> dict[str, str]:
-    layers = layout["layout"]["layers"]
-    return {one["member_id"]: one["position"] for one in layers if one["member_id"]}
 
 
 async def test_the_floor_follows_who_speaks(hub: TestHub) -> None:
@@ -64,7 +56,7 @@ async def test_where_nobody_moves_nothing_is_told(hub: TestHub) -> None:
     async with await Client.join(hub, user_name="Elm") as elm, await Client.join(hub) as oak:
         mark = await elm.mark()
         await speak(hub, oak)
-        assert room_of(hub).floor.holder == oak.member_id
+        assert room_of(hub).seats.floor.holder == oak.member_id
         await elm.settled()
         assert elm.names(mark) == ["video.member.talking"]
 
@@ -74,9 +66,9 @@ async def test_a_muted_holder_keeps_the_floor_and_one_who_leaves_does_not(hub: T
         oak = await Client.join(hub)
         await speak(hub, oak)
         await oak.rpc("video.member.audio_mute")
-        assert room_of(hub).floor.holder == oak.member_id
+        assert room_of(hub).seats.floor.holder == oak.member_id
         await oak.verto(verto.bye(oak.call_id))
-        await until(lambda: room_of(hub).floor.holder is None)
+        await until(lambda: room_of(hub).seats.floor.holder is None)
         await oak.close()
 
 
@@ -164,92 +156,3 @@ async def test_tones_of_who_comes_and_goes(hub: TestHub) -> None:
 async def test_without_the_option_nothing_rings(hub: TestHub) -> None:
     async with await Client.join(hub):
         assert hub.stages[0].chimes == []
-
-
-async def test_the_audience_is_counted_again_from_time_to_time(
-    hub: TestHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rooms, "AUDIENCE_PERIOD", 0.05)
-
-    def counts(since: int) -> list[int]:
-        return [
-            params["total"]
-            for name, params in elm.events[since:]
-            if name == "video.room.audience_count"
-        ]
-
-    async with await Client.join(hub, user_name="Elm") as elm:
-        watcher = await Client.connect(hub, token(hub, join_as="audience", permissions=[]))
-        await watcher.invite(RECEIVE)
-        await until(lambda: counts(0)[:4] == [1, 1, 1, 1])
-        await watcher.verto(verto.bye(watcher.call_id), watcher.call_id)
-        await until(lambda: counts(0)[-1] == 0)
-        # With nobody to count there is no more counting.
-        mark = len(elm.events)
-        for _ in range(100):
-            await elm.settled()
-        assert counts(mark) == []
-        await watcher.close()
-
-
-async def test_a_shared_screen_brings_its_layout_and_positions(hub: TestHub) -> None:
-    async with await Client.join(hub, user_name="Elm") as elm, await Client.join(hub) as oak:
-        mark, screen = await elm.mark(), str(uuid.uuid4())
-        positions = {"self": "reserved-1", elm.member_id: "standard-2", "gone": "standard-3"}
-        invite = verto.invite(
-            screen,
-            PICTURES,
-            screen_share=True,
-            user_variables={"memberCallId": oak.call_id, "memberId": oak.member_id},
-            layout="screen-share",
-            positions=positions,
-        )
-        assert (await oak.verto(invite, screen))["code"] == "200"
-        joined = (await elm.event("video.member.joined", since=mark))["member"]
-        assert joined["requested_position"] == "reserved-1"
-        layout = await elm.event(
-            "video.layout.changed", lambda p: p["layout"]["name"] == "screen-share", since=mark
-        )
-        assert places(layout) == {
-            joined["id"]: "reserved-1",
-            elm.member_id: "standard-2",
-            oak.member_id: "standard-1",
-        }
-
-
-@pytest.mark.parametrize(
-    ("wishes", "code"),
-    [
-        ({"layout": "11x11"}, "404"),
-        ({"layout": 7}, "404"),
-        ({"positions": {"self": "nowhere"}}, "422"),
-        ({"positions": {"self": 7}}, "422"),
-        ({"positions": "auto"}, "422"),
-    ],
-)
-async def test_a_screen_with_wrong_wishes_is_refused(
-    hub: TestHub, wishes: dict[str, Any], code: str
-) -> None:
-    async with await Client.join(hub) as oak:
-        screen = str(uuid.uuid4())
-        variables = {"memberCallId": oak.call_id, "memberId": oak.member_id}
-        invite = verto.invite(screen, PICTURES, screen_share=True, user_variables=variables)
-        invite["params"].update(wishes)
-        assert (await oak.verto(invite, screen))["code"] == code
-        assert len(room_of(hub).members) == 1
-
-
-async def test_a_new_call_of_a_member_is_heard_when_it_is_up(hub: TestHub) -> None:
-    async with await Client.join(hub) as oak:
-        hub.peers[0].become(PeerState.CONNECTED)
-        new, seen = str(uuid.uuid4()), len(oak.events)
-        await oak.verto(verto.invite(new, BOTH), new)
-        await oak.verto_event("verto.answer", since=seen)
-        stage = hub.stages[0]
-        assert stage.peers[oak.member_id] is hub.peers[0]
-        hub.peers[1].become(PeerState.CONNECTED)
-        assert stage.peers[oak.member_id] is hub.peers[1]
-        # When it breaks down, the old one is good again.
-        hub.peers[1].become(PeerState.FAILED)
-        assert stage.peers[oak.member_id] is hub.peers[0]
-        assert stage.listening[oak.member_id] == [hub.peers[0], hub.peers[1]]
