@@ -12,7 +12,6 @@ from appliance.signaling.errors import (
 )
 from appliance.signaling.payload import Payload
 
-from .devices import LocalStream
 from .errors import (
     AlreadyJoined,
     GateHeld,
@@ -27,6 +26,7 @@ from .errors import (
     SessionEnded,
 )
 from .extra_leg import RoomSessionDevice, RoomSessionScreenShare
+from .local_stream import LocalStream
 from .overlay import LocalOverlay
 from .playback import RoomSessionPlayback
 from .properties import RemoteStream

@@ -338,7 +338,8 @@ class Call:
         self._tasks.start(say(), "acknowledgement")
 
     def _media_changed(self, state: PeerState) -> None:
-        if self.on_media is not None:
+        # The media of a call that has ended may go: nobody wins them back.
+        if self.on_media is not None and self._state not in _OVER:
             self.on_media(state)
 
     def _enter(self, state: CallState) -> None:

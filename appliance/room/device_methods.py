@@ -13,8 +13,9 @@ from hal.device import Device
 from hal.errors import HalError
 
 from .call import Call
-from .devices import DeviceKind, Devices, LocalStream
+from .devices import DeviceKind, Devices
 from .errors import Overconstrained
+from .local_stream import LocalStream
 from .muting import Muting
 from .tasks import Tasks
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from appliance.media.capture import CameraCapture, MicCapture
 
 from .call import Call
-from .devices import Devices, LocalStream
+from .devices import Devices
+from .local_stream import LocalStream
 
 
 class DeviceProperties:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -22,20 +22,13 @@ from hal.errors import DeviceNotFound, DeviceUnplugged, HalError
 
 from . import choice
 from .errors import NotInUse, Overconstrained
+from .local_stream import LocalStream, start_all
 from .plan import Constraints, MediaPlan
 from .tasks import Tasks
 
 log = logging.getLogger(__name__)
 
 DeviceKind = Literal["camera", "microphone", "speaker"]
-
-
-@dataclass(slots=True)
-class LocalStream:
-    """What the own member sends.  Whoever makes it starts and stops it."""
-
-    microphone: MicCapture | None = None
-    camera: CameraCapture | None = None
 
 
 class Devices:
@@ -46,8 +39,8 @@ class Devices:
     them and stopped with it.
 
     Called on the loop: `on_device` when a device fails (with its error), and when it works
-    again (with None); `on_swapped` with the device before and after, when another one took
-    the place of a loudspeaker that was unplugged.
+    again (with None); `on_swapped` with the device before and after, when another one took its
+    place and no method of this class was the reason.
     """
 
     def __init__(
@@ -79,6 +72,8 @@ class Devices:
         self._set_up: VideoFormat | None = None
         self._watched: dict[DeviceKind, tuple[Worker, Callable[[], None]]] = {}
         self._failed: set[DeviceKind] = set()
+        self._present: dict[DeviceKind, Device] = {}
+        self._asked: set[DeviceKind] = set()
         self._changing = asyncio.Lock()
         self._links: list[Callable[[], None]] = []
         self._tasks = Tasks()
@@ -210,7 +205,7 @@ class Devices:
                 ("camera", stream.camera, old_stream.camera),
             )
             pairs = [one for one in both if one[1] is not None and one[1] is not one[2]]
-            await _start_all([new for _, new, old in pairs if old is not None])
+            await start_all([new for _, new, old in pairs if old is not None])
             changes: list[tuple[DeviceKind, Device, Device]] = []
             for kind, new, old in pairs:
                 if old is not None:
@@ -313,12 +308,17 @@ class Devices:
         """Do the first that works; that one device failed before is no news of another."""
         failed = kind in self._failed
         self._failed.discard(kind)
+        self._asked.add(kind)
         try:
             await self._first(tries)
         except BaseException:
             if failed:
                 self._failed.add(kind)
             raise
+        finally:
+            self._asked.discard(kind)
+            if kind in self._watched:
+                self._present[kind] = self._watched[kind][0].device
 
     async def _first(self, tries: list[Callable[[], Awaitable[None]]]) -> None:
         """Do the first that works; raises the last one's error."""
@@ -354,7 +354,16 @@ class Devices:
         if kind in self._watched:
             return
 
+        self._present[kind] = worker.device
+
         def report(error: HalError | None) -> None:
+            before, now = self._present[kind], worker.device
+            if error is None and now != before and kind not in self._asked:
+                self._present[kind] = now
+                self._failed.discard(kind)
+                if self.on_swapped is not None:
+                    self.on_swapped(kind, before, now)
+                return
             if (error is not None) == (kind in self._failed):
                 return
             (self._failed.discard if error is None else self._failed.add)(kind)
@@ -378,20 +387,6 @@ class Devices:
                 return
             try:
                 found = await choice.other_speakers(lost)
-                await self._swap("speaker", [partial(playout.swap, one) for one in found])
+                await self._first([partial(playout.swap, one) for one in found])
             except (HalError, Overconstrained) as error:
                 log.info("there is no other loudspeaker: %s", error)
-                return
-            if self.on_swapped is not None:
-                self.on_swapped("speaker", lost, playout.device)
-
-
-async def _start_all(captures: list[MicCapture | CameraCapture]) -> None:
-    """Start all or none.  Raises the HalError of one that does not open."""
-    idle = [capture for capture in captures if capture.suspended]
-    await asyncio.gather(*(capture.start() for capture in idle))
-    for capture in captures:
-        if capture.error is not None:
-            error = capture.error
-            await asyncio.gather(*(one.suspend() for one in idle))
-            raise error

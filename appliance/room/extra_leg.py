@@ -80,6 +80,7 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
         self._tasks = Tasks()
         self._links: list[GateLink] = []
         self._observed: list[Callable[[], None]] = []
+        self._unwatch: Callable[[], None] | None = None
         self._gone: set[DeviceKind] = set()
         self._teardown: asyncio.Task[None] | None = None
 
@@ -125,6 +126,8 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
         try:
             await self._devices.open(self._plan, *self._constraints)
             self._link()
+            if self._devices.microphone is not None and self._home.on_microphone is not None:
+                self._unwatch = self._home.on_microphone(self._devices.microphone)
             self._muting.start(
                 self._devices, self._plan, self._tell_mute, self._home.stop_while_muted
             )
@@ -338,6 +341,8 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
 
     async def _release(self) -> None:
         call, self._call = self._call, None
+        if call is not None:
+            call.on_media = None
         await self._tasks.close()
         await self._muting.stop()
         if call is not None:
@@ -350,6 +355,9 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
             link.close()
         self._observed, self._links, self._recovery = [], [], None
         await self._devices.close()
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
 
 
 class RoomSessionDevice(ExtraLeg):

@@ -61,7 +61,9 @@ class GateFollower(ABC):
         if seconds > 0:
             self._gate_moved.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gate_moved.wait(), seconds)
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes with it.
+                async with asyncio.timeout(seconds):
+                    await self._gate_moved.wait()
 
     def _observe(self, gate: Gate) -> None:
         assert self._loop is not None

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from appliance.media.gate import Gate, Party
+from appliance.media.gate import SAFETY, Gate, Party
 
-_PEOPLE: Final = frozenset({Party.ROOM, Party.LATCH, Party.WATCHDOG})
+_PEOPLE: Final = frozenset({Party.ROOM, Party.LATCH}) | SAFETY
 """Who closes the device as a whole: a button or a cover does not mean one leg of a call."""
 
 
@@ -40,6 +40,6 @@ class GateLink:
             closers = self._leader.closers
             held = closers if self._whole() else closers & _PEOPLE
             if held:
-                self._gate.mute(Party.LATCH)
+                self._gate.mute(Party.LATCH, "with the microphone or camera of the device")
             else:
-                self._gate.unmute(Party.LATCH)
+                self._gate.unmute(Party.LATCH, "with the microphone or camera of the device")

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from appliance.media.capture import MicCapture
+
 from .call import Call, Leg, Signal
 from .devices import Devices
 from .muting import Kind
@@ -38,3 +40,5 @@ class Home:
     """Where `async` handlers run, so that the session ends them."""
     stop_while_muted: Mapping[Kind, bool]
     allow_remote_unmute: bool
+    on_microphone: Callable[[MicCapture], Callable[[], None]] | None
+    """Called with each further microphone before it can open; what it returns, at its end."""

@@ -57,8 +57,9 @@ class LegMethods(ABC):
     ) -> RoomSessionDevice:
         """Send one more microphone.  Permission: `room.self.additional_source`.
 
-        While a button, a cover or the watchdog holds the session's own microphone closed, this
-        one is silent too.
+        While a button, a cover or the device's own safety holds the session's own microphone
+        closed, this one is silent too.  `audio_mute()` of the session mutes the first one alone,
+        as the browser's API says; this one has an `audio_mute()` of its own.
         """
         wish = MediaTrackConstraints.of({**plain(constraints), **wishes})
         return await self.add_device(audio=wish, auto_join=auto_join)

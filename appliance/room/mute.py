@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from appliance.media.gate import Gate, Party
+from appliance.media.gate import SAFETY, Gate, Party
 from appliance.signaling.errors import (
     Disconnected,
     NotFound,
@@ -45,7 +45,7 @@ DELAY_MIN: Final = 0.25
 DELAY_MAX: Final = 8.0
 """Seconds of the shortest and the longest wait before the server is told again."""
 
-_HELD: Final = frozenset({Party.ROOM, Party.LATCH, Party.WATCHDOG})
+_HELD: Final = frozenset({Party.ROOM, Party.LATCH, Party.UNPLUGGED}) | SAFETY
 """Parties that no script overrules."""
 
 
@@ -80,14 +80,14 @@ class MuteSync(GateFollower):
 
     def start(self) -> None:
         """Follow the gate, and keep it closed until the first state is known."""
-        self.gate.mute(Party.START)
+        self.gate.mute(Party.START, "until the room has told the first state")
         super().start()
 
     def cancel(self) -> None:
         """Close the gate for the time after the call, and follow no longer."""
         self._over = True
         self._closings += 1
-        self.gate.mute(Party.START)
+        self.gate.mute(Party.START, "the call is over")
         super().cancel()
 
     async def mute(self) -> None:
@@ -99,7 +99,7 @@ class MuteSync(GateFollower):
         with self._acting():
             self._muting += 1
             try:
-                self.gate.mute(Party.SOFTWARE)
+                self.gate.mute(Party.SOFTWARE, "a script mutes")
                 async with self._turn:
                     await self._tell(muted=True)
             finally:
@@ -118,7 +118,7 @@ class MuteSync(GateFollower):
                 if ticket == self._closings:
                     await self._tell(muted=False)
                 if ticket == self._closings:
-                    self.gate.unmute(Party.SOFTWARE)
+                    self.gate.unmute(Party.SOFTWARE, "a script unmutes, and the server agrees")
             if closers := self.gate.closers:
                 raise GateHeld(self._what, (party.value for party in closers))
 
@@ -131,9 +131,18 @@ class MuteSync(GateFollower):
                 await self._carry_out(request(), muted=muted)
                 if muted:
                     self._closings += 1
-                    self.gate.mute(Party.SOFTWARE)
+                    self.gate.mute(Party.SOFTWARE, "a script's wish mutes as well")
                 elif ticket == self._closings:
-                    self.gate.unmute(Party.SOFTWARE)
+                    self.gate.unmute(Party.SOFTWARE, "a script's wish unmutes as well")
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the server shows what the gate is.  While it does not, the gate is the
+        quieter of the two: what the server calls muted is closed."""
+        closers = self.gate.closers
+        if not self._known or Party.START in closers:
+            return True
+        return self._server is bool(closers)
 
     def joined(self, muted: bool) -> None:
         """The first state of a new member is known: release the gate, or mute it."""
@@ -145,8 +154,8 @@ class MuteSync(GateFollower):
         self._server = muted
         if muted:
             self._closings += 1
-            self.gate.mute(Party.REMOTE)
-        self.gate.unmute(Party.START)
+            self.gate.mute(Party.REMOTE, "muted in the room from the beginning")
+        self.gate.unmute(Party.START, "the room has told the first state")
         self._gate_moved.set()
         self._wake.set()
 
@@ -177,14 +186,14 @@ class MuteSync(GateFollower):
         self._server = muted
         if not expected and muted:
             self._closings += 1
-            self.gate.mute(Party.REMOTE)
+            self.gate.mute(Party.REMOTE, "the server or a moderator mutes")
         elif not expected and not predates and not self._muting:
             # One from before our own request would not overrule that.
             self._allow_remote()
         self._wake.set()
 
     def _allow_remote(self) -> None:
-        if not self.gate.unmute(Party.REMOTE):
+        if not self.gate.unmute(Party.REMOTE, "the server or a moderator unmutes"):
             self._contest()
 
     def _moved(self) -> None:
@@ -275,7 +284,7 @@ class MuteSync(GateFollower):
             # Nobody would hear it: then it must not look open either.
             log.warning("the %s stays muted: %s", self._what, error)
             self._closings += 1
-            self.gate.mute(Party.REMOTE)
+            self.gate.mute(Party.REMOTE, f"the server refuses to unmute: {error}")
 
     def _check_held(self) -> None:
         held = self.gate.closers & _HELD

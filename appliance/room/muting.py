@@ -48,6 +48,11 @@ class Muting:
     def _followers(self) -> list[MuteSync | Standby]:
         return [*self._syncs.values(), *self._standbys.values()]
 
+    @property
+    def agreed(self) -> bool:
+        """Whether the server shows all gates as they are."""
+        return all(sync.agreed for sync in self._syncs.values())
+
     def get(self, kind: Kind) -> MuteSync | None:
         """What mutes the device of that kind, None where none is sent."""
         return self._syncs.get(kind)

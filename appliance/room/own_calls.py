@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from appliance.media.capture import MicCapture
 from appliance.signaling.connection import Connection
 from hal.device import Device
 
@@ -31,6 +32,7 @@ class OwnCalls(RoomMethods, SpeakerMethods, Handover):
     _leg_factory: Callable[..., Leg]
     _stop_while_muted: Mapping[Kind, bool]
     _allow_remote_unmute: bool
+    on_microphone: Callable[[MicCapture], Callable[[], None]] | None
 
     def _home(self) -> Home:
         connection, call = self._connection, self._call
@@ -49,6 +51,7 @@ class OwnCalls(RoomMethods, SpeakerMethods, Handover):
             handlers=self._handler_tasks,
             stop_while_muted=self._stop_while_muted,
             allow_remote_unmute=self._allow_remote_unmute,
+            on_microphone=self.on_microphone,
         )
 
     def _leg_maker(self, connection: Connection, devices: Devices, plan: MediaPlan) -> LegMaker:

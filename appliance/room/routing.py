@@ -103,7 +103,7 @@ class ServerEvents(ABC):
         own = self._state.own
         if own is not None:
             self._muting.state_known(own, new=new)
-        else:
+        elif not self._state.is_audience:
             # Until the state is known the gates stay closed.
             self._tasks.start(self._ask_members(), "members")
         if new or taken_over:
@@ -162,12 +162,16 @@ class ServerEvents(ABC):
         try:
             members = (await self.get_members()).to_dict()["members"]
         except NotFound:
-            members = []
+            # The room itself has gone.
+            members = None
         except (SignalingError, RoomError) as error:
             # The next reconnection asks again.
             log.info("the list of members did not come: %s", error)
             return
-        if any(isinstance(m, Mapping) and self._state.is_own(m.get("id")) for m in members):
+        if members is not None and (
+            self._state.is_audience
+            or any(isinstance(m, Mapping) and self._state.is_own(m.get("id")) for m in members)
+        ):
             self._state.members.replace(members)
             if (own := self._state.own) is not None:
                 self._muting.state_known(own, new=False)

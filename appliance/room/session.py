@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
+from appliance.media.capture import MicCapture
 from appliance.media.leg import MediaLeg
 from appliance.media.playout import DisplayPlayout, SpeakerPlayout
 from appliance.signaling.connection import Connection, ConnectionState
@@ -19,12 +20,13 @@ from hal.display import Display
 
 from .admission import Admission
 from .call import BYE_TIMEOUT, Call, CallState, Leg
-from .devices import Devices, LocalStream
+from .devices import Devices
 from .emitter import EventEmitter
 from .errors import AlreadyJoined, JoinRefused, NotJoined, SessionEnded
 from .extra_legs import ExtraLegs
 from .handover import SHORT_BYE
 from .leg_methods import LegMethods
+from .local_stream import LocalStream
 from .mute import MuteSync
 from .muting import Kind, Muting
 from .overlay import LocalOverlay
@@ -147,6 +149,15 @@ class RoomSession(RoomProperties, EventEmitter, OwnCalls, WorkMethods, LegMethod
         self._works = Works(self._rpc, KINDS)
         self._legs = ExtraLegs(self._state)
         self._muting = Muting()
+        self.on_microphone: Callable[[MicCapture], Callable[[], None]] | None = None
+        """Called with each further microphone, as long as it cannot be heard yet; what it
+        returns is called when that one is closed for good."""
+
+    @property
+    def mutes_agreed(self) -> bool:
+        """Whether the server shows each own device as muted as it is.  While it does not, the
+        device is the quieter of the two."""
+        return self._muting.agreed
 
     @property
     def active(self) -> bool:
@@ -351,6 +362,7 @@ class RoomSession(RoomProperties, EventEmitter, OwnCalls, WorkMethods, LegMethod
             lambda: self._legs.end(None), self._tasks.close, muting.stop
         ]  # fmt: skip
         if call is not None:
+            call.on_media = None
             # "destroy" comes last of all, after "room.left".
             call.on_state = lambda s: s is CallState.DESTROY or self.emit(s.value, self)
             steps.append(call.close)

@@ -36,6 +36,11 @@ class RoomState:
         return str(self.authorization.get("join_as") or "")
 
     @property
+    def is_audience(self) -> bool:
+        """Whether the own member is an audience participant: no list of members names those."""
+        return self.interactivity_mode == "audience"
+
+    @property
     def own(self) -> Member | None:
         """What is known of the own member; None when the server did not tell yet."""
         return None if self.member_id is None else self.members.get(self.member_id)

@@ -114,6 +114,7 @@ class FakeSpeaker:
     def __init__(self) -> None:
         self.deaf = False
         self.running = False
+        self.device = Device("speaker-1", "The speaker", "speaker", "fake")
 
     async def start(self) -> None:
         self.running = True

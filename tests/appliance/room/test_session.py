@@ -640,6 +640,16 @@ class TestReconnection:
         await stage.until_heard("media.connected", 2)
         assert room.active
 
+    async def test_the_audience_is_in_no_list_and_not_lost(self, stage: Stage) -> None:
+        stage.hub.authorization["join_as"] = "audience"
+        room = await stage.joined()
+        del stage.hub.members[stage.hub.own_id]
+        stage.hub.members["fir"] = member("fir", "Fir")
+        await stage.hub.drop()
+        await until(lambda: [m.name for m in room.members] == ["Oak", "Fir"])
+        assert len(stage.hub.offers) == 1
+        assert "media.disconnected" not in stage.names()
+
     async def test_media_failure_dials_the_same_call(self, stage: Stage) -> None:
         room = await stage.joined()
         stage.legs.made[0].change(PeerState.FAILED)
@@ -693,6 +703,33 @@ class TestReconnection:
         await stage.hub.call_message("verto.bye", stage.hub.call_id)
         await stage.until_heard("room.left")
         assert len(stage.hub.offers) == 1
+
+    async def test_media_that_go_with_the_goodbye_are_not_won_back(self, stage: Stage) -> None:
+        room = await stage.joined()
+        stage.hub.silent.add("verto.bye")
+        leaving = asyncio.create_task(room.leave())
+        await stage.hub.until(lambda: stage.hub.said("verto.bye"))
+        stage.legs.made[0].change(PeerState.FAILED)
+        await stage.hub.drop()
+        await leaving
+        assert "media.disconnected" not in stage.names()
+
+    async def test_media_that_go_with_the_end_are_not_won_back(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        room = await stage.joined()
+        stop = room._muting.stop
+
+        async def stop_late() -> None:
+            stage.legs.made[0].change(PeerState.FAILED)
+            await asyncio.sleep(0)
+            await stop()
+
+        monkeypatch.setattr(room._muting, "stop", stop_late)
+        await stage.hub.call_message("verto.bye", stage.hub.call_id)
+        await stage.until_heard("destroy")
+        assert len(room._tasks) == 0
+        assert "media.disconnected" not in stage.names()
 
     async def test_refused_again(self, stage: Stage) -> None:
         await stage.joined()
