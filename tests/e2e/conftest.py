@@ -1,4 +1,4 @@
-"""Real browsers for the tests: Debian's Chromium, headless, driven by Playwright."""
+"""Real browsers for the tests."""
 
 from __future__ import annotations
 
@@ -9,30 +9,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from browser import launched
+from playwright.async_api import Browser
 from room import House, Room
 from sdk_client import PageServer, SdkClient
-
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--no-proxy-server",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-domain-reliability",
-    "--disable-sync",
-    "--metrics-recording-only",
-    # Media without hardware, without questions, without a click first.
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    # Candidates with real addresses, loopback's too: a machine may have no other interface, and the
-    # SDK strips those with mDNS names, as it gets only the drawn camera and no permission.
-    "--allow-loopback-in-peer-connection",
-    "--disable-features=WebRtcHideLocalIpsWithMdns,OptimizationHints,MediaRouter,Translate",
-)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -63,14 +43,8 @@ def page_server() -> Iterator[PageServer]:
 @pytest.fixture
 async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
     """A browser of the test's own: nothing that one test leaves behind meets the next one."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=chromium_path, headless=True, args=FLAGS
-        )
-        try:
-            yield browser
-        finally:
-            await browser.close()
+    async with launched(chromium_path) as browser:
+        yield browser
 
 
 @pytest.fixture

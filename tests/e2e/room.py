@@ -19,7 +19,6 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -162,20 +161,31 @@ class Hub(_Process):
         """Where clients connect."""
         return "ws" + self.url.removeprefix("http")
 
+    def lose_newest_media(self) -> None:
+        """End the media connection that was made last, without a goodbye."""
+        self._process.send_signal(signal.SIGUSR1)
+
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """What a script says to the REST calls: project and API token."""
+        secrets = keys.load(self._data, {})
+        return secrets.project, secrets.api_token
+
     def token(
         self,
         name: str,
         permissions: Iterable[str] = EVERYTHING,
         *,
-        join_until: datetime | None = None,
+        room: str = ROOM,
+        **others: Any,
     ) -> str:
-        """A token for the room, signed with the hub's own key."""
+        """A token for a room, signed with the hub's own key; `others` are fields of
+        `TokenOptions`."""
         options = TokenOptions(
-            room_name=ROOM,
+            room_name=room,
             user_name=name,
             permissions=list(permissions),
-            join_until=join_until,
-            auto_create_room=True,
+            **{"auto_create_room": True, **others},
         )
         secrets = keys.load(self._data, {})
         return mint(options, secrets.signing_key, project=secrets.project)

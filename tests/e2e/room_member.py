@@ -28,8 +28,10 @@ from appliance.signaling.permissions import PERMISSIONS
 
 DEADLINE = 30.0
 SIZE = (320, 180)
+BEAT = FRAME / RATE
+"""Seconds of one piece of sound: 20 ms."""
 PICTURE_BEATS = 4
-"""Beats of 20 ms between two pictures."""
+"""Beats between two pictures."""
 
 
 async def until(condition: Callable[[], Any], deadline: float = DEADLINE) -> None:
@@ -37,6 +39,12 @@ async def until(condition: Callable[[], Any], deadline: float = DEADLINE) -> Non
     async with asyncio.timeout(deadline):
         while not condition():
             await asyncio.sleep(0.02)
+
+
+def _audible(piece: NDArray[np.int16]) -> bool:
+    """Whether a piece of sound is louder than -60 dBFS."""
+    samples = piece.astype(np.float64) / 32768
+    return float(np.mean(samples**2)) > 10**-6
 
 
 class RoomMember:
@@ -48,7 +56,7 @@ class RoomMember:
         self.name = name
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.members: dict[str, dict[str, Any]] = {}
-        self.heard: deque[NDArray[np.int16]] = deque(maxlen=50)
+        self.heard: deque[NDArray[np.int16]] = deque(maxlen=500)
         self.member_id = ""
         self._luma = luma
         self._tone = tone
@@ -99,18 +107,23 @@ class RoomMember:
         """Whether there was such an event."""
         return any(kind == event and condition(params) for kind, params in self.events)
 
-    async def loudness(self) -> float:
-        """The level of what is heard from now on, over half a second, in dBFS."""
-        self.heard.clear()
-        await until(lambda: len(self.heard) >= 25)
-        samples = np.concatenate(self.heard).astype(np.float64) / 32768
-        return float(10 * np.log10(max(np.mean(samples**2), 1e-12)))
+    async def hears_something(self) -> None:
+        """Wait for a sound."""
+        await until(lambda: any(_audible(piece) for piece in self.heard))
 
-    async def falls_silent(self, deadline: float = 10.0) -> None:
-        """Wait for half a second below -60 dBFS: what was under way is played out first."""
-        async with asyncio.timeout(deadline):
-            while await self.loudness() >= -60:
-                pass
+    async def hears_nothing_after(self, seconds: float, listen: float = 4.0) -> None:
+        """Listen to what comes from now on, and allow no sound later than `seconds` from now.
+
+        Both times are of what is heard, and so no matter of how busy the machine is.  Chromium's
+        fake microphone beeps now and then: `listen` would hold several of its beeps.
+        """
+        self.heard.clear()
+        count, late = (round(one / BEAT) for one in (seconds + listen, seconds))
+        assert self.heard.maxlen is not None
+        assert count <= self.heard.maxlen
+        await until(lambda: len(self.heard) >= count)
+        loud = [n * BEAT for n, piece in enumerate(self.heard) if n >= late and _audible(piece)]
+        assert loud == [], f"sound, by seconds from the beginning: {loud}"
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self._connection.request(
@@ -165,7 +178,7 @@ class RoomMember:
                     keyframe.clear()
                     peer.video_out.send(packetize(eye.encode(picture, wanted), codec))
                 beat += 1
-                await asyncio.sleep(max(started + beat * 0.02 - loop.time(), 0))
+                await asyncio.sleep(max(started + beat * BEAT - loop.time(), 0))
         finally:
             ears.close()
             eye.close()

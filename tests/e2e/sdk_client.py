@@ -177,6 +177,10 @@ class SdkClient:
 
     async def _local(self, local: Local) -> dict[str, Any]:
         """What the page needs to draw and whistle, the offset of its clock to ours with it."""
+        return {**dataclasses.asdict(local), "clock": await self._clock()}
+
+    async def _clock(self) -> float:
+        """Milliseconds from the page's clock to CLOCK_MONOTONIC."""
         offset, doubt = 0.0, float("inf")
         for _ in range(5):
             begin = time.monotonic()
@@ -184,7 +188,7 @@ class SdkClient:
             end = time.monotonic()
             if end - begin < doubt:
                 offset, doubt = (begin + end) / 2 * 1000 - there, end - begin
-        return {**dataclasses.asdict(local), "clock": offset}
+        return offset
 
     async def create(
         self,
@@ -192,13 +196,15 @@ class SdkClient:
         token: str,
         *,
         local: Local | None = DEFAULT_LOCAL,
+        synthetic: bool = False,
         events: Collection[str] = EVENTS,
         **options: Any,
     ) -> None:
         """Make the `RoomSession`, without joining; `options` go to its constructor as they are.
 
-        The guest sends what `local` says; with `local=None`, what the SDK gets from the browser by
-        itself, which are Chromium's fake devices.
+        The guest sends what `local` says.  With `local=None` the SDK gets its devices from the
+        browser by itself: Chromium's fake ones, or with `synthetic` those of page/devices.js,
+        "synthetic:N" as in the hal.
 
         The SDK stops a local track when it is muted, and then asks the browser for a new one: after
         an unmute the guest sends Chromium's fake device, not its own tone and picture, unless
@@ -207,6 +213,7 @@ class SdkClient:
         settings = {
             "options": {"host": host, "token": token, "logLevel": "warn", **options},
             "fake": await self._local(local) if local else None,
+            "clock": await self._clock() if synthetic else None,
             "events": list(events),
         }
         await self._ask("create", settings, timeout=20)
@@ -244,9 +251,18 @@ class SdkClient:
         where = {"keep": keep, "on": on}
         return await self._ask("call", method, list(args), where, timeout=timeout)
 
-    async def get(self, name: str) -> Any:
-        """A property of the room, as plain data."""
-        return await self._ask("get", name, timeout=10)
+    async def get(self, name: str, *, on: str | None = None) -> Any:
+        """A property of the room, or of what is kept as `on`, as plain data."""
+        return await self._ask("get", name, on, timeout=10)
+
+    async def listen(self, method: str, event: str | None = None, tag: str | None = None) -> None:
+        """Call `on`, `once`, `off` or `removeAllListeners` with a handler that goes by `tag`: each
+        of its calls is one of `events`, with the tag as its name."""
+        await self._ask("listen", method, event, tag, timeout=10)
+
+    async def set_local_stream(self, local: Local = DEFAULT_LOCAL, timeout: float = 15) -> None:
+        """Call the room's method of that name with a new stream, which is as `local` says."""
+        await self._ask("setLocalStream", await self._local(local), timeout=timeout)
 
     async def leave(self, timeout: float = 15) -> None:
         """Leave the room, as the guest's own wish."""
@@ -322,6 +338,7 @@ class PageServer:
 
     FILES = (
         ("/", HERE / "page/index.html", "text/html"),
+        ("/devices.js", HERE / "page/devices.js", "text/javascript"),
         ("/harness.js", HERE / "page/harness.js", "text/javascript"),
         ("/samples.js", HERE / "page/samples.js", "text/javascript"),
         ("/sdk.js", SDK, "text/javascript"),

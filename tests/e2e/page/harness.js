@@ -1,22 +1,12 @@
-// The page's half of sdk_client.py: a guest with a drawn camera and a whistled microphone, who
-// hands over what the SDK gives back: events, pixels, samples. The SDK itself runs unmodified.
+// The page's half of sdk_client.py: a guest with the devices of devices.js, who hands over what the
+// SDK gives back: events, pixels, samples. The SDK itself runs unmodified.
 "use strict";
 
 const harness = (() => {
   let room = null;
   let loop = null;
-  let context = null;
   const kept = new Map();
-
-  // A clock that no sound card paces: machines for tests have none.
-  async function audioContext() {
-    if (!context) {
-      context = new AudioContext({ sampleRate: 48000, sinkId: { type: "none" } });
-      await context.audioWorklet.addModule("/samples.js");
-      await context.resume();
-    }
-    return context;
-  }
+  const handlers = new Map();
 
   // Events and results as plain data. Functions go, and objects that hold themselves end there.
   function plain(value, above = []) {
@@ -61,65 +51,10 @@ const harness = (() => {
     }
   }
 
-  // The strip that hal.camera.scene reads: number and clock of a frame in two rows of 32 cells.
-  function paintCode(pen, width, height, camera, frame, clock) {
-    const body = [
-      camera, (frame >> 16) & 255, (frame >> 8) & 255, frame & 255,
-      (clock >> 16) & 255, (clock >> 8) & 255, clock & 255,
-    ];
-    let crc = 0xff;
-    for (const byte of body) {
-      crc ^= byte;
-      for (let bit = 0; bit < 8; bit += 1) crc = (crc << 1) ^ (crc & 0x80 ? 0x107 : 0);
-    }
-    const bits = [...body, crc].flatMap((byte) =>
-      [7, 6, 5, 4, 3, 2, 1, 0].map((bit) => (byte >> bit) & 1));
-    bits.forEach((bit, index) => {
-      const [row, column] = [Math.floor(index / 32), index % 32];
-      const [left, right] = [(column * width) / 32, ((column + 1) * width) / 32].map(Math.round);
-      const [top, bottom] = [(row * height) / 18, ((row + 1) * height) / 18].map(Math.round);
-      pen.fillStyle = bit ? "white" : "black";
-      pen.fillRect(left, top, right - left, bottom - top);
-    });
-  }
-
-  // A camera: a coloured picture crossed by a white bar, so that every frame differs from the last.
-  // A microphone: one steady tone.
-  async function fakeStream({ tone, level, color, width, height, fps, camera, clock }) {
-    const canvas = document.createElement("canvas");
-    canvas.width = width;
-    canvas.height = height;
-    const pen = canvas.getContext("2d", { alpha: false });
-    let frame = 0;
-    const paint = () => {
-      pen.fillStyle = color;
-      pen.fillRect(0, 0, width, height);
-      pen.fillStyle = "white";
-      pen.fillRect(((frame * 8) % (width + 40)) - 40, height * 0.4, 40, height * 0.2);
-      if (camera !== null) {
-        const now = Math.floor(performance.now() + clock) % 2 ** 24;
-        paintCode(pen, width, height, camera, frame % 2 ** 24, now);
-      }
-      frame += 1;
-    };
-    paint();
-    setInterval(paint, 1000 / fps);
-
-    const audio = await audioContext();
-    const oscillator = new OscillatorNode(audio, { frequency: tone });
-    const gain = new GainNode(audio, { gain: 10 ** (level / 20) });
-    const output = new MediaStreamAudioDestinationNode(audio, { channelCount: 1 });
-    oscillator.connect(gain).connect(output);
-    oscillator.start();
-    return new MediaStream([
-      ...canvas.captureStream(fps).getVideoTracks(),
-      ...output.stream.getAudioTracks(),
-    ]);
-  }
-
-  async function create({ options, fake, events }) {
+  async function create({ options, fake, clock, events }) {
     const settings = { rootElement: document.getElementById("root"), ...options };
-    if (fake) settings.localStream = await fakeStream(fake);
+    if (fake) settings.localStream = await devices.stream(fake);
+    else if (clock !== null) devices.install({ clock });
     room = new SignalWire.Video.RoomSession(settings);
     for (const name of events) {
       room.on(name, (payload) => reportEvent(name, plain(payload) ?? null));
@@ -131,18 +66,39 @@ const harness = (() => {
     if (!target) throw new Error(on === null ? "there is no room" : `nothing is kept as ${on}`);
     if (typeof target[name] !== "function") throw new Error(`there is no method ${name}`);
     const result = await target[name](...args);
-    if (keep !== null) kept.set(keep, result);
+    // A stream comes wrapped, unlike the other objects and against the documentation.
+    if (keep !== null) kept.set(keep, name === "startStream" ? result.stream : result);
     return result === room ? null : result;
   }
 
-  function get(name) {
+  // A stream is no plain data: it is made here.
+  async function setLocalStream(fake) {
     if (!room) throw new Error("there is no room");
-    return room[name];
+    await room.setLocalStream(await devices.stream(fake));
+  }
+
+  function get(name, on) {
+    const target = on === null ? room : kept.get(on);
+    if (!target) throw new Error(on === null ? "there is no room" : `nothing is kept as ${on}`);
+    return target[name];
+  }
+
+  // Give the SDK's own on, once, off or removeAllListeners a handler that reports its calls as `tag`.
+  function listen(method, event, tag) {
+    const args = event === null ? [] : [event];
+    if (tag !== null) {
+      if (!handlers.has(tag)) {
+        handlers.set(tag, (payload) => reportEvent(tag, plain(payload) ?? null));
+      }
+      args.push(handlers.get(tag));
+    }
+    room[method](...args);
+    return null;
   }
 
   // No room and no SDK: the guest's own stream through two connections of this page, and back.
   async function loopback(fake) {
-    const stream = await fakeStream(fake);
+    const stream = await devices.stream(fake);
     const [near, far] = [new RTCPeerConnection(), new RTCPeerConnection()];
     near.onicecandidate = ({ candidate }) => far.addIceCandidate(candidate);
     far.onicecandidate = ({ candidate }) => near.addIceCandidate(candidate);
@@ -170,6 +126,10 @@ const harness = (() => {
 
   function remoteStream() {
     return loop ? loop.stream : (room && room.remoteStream);
+  }
+
+  function localTrack(kind) {
+    return kind === "audio" ? room.localAudioTrack : room.localVideoTrack;
   }
 
   // Bytes as base64, the one form in which megabytes cross to the test in good time.
@@ -200,7 +160,7 @@ const harness = (() => {
   async function samples(count) {
     const stream = remoteStream();
     if (!stream || !stream.getAudioTracks().length) throw new Error("the far end sends no sound");
-    const audio = await audioContext();
+    const audio = await devices.audioContext();
     const source = new MediaStreamAudioSourceNode(audio, { mediaStream: stream });
     const tap = new AudioWorkletNode(audio, "samples", {
       numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit",
@@ -226,9 +186,15 @@ const harness = (() => {
   return {
     call: (name, args, where) => attempt(() => call(name, args, where)),
     create: (settings) => attempt(() => create(settings)),
-    get: (name) => attempt(() => get(name)),
+    get: (name, on) => attempt(() => get(name, on)),
+    listen: (method, event, tag) => attempt(() => listen(method, event, tag)),
+    length: (name) => room[name].length,
     loopback: (fake) => attempt(() => loopback(fake)),
+    captures: (kind) => localTrack(kind)?.readyState === "live",
+    speaker: () => room.getAudioEl().sinkId,
+    receives: (kind) => (remoteStream()?.getTracks() ?? []).some((track) => track.kind === kind),
     pixels: (how) => attempt(() => pixels(how)),
     samples: (count) => attempt(() => samples(count)),
+    setLocalStream: (fake) => attempt(() => setLocalStream(fake)),
   };
 })();
