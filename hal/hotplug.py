@@ -184,7 +184,9 @@ class DeviceWatcher:
     async def _wait(self, seconds: float | None) -> bool:
         """Wait for udev to tell something, at most so long.  Returns whether it has."""
         try:
-            await asyncio.wait_for(self._stirred.wait(), seconds)
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes with the news.
+            async with asyncio.timeout(seconds):
+                await self._stirred.wait()
         except TimeoutError:
             return False
         return True

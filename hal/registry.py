@@ -143,6 +143,14 @@ def create(cls: Kind, name: str = "auto", **options: object) -> Backend:
     return _construct(cls, name, backend, options)
 
 
+def options_of(kind: Kind, name: str) -> frozenset[str]:
+    """What the constructor of a backend takes; with the name `auto`, that of any candidate.
+
+    Raises as `load`.
+    """
+    return frozenset(_auto_options(kind) if name == "auto" else _parameters(load(kind, name)))
+
+
 def list_devices(kind: Kind | None = None) -> list[Device]:
     """Every device of every backend that works here, of one class or of all.
 

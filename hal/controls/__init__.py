@@ -11,7 +11,8 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
-from typing import Self
+from functools import partial
+from typing import ClassVar, Self
 
 from hal.device import Device
 
@@ -53,12 +54,19 @@ ButtonHandler = Callable[[Button, bool], None]
 """Called with the button and whether it went down (True) or up (False)."""
 
 
+PartHandler = Callable[["Controls", Button, bool], None]
+"""The same, after the set of controls that the button belongs to."""
+
+
 class Controls(ABC):
     """The controls of one device, dead until `open`."""
 
     device: Device
     latching: frozenset[Button]
     """Switches that stay where they are put: down means closed, up means free."""
+    pluggable: ClassVar[bool] = False
+    """Whether they can be pulled: only such ones may be done without.  What is soldered in and
+    does not obey may show anything."""
 
     @classmethod
     @abstractmethod
@@ -71,6 +79,22 @@ class Controls(ABC):
 
         Raises DeviceNotFound, DeviceBusy or BackendUnavailable.
         """
+
+    def open_parts(self, loop: asyncio.AbstractEventLoop, handler: PartHandler) -> None:
+        """As `open`; the handler is also told whose button it is: the same button may be a
+        switch on one set of controls and a key on another (`latching` tells)."""
+        self.open(loop, partial(handler, self))
+
+    @property
+    def present(self) -> bool:
+        """Whether the hardware is still there, as far as is known.  What has gone shows
+        nothing, so nobody can be misled by its light."""
+        return True
+
+    def recover(self) -> bool:
+        """Take what has come back and let go of what has gone, while the rest goes on; says
+        whether there was any such thing.  Levels may differ from those that were told."""
+        return False
 
     @abstractmethod
     def pressed(self, button: Button) -> bool:

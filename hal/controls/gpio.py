@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import warnings
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
-from hal.controls import Button, ButtonHandler, Controls, Status, Tally
+from hal.controls import Button, ButtonHandler, Controls, Status, Tally, pin_factory
 from hal.controls.debounce import Debounce
 from hal.device import Device
 from hal.errors import (
@@ -172,7 +172,7 @@ class GpioControls(Controls):
             if not _chips():
                 return []
             try:
-                _ensure_factory(gpiozero)
+                pin_factory.ensure(gpiozero)
             except Exception as error:
                 failure = _failure(gpiozero, error)
                 if failure is None:
@@ -189,12 +189,16 @@ class GpioControls(Controls):
                 raise DeviceBusy("controls gpio are open; close them first")
             self._loop, self._handler = loop, handler
             try:
-                _ensure_factory(gpiozero)
+                pin_factory.ensure(gpiozero)
                 self._claim(gpiozero)
-                for button, contact in self._inputs.items():
-                    self._listen(loop, button, contact)
+                self._listeners = [
+                    self._listen(loop, button, contact) for button, contact in self._inputs.items()
+                ]
             except Exception as error:
                 self.close()
+                # gpiozero's half-made device lives in these frames.  Collected later, perhaps
+                # while gpiozero reserves a pin, it would wait for a lock that its own thread has.
+                traceback.clear_frames(error.__traceback__)
                 failure = _failure(gpiozero, error)
                 if failure is None:
                     raise
@@ -226,7 +230,9 @@ class GpioControls(Controls):
             steps += [contact.close for contact in self._inputs.values()]
             timers = list(self._timers.values())
             self._inputs, self._tally, self._status = {}, {}, None
-            self._contacts, self._timers, self._listeners = {}, {}, []
+            # The listeners stay: an edge on its way that finds its listener gone makes gpiozero
+            # claim the line anew, on its own thread and whoever has it by then.
+            self._contacts, self._timers = {}, {}
         for timer in timers:
             timer.cancel()
         for step in steps:
@@ -236,6 +242,10 @@ class GpioControls(Controls):
                 log.warning("a pin could not be freed: %s", error)
 
     def _claim(self, gpiozero: Any) -> None:
+        # A line of another program fails here, before gpiozero notes it as ours: the note lasts
+        # as long as somebody keeps the error, and nobody could claim the pin while it does.
+        for pin in self._pins:
+            gpiozero.Device.pin_factory.pin(pin)
         floating = self._pull == "floating"
         for button, pin in self._buttons.items():
             contact = gpiozero.InputDevice(
@@ -252,17 +262,19 @@ class GpioControls(Controls):
             led = gpiozero.LED(self._status_pin, active_high=self._status_active_high)
             self._status = cast("_Led", led)
 
-    def _listen(self, loop: asyncio.AbstractEventLoop, button: Button, contact: _Input) -> None:
+    def _listen(
+        self, loop: asyncio.AbstractEventLoop, button: Button, contact: _Input
+    ) -> _Listener:
         # Not by DigitalInputDevice: once an edge was lost in the kernel's queue, it takes
         # the next press for one that it has seen, and says nothing.
         listener = self._crossing(loop, button)
-        self._listeners.append(listener)
         contact.pin.bounce = None
         contact.pin.edges = "both"
         contact.pin.when_changed = listener
         # The contact may have moved while nobody listened.
         if contact.is_active != self._contacts[button].level:
             listener(0.0, int(contact.is_active != self._active_low))
+        return listener
 
     def _crossing(self, loop: asyncio.AbstractEventLoop, button: Button) -> _Listener:
         """What a pin calls on gpiozero's thread: the one place that crosses to the loop."""
@@ -330,9 +342,13 @@ class GpioControls(Controls):
         else:
             self._status.blink(*pattern)
 
+    @property
+    def _pins(self) -> list[int]:
+        status = [] if self._status_pin is None else [self._status_pin]
+        return [*self._buttons.values(), *self._tally_pins.values(), *status]
+
     def _check_pins(self) -> None:
-        pins = [*self._buttons.values(), *self._tally_pins.values()]
-        pins += [] if self._status_pin is None else [self._status_pin]
+        pins = self._pins
         if not pins:
             raise OptionInvalid("controls backend 'gpio' has no pins; set mute_pin and tally_red")
         for pin in pins:
@@ -354,15 +370,6 @@ def _library() -> Any:
 def _chips() -> list[Path]:
     """What the kernel has of pins."""
     return list(Path("/dev").glob("gpiochip*"))
-
-
-def _ensure_factory(gpiozero: Any) -> None:
-    """Let gpiozero choose a pin library.  It warns of each one that it tries in vain: where one of
-    them works that is no news, and where none does an error tells it."""
-    with warnings.catch_warnings(record=True) as caught:
-        gpiozero.Device.ensure_pin_factory()
-    for warning in caught:
-        log.debug("gpiozero: %s", warning.message)
 
 
 def _failure(gpiozero: Any, error: Exception) -> HalError | None:

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from hal.controls import Button, ButtonHandler, Controls, Status, Tally
 from hal.device import Device
@@ -79,6 +79,7 @@ class HidControls(Controls):
     """
 
     latching: frozenset[Button] = frozenset()
+    pluggable: ClassVar[bool] = True
 
     def __init__(self, *, device: str | None = None, label: str | None = None) -> None:
         """`device` is an id of `devices` or any input node; the first one by default."""
@@ -144,6 +145,11 @@ class HidControls(Controls):
                 opened.close()
                 raise
             self._input, self._loop, self._handler = opened, loop, handler
+
+    @property
+    def present(self) -> bool:
+        """See `Controls.present`."""
+        return self._error is None
 
     def pressed(self, button: Button) -> bool:
         """See `Controls.pressed`."""
@@ -252,7 +258,11 @@ class HidControls(Controls):
             shown = _LED_MUTE in self._input.leds()
         except Exception as error:
             failure = error if isinstance(error, OSError) else OSError(errno.EIO, str(error))
-            raise from_os(failure, self._what, opened=True) from error
+            lost = from_os(failure, self._what, opened=True)
+            if failure.errno == errno.ENODEV:
+                # The rest comes with the end of the reading, on the loop.
+                self._error = lost
+            raise lost from error
         if shown != lit:
             raise DeviceUnplugged(f"the mute light of {self._what} does not obey; plug it in again")
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 from hal.controls import Button, ButtonHandler, Controls, Status, Tally
 from hal.device import Device
@@ -35,6 +35,8 @@ class VirtualControls(Controls):
     """Buttons pressed by methods, LEDs read back as `state`.  All methods may be called
     from any thread.
     """
+
+    pluggable: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -77,6 +79,12 @@ class VirtualControls(Controls):
             if self._loop is not None:
                 raise DeviceBusy(f"controls {self.device.id} are open; close them first")
             self._loop, self._handler = loop, handler
+
+    @property
+    def present(self) -> bool:
+        """See `Controls.present`."""
+        with self._lock:
+            return self._plugged
 
     def pressed(self, button: Button) -> bool:
         """See `Controls.pressed`."""

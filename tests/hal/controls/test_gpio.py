@@ -316,6 +316,27 @@ async def test_a_pin_in_use_is_busy_and_nothing_stays_claimed(pins: MockFactory)
     bench.open().close()
 
 
+async def test_a_pin_that_another_program_held_can_be_had_later(
+    pins: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while somebody still keeps the error, as the device does to show it."""
+    taken = True
+    make = pins.pin
+
+    def pin(name: int) -> Any:
+        if taken and name == GREEN:
+            raise RuntimeError("GPIO busy")
+        return make(name)
+
+    monkeypatch.setattr(pins, "pin", pin)
+    bench = Bench(pins, mute_pin=MUTE, **LEDS)
+    with pytest.raises(DeviceBusy, match="in use") as kept:
+        bench.open()
+    taken = False
+    bench.open().close()
+    assert kept.value.__cause__ is not None
+
+
 async def test_open_twice(bench: Bench) -> None:
     with pytest.raises(DeviceBusy):
         bench.open()

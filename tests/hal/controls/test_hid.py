@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -429,36 +429,3 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "evdev", None)
     with pytest.raises(BackendUnavailable, match="python3-evdev"):
         HidControls.devices()
-
-
-@pytest.mark.lab
-async def test_a_real_input_device_of_the_kernels() -> None:
-    """A keypad that the kernel makes on request, with a mute key and a mute light.  Needs
-    /dev/uinput, and the package evdev."""
-    evdev: Any = __import__("evdev")
-    made = evdev.UInput(
-        {EV_KEY: [MICMUTE, VOLUME_UP, VOLUME_DOWN], EV_LED: [LED_MUTE]},
-        name="Roomlet test speakerphone",
-        bustype=USB,
-    )
-    presses: asyncio.Queue[tuple[Button, bool]] = asyncio.Queue()
-    try:
-        found = {one.label: one.id for one in find()}
-        controls = HidControls(device=found["Roomlet test speakerphone"])
-        with controls:
-            controls.open(
-                asyncio.get_running_loop(), lambda button, down: presses.put_nowait((button, down))
-            )
-            for value in (1, 0):
-                made.write(EV_KEY, MICMUTE, value)
-                made.syn()
-                pressed = await asyncio.wait_for(presses.get(), DEADLINE)
-                assert pressed == (Button.MUTE, bool(value))
-            controls.set_tally(Tally.MUTED)
-            assert LED_MUTE in evdev.InputDevice(controls.device.id).leds()
-            written = await asyncio.wait_for(asyncio.to_thread(next, made.read_loop()), DEADLINE)
-            assert (written.type, written.code) == (EV_LED, LED_MUTE)
-            controls.set_tally(Tally.LIVE)
-            assert LED_MUTE not in evdev.InputDevice(controls.device.id).leds()
-    finally:
-        made.close()
