@@ -16,6 +16,7 @@ from av import Packet, VideoFrame
 from appliance.media.ends import Outlet
 from appliance.media.errors import CodecError
 from appliance.media.gate import CameraGate, Gate, MicGate
+from appliance.media.lease import Lease
 from appliance.media.opus import FRAME, OpusEncoder, Samples
 from appliance.media.packet import Codec, Encoded, packetize
 from appliance.media.video_encoder import VideoEncoder
@@ -33,18 +34,17 @@ _SILENCE_DBFS: Final = -96.0
 
 
 class _Capture(Worker):
-    """A device, its gate and the outlets that it feeds."""
+    """A device, its gate and the outlets that it feeds.
+
+    `lease`, where set, is asked before each period; see `appliance.media.lease`.
+    """
 
     def __init__(self, gate: Gate) -> None:
         super().__init__()
+        self.lease: Lease | None = None
         self._gate = gate
         self._outlets: tuple[Outlet, ...] = ()
         self._unsubscribe: Callable[[], None] | None = None
-
-    @property
-    def suspended(self) -> bool:
-        """Whether the device is closed now."""
-        return self._thread is None
 
     async def start(self) -> None:
         """Open the device and begin; waits until it is open or has failed once."""
@@ -73,7 +73,7 @@ class _Capture(Worker):
 
     def attach(self, outlet: Outlet) -> None:
         """Feed an outlet from now on."""
-        outlet.epoch = lambda: self._gate.epoch
+        outlet.epoch = self._present
         self._outlets += (outlet,)
 
     def detach(self, outlet: Outlet) -> None:
@@ -88,9 +88,15 @@ class _Capture(Worker):
         for outlet in self._outlets:
             outlet.flush()
 
+    def _present(self) -> int:
+        """The gate's epoch, after a look at the lease."""
+        if self.lease is not None:
+            self.lease.check()
+        return self._gate.epoch
+
     def _send(self, frame: Encoded, epoch: int) -> None:
         # What was captured before the gate's last change must not leave after it.
-        if epoch != self._gate.epoch:
+        if epoch != self._present():
             return
         for outlet in self._outlets:
             if outlet.codec == frame.codec:
@@ -174,7 +180,7 @@ class MicCapture(_Capture):
     def _work(self) -> None:
         frame = self._microphone.read()
         # Read before the gate is asked: a change in between makes the frame stale.
-        epoch = self.gate.epoch
+        epoch = self._present()
         samples = self.gate.admit(frame).to_ndarray().reshape(-1).astype(np.int16, copy=False)
         if epoch != self._epoch:
             self._epoch = epoch
@@ -308,7 +314,7 @@ class CameraCapture(_Capture):
             self._camera.set_encoding(encoding)
             self._encoding = encoding
         # Read before the picture is: one that was taken under another state is stale.
-        epoch = self.gate.epoch
+        epoch = self._present()
         picture: VideoFrame | Packet[Any] | None = self._camera.read()
         if not self.gate.is_open:
             self.preview = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -33,7 +34,11 @@ class Party(Enum):
     REMOTE = "remote"
     """The server, or a moderator through it."""
     WATCHDOG = "watchdog"
-    """Our own safety, when the truth is in doubt."""
+    """Our own safety, when the light cannot show the truth."""
+    LEASE = "lease"
+    """Our own safety, while the loop gives no sign of life; see `appliance.media.lease`."""
+    UNPLUGGED = "unplugged"
+    """There is no device behind the gate: it was pulled, and none took its place."""
 
 
 _CLEARS: Final[dict[Party, frozenset[Party]]] = {
@@ -43,8 +48,23 @@ _CLEARS: Final[dict[Party, frozenset[Party]]] = {
     Party.SOFTWARE: frozenset({Party.START, Party.SOFTWARE, Party.REMOTE}),
     Party.REMOTE: frozenset({Party.SOFTWARE, Party.REMOTE}),
     Party.WATCHDOG: frozenset({Party.WATCHDOG}),
+    Party.LEASE: frozenset({Party.LEASE}),
+    Party.UNPLUGGED: frozenset({Party.UNPLUGGED}),
 }
 """What each party may withdraw.  REMOTE may do so only where the gate allows it."""
+
+SAFETY: Final = frozenset({Party.WATCHDOG, Party.LEASE})
+"""Parties that hold a gate because the truth is in doubt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of who holds a gate closed: who made it, and why in a few words."""
+
+    by: Party
+    why: str
+    before: frozenset[Party]
+    after: frozenset[Party]
 
 
 class Gate:
@@ -55,12 +75,14 @@ class Gate:
 
     `before_open`, where set, is called just before the gate opens, on the thread that opens
     it: whoever shows the truth in a light lights it there, so that the light is never
-    behind.  When it raises, the gate stays closed, held by `Party.WATCHDOG`.
+    behind.  When it raises, the gate stays closed, held by `Party.WATCHDOG`.  `last` is the
+    last change; an observer that is called finds its own there.
     """
 
     def __init__(self, *, allow_remote_unmute: bool = False) -> None:
         self.allow_remote_unmute: Final = allow_remote_unmute
         self.before_open: Callable[[], None] | None = None
+        self.last: Change | None = None
         self._lock = threading.RLock()
         self._closers: frozenset[Party] = frozenset({Party.START})
         self._epoch = 0
@@ -81,15 +103,15 @@ class Gate:
         """Counts every change between open and closed."""
         return self._epoch
 
-    def mute(self, by: Party) -> None:
-        """Close it on behalf of `by`."""
-        self._set(lambda closers: closers | {by})
+    def mute(self, by: Party, why: str = "") -> None:
+        """Close it on behalf of `by`; `why` is for the log."""
+        self._set(by, why, lambda closers: closers | {by})
 
-    def unmute(self, by: Party) -> bool:
+    def unmute(self, by: Party, why: str = "") -> bool:
         """Withdraw what `by` may withdraw, and say whether the gate is open now."""
         if by is Party.REMOTE and not self.allow_remote_unmute:
             return self.is_open
-        return self._set(lambda closers: closers - _CLEARS[by])
+        return self._set(by, why, lambda closers: closers - _CLEARS[by])
 
     def subscribe(self, observer: Callable[[Gate], None]) -> Callable[[], None]:
         """Call `observer` after each change of `closers`, on the thread that made it.
@@ -105,22 +127,26 @@ class Gate:
 
         return unsubscribe
 
-    def _set(self, change: Callable[[frozenset[Party]], frozenset[Party]]) -> bool:
+    def _set(
+        self, by: Party, why: str, change: Callable[[frozenset[Party]], frozenset[Party]]
+    ) -> bool:
         # The observers run under the lock so that the last one to run has seen the last
         # change: an LED driven by two threads in turn must end on the later state.
         with self._lock:
             closers = change(self._closers)
             if closers == self._closers:
                 return not closers
-            if not closers and not self._may_open():
-                closers = frozenset({Party.WATCHDOG})
+            if not closers and (obstacle := self._obstacle()) is not None:
+                by, why, closers = Party.WATCHDOG, obstacle, frozenset({Party.WATCHDOG})
                 if closers == self._closers:
                     return False
             moved = bool(closers) != bool(self._closers)
+            made = Change(by, why, self._closers, closers)
             self._closers = closers
             if moved:
                 # Last: what was admitted just before is stale from here on.
                 self._epoch += 1
+            self.last = made
             for observer in self._observers:
                 try:
                     observer(self)
@@ -128,15 +154,16 @@ class Gate:
                     log.exception("an observer of the %s failed", type(self).__name__)
             return not self._closers
 
-    def _may_open(self) -> bool:
+    def _obstacle(self) -> str | None:
+        """What keeps it from opening now."""
         if self.before_open is None:
-            return True
+            return None
         try:
             self.before_open()
         except Exception as error:
             log.warning("the %s stays closed: %s", type(self).__name__, error)
-            return False
-        return True
+            return str(error)
+        return None
 
 
 class MicGate(Gate):

@@ -35,12 +35,19 @@ _REPEAT: Final = 0.400
 _BACKLOG: Final = 15
 """Pictures (half a second at 30 a second) that may wait for the decoder."""
 
+MOST_PIXELS: Final = 4096 * 2304
+"""Pixels of a picture that is decoded.  A decoder holds several of them at 1.5 bytes a pixel, and
+a few bytes from anybody can announce 16,000 by 16,000."""
+
 
 class VideoReceiver:
     """The pictures of one sender.
 
     `latest` is the newest decoded picture (yuv420p), or None before the first; it is replaced,
     never changed.  `on_frame` is called with each picture on the decoder's thread.
+
+    Pictures of more than `MOST_PIXELS` are not decoded, nor asked for again: the next keyframe that
+    is small enough goes on.
     """
 
     def __init__(self, inlet: Inlet, on_frame: Callable[[VideoFrame], None] | None = None) -> None:
@@ -54,6 +61,8 @@ class VideoReceiver:
         self._units: queue.SimpleQueue[VideoUnit | None] = queue.SimpleQueue()
         self._timer: asyncio.TimerHandle | None = None
         self._asked_at = float("-inf")
+        # Set by the decoder's thread: to ask for more would bring the same.
+        self._too_large = False
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._decode, name="video-decoder", daemon=True)
         self._thread.start()
@@ -62,7 +71,9 @@ class VideoReceiver:
     def request_keyframe(self) -> None:
         """Ask the sender for a keyframe, at most every few hundred milliseconds."""
         now = self._loop.time()
-        if not self._closed.is_set() and now - self._asked_at >= _REPEAT:
+        if self._closed.is_set() or self._too_large:
+            return
+        if now - self._asked_at >= _REPEAT:
             self._asked_at = now
             self._inlet.request_keyframe()
 
@@ -110,8 +121,21 @@ class VideoReceiver:
     def _decode(self) -> None:
         context: VideoCodecContext | None = None
         codec: Codec | None = None
-        broken = False
+        broken = warned = False
         while (unit := self._units.get()) is not None and not self._closed.is_set():
+            if unit.keyframe:
+                width, height = _size(unit)
+                self._too_large = width * height > MOST_PIXELS
+                if self._too_large:
+                    if not warned:
+                        warned = True
+                        log.warning(
+                            "pictures of %dx%d are not shown: too large; send at most %d pixels",
+                            *(width, height, MOST_PIXELS),
+                        )
+                    # Its memory goes too, and all that follows until the next keyframe.
+                    context = None
+                    continue
             if unit.keyframe and (broken or unit.codec != codec or context is None):
                 context, codec, broken = _decoder(unit.codec), unit.codec, False
             if context is None or broken:
@@ -149,9 +173,23 @@ class VideoReceiver:
 
 
 def _decoder(codec: Codec) -> VideoCodecContext:
-    name = "h264" if codec == "h264" else "libvpx"
-    context = cast(VideoCodecContext, CodecContext.create(name, "r"))
+    context = _context(codec)
     # One thread: frame threads would hold pictures back.
     context.thread_count = 1
-    context.options = {"flags": "low_delay"} if codec == "h264" else {}
+    context.options = {"max_pixels": str(MOST_PIXELS)}
+    if codec == "h264":
+        context.options["flags"] = "low_delay"
     return context
+
+
+def _size(keyframe: VideoUnit) -> tuple[int, int]:
+    """Width and height that a keyframe announces, read from its head; 0 where it tells none."""
+    context = _context(keyframe.codec)
+    context.parse(keyframe.data)
+    context.parse()
+    return context.width, context.height
+
+
+def _context(codec: Codec) -> VideoCodecContext:
+    name = "h264" if codec == "h264" else "libvpx"
+    return cast(VideoCodecContext, CodecContext.create(name, "r"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -23,7 +24,8 @@ RETRY: Final = 1.0
 """Seconds between attempts to open a device that failed."""
 
 Observer = Callable[[HalError | None], None]
-"""Called on the loop with each failure of the device, and with None when it works again."""
+"""Called on the loop with each failure of the device, and with None when it works again or
+another one has taken its place."""
 
 
 class Worker(ABC):
@@ -34,6 +36,8 @@ class Worker(ABC):
 
     def __init__(self) -> None:
         self.on_error: Observer | None = None
+        self.turned = time.monotonic()
+        """`time.monotonic` of the thread's last turn: what hangs in a driver turns no more."""
         self._observers: tuple[Observer, ...] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -47,6 +51,11 @@ class Worker(ABC):
     @abstractmethod
     def device(self) -> Device:
         """The device that is worked with."""
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the device is closed now."""
+        return self._thread is None
 
     @property
     def failed(self) -> bool:
@@ -72,6 +81,12 @@ class Worker(ABC):
         async with self._changing:
             await self._launch()
 
+    def gone(self, error: HalError) -> None:
+        """Take note that the device was pulled, which a worker that rests does not see."""
+        if self._error is None and not self._trying:
+            self._error = error
+            self._tell(error)
+
     async def _launch(self) -> None:
         """Begin, under `_changing`."""
         if self._thread is not None and not self._stopping.is_set():
@@ -81,6 +96,7 @@ class Worker(ABC):
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
         self._opened = asyncio.Event()
+        self.turned = time.monotonic()
         self._thread = threading.Thread(
             target=self._run, args=(self._stopping,), name=type(self).__name__, daemon=True
         )
@@ -131,8 +147,7 @@ class Worker(ABC):
             self._trying = False
             if not running:
                 await self._halt()
-            if before is not None:
-                self._tell(None)
+            self._tell(None)
 
     def _wake(self) -> None:
         """Let the thread see at once that it should end."""
@@ -160,8 +175,10 @@ class Worker(ABC):
 
     def _run(self, stopping: threading.Event) -> None:
         """The thread's work until `stopping`; reports to `_report` on the loop."""
-        failed = False
+        # What was said before it was begun anew needs no repetition.
+        failed = self._error is not None
         while not stopping.is_set():
+            self.turned = time.monotonic()
             problem: HalError | None = None
             try:
                 self._open()
@@ -170,6 +187,7 @@ class Worker(ABC):
                 failed = False
                 self._to_loop(self._report, None)
                 while not stopping.is_set():
+                    self.turned = time.monotonic()
                     self._work()
             except HalError as error:
                 problem = error

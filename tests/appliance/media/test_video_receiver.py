@@ -110,6 +110,38 @@ async def test_rubbish_after_a_keyframe_ends_in_a_request_not_a_crash() -> None:
     receiver.close()
 
 
+@pytest.mark.parametrize("codec", ["h264", "vp8"])
+async def test_pictures_that_are_too_large_are_not_decoded(
+    codec: VideoCodec, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire = Wire(codec)
+    large = VideoEncoder(codec, 4096, 2320)
+    receiver = VideoReceiver(wire)  # type: ignore[arg-type]
+    wire.deliver(wire.encode(50))
+    await until(lambda: receiver.frames == 1)
+    for index in range(3):
+        frame = picture(100 + index, 60, 4096, 2320)
+        wire.deliver(packetize(large.encode(frame, keyframe=index != 1), codec))
+    await until(lambda: receiver._too_large and receiver._units.empty())
+    # It is of no use to ask for a keyframe.
+    wire._index = 200
+    wire.deliver(wire.encode(60), lose=True)
+    wire.deliver(wire.encode(60))
+    await until(lambda: receiver._assembler.waits_for_keyframe)
+    receiver.request_keyframe()
+    assert wire.asked == 0
+    assert receiver.frames == 1
+    # A smaller picture is shown, and there was one warning for all of it.
+    wire.deliver(wire.encode(70, keyframe=True))
+    await until(lambda: receiver.frames == 2)
+    assert receiver.latest is not None
+    assert luma_of(receiver.latest) == pytest.approx(70, abs=3)
+    receiver.close()
+    assert [one.message for one in caplog.records] == [
+        "pictures of 4096x2320 are not shown: too large; send at most 9437184 pixels"
+    ]
+
+
 async def test_closing_ends_the_thread() -> None:
     before = set(threading.enumerate())
     receiver = VideoReceiver(Wire())  # type: ignore[arg-type]
