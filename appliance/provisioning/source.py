@@ -6,17 +6,21 @@ statement ends on the first line with which the text up to there parses again an
 
 from __future__ import annotations
 
+import bisect
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from appliance.provisioning.errors import ConfigError
 
 Key = Sequence[str | int]
 """Names of tables and keys from the top; numbers for the elements of arrays."""
+
+MAX_BYTES: Final = 65_536
+"""The largest file that is read: twenty times a whole device with all its comments."""
 
 _POSITION = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
 
@@ -30,17 +34,29 @@ class Source:
 
     @classmethod
     def read(cls, path: Path) -> Source:
-        """Read a file.  Raises ConfigError."""
+        """Read a file of at most `MAX_BYTES`.  Raises ConfigError."""
         try:
-            return cls(path, path.read_text(encoding="utf-8"))
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
         except FileNotFoundError:
             raise ConfigError("there is no such file; check its name", path=path) from None
-        except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
-            raise ConfigError("is no UTF-8 text; save it as UTF-8", path=path, line=line) from None
         except OSError as error:
             reason = (error.strerror or "cannot be read").lower()
             raise ConfigError(f"{reason}; check the file", path=path) from None
+        return cls.decode(path, data)
+
+    @classmethod
+    def decode(cls, path: Path, data: bytes) -> Source:
+        """The text that a file of this name holds.  Raises ConfigError."""
+        if len(data) > MAX_BYTES:
+            raise ConfigError(f"has more than {MAX_BYTES} bytes; shorten it", path=path)
+        try:
+            # Line ends as tomllib and people count them.
+            text = data.decode("utf-8").replace("\r\n", "\n")
+        except UnicodeDecodeError as error:
+            line = data[: error.start].count(b"\n") + 1
+            raise ConfigError("is no UTF-8 text; save it as UTF-8", path=path, line=line) from None
+        return cls(path, text.removeprefix("\ufeff"))
 
     def parse(self) -> dict[str, Any]:
         """The values in it.  Raises ConfigError with the position of a mistake in the syntax."""
@@ -59,6 +75,11 @@ class Source:
                 path=self.path,
                 line=line,
                 column=column,
+            ) from None
+        except (ValueError, RecursionError):
+            # A number of thousands of digits, a thousand brackets.
+            raise ConfigError(
+                "a value in it is larger than any that is meant; shorten it", path=self.path
             ) from None
 
     def locate(self, key: Key) -> tuple[int, int] | None:
@@ -87,20 +108,25 @@ def dotted(key: Key) -> str:
 
 
 def _locate(lines: Sequence[str], key: Key) -> tuple[int, int] | None:
-    complete = 0
-    for count in range(1, len(lines) + 1):
-        try:
-            values = tomllib.loads("".join(lines[:count]))
-        except tomllib.TOMLDecodeError:
-            continue
-        if _holds(values, key):
-            names = [part for part in key if isinstance(part, str)]
-            return complete + 1, _column(lines[complete], names[-1])
-        complete = count
-    return None
+    def holds(count: int) -> bool:
+        """Whether the key stands in the first lines, up to the end of the statement there."""
+        for end in range(count, len(lines) + 1):
+            try:
+                return held(tomllib.loads("".join(lines[:end])), key)
+            except ValueError:
+                continue
+        return False
+
+    # What the first lines hold, more of them hold as well: so it can be found by halves.
+    line = bisect.bisect_left(range(1, len(lines) + 1), True, key=holds) + 1
+    if line > len(lines):
+        return None
+    names = [part for part in key if isinstance(part, str)]
+    return line, _column(lines[line - 1], names[-1])
 
 
-def _holds(values: Any, key: Key) -> bool:
+def held(values: Any, key: Key) -> bool:
+    """Whether values of TOML have this key."""
     for part in key:
         if isinstance(part, int):
             if not isinstance(values, list) or part >= len(values):

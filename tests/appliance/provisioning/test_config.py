@@ -104,7 +104,13 @@ tones = [1000, 1500.5]
             "panel.frame_ancestors[1]",
             "must be an origin",
         ),
-        ('[room]\nhost = "hub"\n', 1, 2, "room", "one of token, token_file and guest"),
+        (
+            '[room]\nhost = "hub"\n',
+            1,
+            2,
+            "room",
+            "one of token, token_file, token_credential and guest",
+        ),
         ("[room]\nguest = true\n", 1, 2, "room", "needs host and name"),
         ('[room]\nhost = "ftp://hub"\ntoken = "x"\n', 2, 1, "room.host", "ws://HOST:PORT"),
         ("[camera]\nrate = 3\n", None, None, "room", "is missing"),
@@ -200,6 +206,60 @@ def test_the_token_of_a_file_beside_the_configuration(tmp_path: Path) -> None:
         token.write_text(wrong)
         with pytest.raises(ConfigError, match=re.escape("holds no room token")):
             config.read_token()
+
+
+def test_the_token_of_a_systemd_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = config_of(tmp_path, '[room]\nhost = "h"\ntoken_credential = "room.token"\n')
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    with pytest.raises(ConfigError, match=r"line 3, .*LoadCredential=room.token:FILE"):
+        config.read_token()
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    with pytest.raises(ConfigError, match=r"room\.token: no such file"):
+        config.read_token()
+    (folder / "room.token").write_text("abc.def\n")
+    # systemd's own modes: the folder is what it guards.
+    (folder / "room.token").chmod(0o440)
+    assert config.read_token() == "abc.def"
+    assert not caplog.records
+    with pytest.raises(ConfigError, match="token_credential"):
+        config_of(tmp_path, '[room]\nhost = "h"\ntoken_credential = "../etc/shadow"\n')
+
+
+KEY = "RWRB2gLbi6HnH92e7MHJcwbNHC8HqvzObNUjk4ECVGGDjhpCEe4dsRAj"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "says"),
+    [
+        ('urls = ["http://x/"]', "urls[0]", "https address of a folder"),
+        ('urls = ["https://x/?a=b"]', "urls[0]", "https address of a folder"),
+        ('urls = ["https://x:99999/"]', "urls[0]", "https address of a folder"),
+        ('urls = ["https://x/"]', "", "needs public_key"),
+        ("usb = true", "", "needs public_key"),
+        ('public_key = "RWabc"', "public_key", "is not a minisign public key"),
+        ('proxy = "socks5://x"', "proxy", "must be a proxy's address"),
+        ('discover = ["mdns"]', "discover[0]", "'dhcp' or 'dns'"),
+        ("interval = 5", "interval", "greater than or equal to 60"),
+        ("probation = 1", "probation", "greater than or equal to 10"),
+    ],
+)
+def test_sources_that_cannot_be(tmp_path: Path, text: str, key: str, says: str) -> None:
+    error = refusal(tmp_path, f"{LEAST}[provisioning]\n{text}\n")
+    assert error.key == f"provisioning{'.' if key else ''}{key}"
+    assert says in str(error)
+
+
+def test_the_sources_of_a_fleet(tmp_path: Path) -> None:
+    text = f'urls = ["https://a", "https://b:8443/x/"]\npublic_key = "{KEY}"\nca_file = "ca.pem"\n'
+    config = config_of(tmp_path, f"{LEAST}[provisioning]\n{text}")
+    assert config.provisioning.urls == ["https://a/", "https://b:8443/x/"]
+    assert config.provisioning.ca_file == tmp_path / "ca.pem"
+    assert config.provisioning.interval == 900
+    assert config.provisioning.probation == 90
 
 
 @pytest.mark.parametrize("in_file", [True, False])

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance.provisioning import Config, load
+from appliance.provisioning.config import ProvisioningConfig
+from appliance.provisioning.fleet import render
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,6 +28,30 @@ def test_every_example_is_taken(tmp_path: Path, document: str) -> None:
         path = tmp_path / "device.toml"
         path.write_text(text)
         load(path)
+
+
+def test_the_files_of_a_fleet_that_are_shown_are_taken(tmp_path: Path) -> None:
+    servers, template = examples("docs/provisioning.md")
+    below = '[room]\nhost = "ws://hub"\nname = "demo"\nguest = true\n'
+    (tmp_path / "device.toml").write_text(below + servers)
+    config = load(tmp_path / "device.toml").provisioning
+    least = ProvisioningConfig()
+    commented = set(re.findall(r"^# (\w+) = ", servers, re.MULTILINE))
+    assert commented == {"ca_file", "proxy", "interval"}
+    assert f"interval = {least.interval} " in servers
+    assert len(config.urls) == 2
+    (fleet,) = re.findall(
+        r"^```\n(serial,.*?)^```$",
+        (ROOT / "docs/provisioning.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    (tmp_path / "rooms.csv").write_text(fleet)
+    (tmp_path / "room.toml").write_text(template)
+    (tmp_path / "fleet.toml").write_text(below)
+    made = render(
+        tmp_path / "rooms.csv", tmp_path / "room.toml", tmp_path / "www", tmp_path / "fleet.toml"
+    )
+    assert list(made.files) == ["10000000abcdef01.toml"]
 
 
 def test_the_whole_device_shows_every_key_and_its_default(tmp_path: Path) -> None:

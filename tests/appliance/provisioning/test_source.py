@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import tomllib
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -101,6 +104,62 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"UTF-8") as caught:
         Source.read(binary)
     assert caught.value.line == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"a = 1\n" * 20_000, "more than 65536 bytes"),
+        (bytes(range(256)) * 10, "no UTF-8"),
+        (b"a = " + b"[" * 5_000 + b"]" * 5_000, "larger than any that is meant"),
+        (b"a = " + b"9" * 5_000, "larger than any that is meant"),
+        (b"\0\0\0\0", "line 1"),
+    ],
+)
+def test_rubbish_is_refused_in_one_line(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "rubbish.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        Source.read(path).parse()
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_fifty_mebibytes_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "huge.toml"
+    with path.open("wb") as file:
+        file.truncate(50 * 2**20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigError, match="more than 65536 bytes"):
+            Source.read(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_mistake_at_the_end_of_the_longest_file_is_found_soon() -> None:
+    # Where each line is tried in turn, this takes hours.
+    lines = [f"a{number} = 1" for number in range(5_000)]
+    text = "\n".join([*lines, "wrong = 1"])
+    parses = 0
+    original = tomllib.loads
+
+    def counted(text: str) -> dict[str, Any]:
+        nonlocal parses
+        parses += 1
+        return original(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("appliance.provisioning.source.tomllib.loads", counted)
+        assert Source(Path("a.toml"), text).locate(("wrong",)) == (5_001, 1)
+    assert parses < 30
+
+
+def test_line_ends_and_byte_order_marks_of_other_systems(tmp_path: Path) -> None:
+    path = tmp_path / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbfa = 1\r\nb = 2\r\n")
+    assert Source.read(path).parse() == {"a": 1, "b": 2}
 
 
 def test_keys_are_written_as_people_write_them() -> None:

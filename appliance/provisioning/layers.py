@@ -1,0 +1,208 @@
+"""Files laid over each other: each value is that of the last layer that gives one.
+
+Tables are merged key by key, anything else is replaced whole.  Two rules go beyond that, so that
+a layer can change its mind without knowing what lies below it: one way into a room takes the
+place of another, and another backend does not inherit `device` and `options` of the first.
+
+A file may begin with `include = "site.toml"` (or a list): those files lie just below it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from appliance.provisioning.errors import ConfigError
+from appliance.provisioning.source import Key, Source, dotted, held
+
+INCLUDE: Final = "include"
+
+MAX_FILES: Final = 16
+"""Files that one layer consists of at most."""
+
+WAYS_IN: Final = ("token", "token_file", "token_credential", "guest")
+
+Reader = Callable[[Path], Source]
+"""How the text of a file is come by; raises ConfigError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a layer."""
+
+    layer: str
+    source: Source
+    values: Mapping[str, Any]
+    folder: Path | None = None
+    """Where its relative paths begin, if not beside it."""
+
+    @property
+    def base(self) -> Path:
+        """Where its relative paths begin."""
+        return self.folder or self.source.path.absolute().parent
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from; `line` and `column` count from 1."""
+
+    layer: str
+    path: Path
+    line: int | None
+    column: int | None
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.path}" + ("" if self.line is None else f", line {self.line}")
+
+
+class Layers:
+    """Files in their order, the lowest first."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self.parts: Final = tuple(parts)
+        values: dict[str, Any] = {}
+        for part in parts:
+            _merge(values, part.values, ())
+        self.values: Final[Mapping[str, Any]] = values
+
+    def dump(self) -> str:
+        """All of it as one text, for `restore`; the same layers give the same text."""
+        return json.dumps(
+            [
+                {
+                    "layer": part.layer,
+                    "path": str(part.source.path),
+                    "folder": str(part.base),
+                    "text": part.source.text,
+                }
+                for part in self.parts
+            ],
+            ensure_ascii=False,
+            indent=1,
+        )
+
+    @classmethod
+    def restore(cls, text: str) -> Layers:
+        """What `dump` made a text of.  Raises ValueError or KeyError for any other text."""
+        parts = []
+        for entry in json.loads(text):
+            source = Source(Path(entry["path"]), entry["text"])
+            values = source.parse()
+            values.pop(INCLUDE, None)
+            parts.append(Part(entry["layer"], source, values, Path(entry["folder"])))
+        return cls(parts)
+
+    @classmethod
+    def of_file(cls, path: Path, layer: str = "file") -> Layers:
+        """One file with what it includes.  Raises ConfigError."""
+        return cls(list(read_parts(layer, path)))
+
+    def part(self, key: Key) -> Part | None:
+        """The file that gives a key, or else its nearest table."""
+        for length in range(len(key), 0, -1):
+            for part in reversed(self.parts):
+                if held(part.values, key[:length]):
+                    return part
+        return self.parts[0] if len({part.layer for part in self.parts}) == 1 else None
+
+    def origin(self, key: Key) -> Origin | None:
+        """Where the value of a key comes from; None for a default."""
+        part = self.part(key)
+        if part is None or not held(part.values, key):
+            return None
+        line, column = part.source.locate(key) or (None, None)
+        return Origin(part.layer, part.source.path, line, column)
+
+    def place(self, key: Key) -> tuple[int, int] | None:
+        """Line and column of a key in its file."""
+        part = self.part(key)
+        return None if part is None else part.source.locate(key)
+
+    def error(self, key: Key, reason: str) -> ConfigError:
+        """The error that blames a key, in the file that gives it."""
+        part = self.part(key)
+        if part is None:
+            return ConfigError(reason, key=dotted(key))
+        return part.source.error(key, reason)
+
+
+def read_parts(
+    layer: str, path: Path, read: Reader = Source.read, *, folder: Path | None = None
+) -> Iterator[Part]:
+    """A file and what it includes, the included ones first.
+
+    With a `folder` the files came from elsewhere: they include only plain names beside them, so
+    that they do not reach into the device, and their relative paths begin there.  Raises
+    ConfigError, also for a file that includes itself.
+    """
+    seen: list[Path] = []
+
+    def follow(path: Path, chain: tuple[Path, ...]) -> Iterator[Part]:
+        source = read(path)
+        seen.append(path)
+        if len(seen) > MAX_FILES:
+            raise source.error((INCLUDE,), f"includes more than {MAX_FILES} files; use fewer")
+        values = source.parse()
+        for name in _included(source, values.pop(INCLUDE, [])):
+            if folder is not None and not plain(name):
+                raise source.error((INCLUDE,), f"{name} is no plain name; put the file beside it")
+            below = _normal(path.parent / name)
+            if below in (*chain, path):
+                way = " includes ".join(str(one.name) for one in (*chain, path, below))
+                raise source.error((INCLUDE,), f"goes round in a circle: {way}; break it")
+            try:
+                yield from follow(below, (*chain, path))
+            except ConfigError as error:
+                if error.path == below and error.line is None and error.key is None:
+                    # It cannot be read at all: the mistake is in the one that names it.
+                    raise source.error((INCLUDE,), f"{name}: {error.reason}") from None
+                raise
+        yield Part(layer, source, values, folder)
+
+    yield from follow(_normal(path), ())
+
+
+def plain(name: str) -> bool:
+    """Whether a name can be that of one of the fleet's files: no folder, nothing hidden."""
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.toml", name) is not None
+
+
+def _normal(path: Path) -> Path:
+    """The same file by the same name, links left as they are, so that messages say what was
+    written."""
+    parts: list[str] = []
+    for part in path.parts:
+        if part == ".." and parts and parts[-1] not in ("..", "/"):
+            parts.pop()
+        else:
+            parts.append(part)
+    return Path(*parts)
+
+
+def _included(source: Source, given: Any) -> list[str]:
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
+        raise source.error((INCLUDE,), "must be the name of a file or a list of names")
+    if any("\0" in name for name in names):
+        raise source.error((INCLUDE,), "must be the name of a file")
+    return names
+
+
+def _merge(below: dict[str, Any], above: Mapping[str, Any], table: tuple[str, ...]) -> None:
+    if table == ("room",) and any(way in above for way in WAYS_IN):
+        for way in WAYS_IN:
+            below.pop(way, None)
+    if "backend" in above and below.get("backend", above["backend"]) != above["backend"]:
+        below.pop("device", None)
+        below.pop("options", None)
+    for key, value in above.items():
+        if isinstance(value, Mapping):
+            inner = below.get(key)
+            below[key] = inner = dict(inner) if isinstance(inner, Mapping) else {}
+            _merge(inner, value, (*table, key))
+        else:
+            below[key] = value

@@ -1,0 +1,67 @@
+"""What pydantic finds wrong, told as one line that a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from appliance.provisioning.source import Key
+
+SECRET: Final = re.compile(r"(^|_)(token|secret|password|pin|key)($|_)")
+"""Keys whose values never stand in a message."""
+
+
+def worst(
+    error: ValidationError, model: type[BaseModel], place: Callable[[Key], tuple[int, int] | None]
+) -> tuple[Key, str]:
+    """The key to blame first, and why.
+
+    An unknown key goes first: misspelt, it is why another one is missing.
+    """
+    details = error.errors(include_url=False)
+    first = min(
+        details,
+        key=lambda detail: (detail["type"] != "extra_forbidden", place(detail["loc"]) or (0, 0)),
+    )
+    reason = _reason(first, model)
+    if len(details) > 1 and first["type"] != "extra_forbidden":
+        reason += f" (and {len(details) - 1} more)"
+    return first["loc"], reason
+
+
+def unknown(name: str, known: Sequence[str]) -> str:
+    """What is said of a key that is none of those known."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if near:
+        return f"unknown key, did you mean {near[0]}?"
+    return f"unknown key, choose one of {', '.join(known)}"
+
+
+def keys_of(model: type[BaseModel], table: Key) -> list[str]:
+    """The keys of the table that `table` names."""
+    for part in table:
+        field = model.model_fields[str(part)]
+        kinds: Sequence[Any] = (field.annotation, *get_args(field.annotation))
+        found = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+        model = next(found, model)
+    return sorted(model.model_fields)
+
+
+def _reason(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    kind, key = detail["type"], detail["loc"]
+    if kind == "extra_forbidden":
+        return unknown(str(key[-1]), keys_of(model, key[:-1]))
+    if kind == "missing":
+        return "is missing; add it"
+    text = " ".join(detail["msg"].split())
+    text = text[:1].lower() + text[1:]
+    secret = any(isinstance(part, str) and SECRET.search(part) for part in key)
+    if secret or kind in ("way_in", "model_type"):
+        return text
+    value = repr(detail["input"])
+    return f"{text}, not {value if len(value) <= 60 else value[:57] + '...'}"

@@ -1,0 +1,142 @@
+"""Where the files of a device's configuration lie, and in which order they count."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final
+
+from appliance.provisioning.collecting import FLEET
+from appliance.provisioning.config import Config, provisioning_of
+from appliance.provisioning.errors import ConfigError
+from appliance.provisioning.identity import Identity
+from appliance.provisioning.layers import Layers, Part, read_parts
+from appliance.provisioning.mirror import Holding, Shelf
+from appliance.provisioning.source import Source, held
+
+DEVICE: Final = "device.toml"
+"""The file of a device on its own, beside those of a fleet."""
+
+DEVELOPMENT: Final = "ROOMLET_DEVELOPMENT"
+VARIABLE: Final = "ROOMLET_CONFIG_"
+"""With the first set to 1, variables as ROOMLET_CONFIG_CAMERA_RATE count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Files and folders of one device."""
+
+    image: Path = Path("/usr/lib/roomlet/config.toml")
+    """What the image's maker set."""
+    local: Path = Path("/etc/roomlet")
+    """`fleet.toml`, `device.toml`, `<serial>.toml`, `<mac>.toml`."""
+    boot: Path = Path("/boot/firmware/roomlet.toml")
+    """On the partition that any computer can write."""
+    usb: Path = Path("/run/roomlet/usb")
+    """Where a stick is mounted, with the same names as on a web server."""
+    state: Path = Path("/var/lib/roomlet/provisioning")
+    """What the device itself writes."""
+
+    @classmethod
+    def under(cls, root: Path) -> Places:
+        """The same places below another root: a mounted image, a test."""
+        places = cls()
+        moved = {
+            field.name: root / str(getattr(places, field.name)).lstrip("/") for field in fields(cls)
+        }
+        return cls(**moved)
+
+    @property
+    def overrides(self) -> Path:
+        """What people changed at the panel."""
+        return self.state / "overrides.toml"
+
+    @property
+    def mirror(self) -> Path:
+        """The fleet's signed files."""
+        return self.state / "fleet.json"
+
+    @property
+    def schedule(self) -> Path:
+        """When to look for new ones."""
+        return self.state / "schedule.json"
+
+
+def lasting_layers(places: Places, identity: Identity, holding: Holding) -> Layers:
+    """The files that a configuration is put together from, as they are now, the lowest first.
+
+    Image < fleet < device < boot partition < USB stick.  Raises ConfigError.
+    """
+    parts: list[Part] = []
+    parts += _if_there("image", places.image)
+    parts += _if_there("fleet", places.local / FLEET)
+    parts += _signed("fleet", holding.web, "web", FLEET, places)
+    parts += _if_there("device", places.local / DEVICE)
+    for name in identity.names:
+        parts += _if_there("device", places.local / name)
+    for name in identity.names:
+        parts += _signed("device", holding.web, "web", name, places)
+    parts += _if_there("boot", places.boot)
+    if holding.usb.files and provisioning_of(Layers(parts)).usb:
+        for name in (FLEET, *identity.names):
+            parts += _signed("usb", holding.usb, "usb", name, places)
+    return Layers(parts)
+
+
+def panel_parts(places: Places) -> list[Part]:
+    """What people changed at the panel.  Raises ConfigError."""
+    return list(_if_there("panel", places.overrides))
+
+
+def environment_parts(environ: Mapping[str, str] = os.environ) -> list[Part]:
+    """What a developer set for one run.  Raises ConfigError."""
+    if environ.get(DEVELOPMENT) != "1":
+        return []
+    lines = []
+    for variable, value in sorted(environ.items()):
+        name = variable.removeprefix(VARIABLE).lower()
+        section, _, key = name.partition("_")
+        if name == variable.lower() or section not in Config.model_fields or not key:
+            continue
+        lines.append(f"{section}.{key} = {_toml(value)}")
+    source = Source(Path(f"{VARIABLE}*"), "\n".join(lines))
+    return [Part("environment", source, source.parse(), Path.cwd())] if lines else []
+
+
+def _if_there(layer: str, path: Path) -> Iterator[Part]:
+    if path.exists():
+        yield from read_parts(layer, path)
+
+
+def _signed(layer: str, shelf: Shelf, source: str, name: str, places: Places) -> Iterator[Part]:
+    if name not in shelf.files:
+        return
+
+    def read(path: Path) -> Source:
+        entry = shelf.files.get(path.name)
+        if entry is None:
+            raise ConfigError("is included, but not there; sign and upload it", path=path)
+        return Source(path, entry.text)
+
+    for part in read_parts(layer, Path(source) / name, read, folder=places.local):
+        if held(part.values, ("provisioning", "public_key")):
+            raise part.source.error(
+                ("provisioning", "public_key"),
+                "a fleet's key does not come with the fleet's files; see roomlet provision rotate",
+            )
+        yield part
+
+
+def _toml(value: str) -> str:
+    """A value as it stands in TOML: as it is if that means something, else as a text."""
+    try:
+        tomllib.loads(f"x = {value}")
+    except ValueError:
+        escaped = "".join(
+            c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08X}" for c in value
+        )
+        return f'"{escaped}"'
+    return value

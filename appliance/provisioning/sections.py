@@ -1,0 +1,313 @@
+"""The sections of a configuration: what each may say, and its defaults.
+
+The text under each field is its description in the JSON Schema and in the commented example.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from appliance.provisioning import minisign
+
+
+def _even(value: int) -> int:
+    if value % 2:
+        raise PydanticCustomError("odd", "must be even")
+    return value
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise PydanticCustomError("address", "must be an address and a port, as in 127.0.0.1:8081")
+    return value
+
+
+def _metrics_address(value: str) -> str:
+    kind, colon, path = value.partition(":")
+    if colon and kind == "unix":
+        # What the kernel takes as the address of a socket.
+        if not path.startswith("/") or len(path.encode()) > 107:
+            raise PydanticCustomError("address", "must be unix:, and a path of at most 107 bytes")
+        return value
+    return _address(value)
+
+
+def _clock(value: str) -> str:
+    try:
+        fine = len(value) == 5 and dt.time.fromisoformat(value) is not None
+    except ValueError:
+        fine = False
+    if not fine:
+        raise PydanticCustomError("clock", "must be a time of day, as in 07:30")
+    return value
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
+        raise PydanticCustomError("origin", "must be an origin, as in http://127.0.0.1:8080")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _host(value: str) -> str:
+    scheme, separator, rest = value.partition("://")
+    if separator and scheme.lower() not in ("ws", "wss", "http", "https"):
+        raise PydanticCustomError("host", "must be HOST, ws://HOST:PORT or wss://HOST:PORT")
+    if not (rest if separator else value) or any(c.isspace() for c in value):
+        raise PydanticCustomError("host", "must be HOST, ws://HOST:PORT or wss://HOST:PORT")
+    # A page's address is what people have at hand.
+    return f"ws{scheme[4:]}://{rest}" if scheme.lower() in ("http", "https") else value
+
+
+def _folder_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        fine = parts.scheme == "https" and parts.hostname and (parts.port or True)
+    except ValueError:
+        fine = False
+    if not fine or any(c.isspace() for c in value) or "?" in value or "#" in value:
+        raise PydanticCustomError("folder_url", "must be the https address of a folder")
+    return value.rstrip("/") + "/"
+
+
+def _proxy(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        fine = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:
+        fine = False
+    if not fine:
+        raise PydanticCustomError("proxy", "must be a proxy's address, as in http://proxy:3128")
+    return value
+
+
+def _public_key(value: str) -> str:
+    try:
+        return str(minisign.PublicKey.parse(value))
+    except minisign.MinisignError as error:
+        raise PydanticCustomError("public_key", "{reason}", {"reason": str(error)}) from None
+
+
+_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+_RoomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
+_CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=False, use_attribute_docstrings=True
+    )
+
+
+class RoomConfig(Section):
+    """Which room, and what opens it.
+
+    The token is in `token`, in `token_file`, in the systemd credential `token_credential`, or
+    asked of the hub's guest entrance with `guest = true`: one of them.
+    """
+
+    host: Annotated[str, AfterValidator(_host)] | None = None
+    """The room server, `ws://HOST:PORT`, or a host name reached by TLS; the token may name it."""
+    name: _RoomName | None = None
+    """The room; needed with `guest`, else the token tells it."""
+    token: SecretStr | None = None
+    """The room token itself; the file that says it should have mode 0600."""
+    token_file: Path | None = None
+    """A file with the token, mode 0600; a relative path begins at the folder of this file."""
+    token_credential: _CredentialName | None = None
+    """The name of a systemd credential (`LoadCredential=`) that is the token."""
+    guest: bool = False
+    """Whether to come in through the hub's guest entrance instead of with a token."""
+    user_name: _Name = "Roomlet"
+    """What the other members see, where the token does not tell."""
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> RoomConfig:
+        ways = [self.token, self.token_file, self.token_credential]
+        if sum(way is not None for way in ways) + self.guest != 1:
+            raise PydanticCustomError(
+                "way_in", "needs one of token, token_file, token_credential and guest = true"
+            )
+        if self.guest and (self.host is None or self.name is None):
+            raise PydanticCustomError("way_in", "with guest = true needs host and name")
+        return self
+
+
+class DeviceConfig(Section):
+    """What every device class has: a backend, one device of it, the backend's own options."""
+
+    backend: str = "auto"
+    """One of those that `roomlet devices` lists; `auto` takes the first that has a device."""
+    device: str | None = None
+    """An id that `roomlet devices` lists; the first one if left out."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The backend's own options."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the backend's constructor gets."""
+        return self.options | ({} if self.device is None else {"device": self.device})
+
+
+class SourceConfig(DeviceConfig):
+    """A device of a class of which there may be several."""
+
+    fallback: list[str] = Field(default_factory=list)
+    """Ids of devices to go on with, best first, while this one is pulled; without any, one like
+    it."""
+
+
+class CameraConfig(SourceConfig):
+    """The camera, and the picture that is sent."""
+
+    width: Annotated[int, Field(ge=64, le=3840), AfterValidator(_even)] = 1280
+    """Pixels, even."""
+    height: Annotated[int, Field(ge=36, le=2160), AfterValidator(_even)] = 720
+    """Pixels, even."""
+    rate: Annotated[float, Field(ge=1, le=60)] = 30.0
+    """Pictures a second."""
+    bitrate: Annotated[int, Field(ge=150_000, le=20_000_000)] = 2_000_000
+    """Bit/s at most."""
+
+
+class MicrophoneConfig(SourceConfig):
+    """The microphone, and the sound that is sent."""
+
+    bitrate: Annotated[int, Field(ge=8_000, le=128_000)] = 32_000
+    """Bit/s of Opus."""
+
+
+class SpeakerConfig(SourceConfig):
+    """The loudspeaker."""
+
+    volume: Annotated[int, Field(ge=0, le=100)] = 100
+    """Percent, from 0 to 100."""
+
+
+class ControlsConfig(DeviceConfig):
+    """Buttons and lights; pins stand in the backend's `options`."""
+
+    also: list[str] = Field(default_factory=list)
+    """Further backends, whose buttons act and whose lights follow too; each takes of `options`
+    what it knows."""
+
+
+class DisplayConfig(DeviceConfig):
+    """The screen."""
+
+
+class MuteConfig(Section):
+    """How the device begins, and who may open what."""
+
+    start_muted: bool = False
+    """Whether the device comes into the room muted."""
+    allow_remote_unmute: bool = False
+    """Whether the server or a moderator may open what it closed; never what the room closed."""
+    stop_microphone_while_muted: bool = True
+    """Whether the microphone is let go while it is muted."""
+    stop_camera_while_muted: bool = True
+    """Whether the camera is let go while it is muted."""
+
+
+class PanelConfig(Section):
+    """The device's local page."""
+
+    enabled: bool = True
+    """Whether there is one."""
+    listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8081"
+    """Address and port; port 0 takes a free one."""
+    frame_ancestors: list[Annotated[str, AfterValidator(_origin)]] = Field(default_factory=list)
+    """Origins of the pages that may show the panel in a frame."""
+    hosts: list[str] = Field(default_factory=list)
+    """Further names under which the panel may be asked for."""
+
+
+class PolicyConfig(Section):
+    """When the device is in its room."""
+
+    auto_join: bool = True
+    """Whether it goes there by itself at its start; else a press of the mute button calls it."""
+    leave_empty_minutes: Annotated[int, Field(ge=0, le=1440)] = 0
+    """Minutes alone in the room after which it leaves; 0 for never."""
+    quiet_from: Annotated[str, AfterValidator(_clock)] | None = None
+    """Local time, as in 19:00, from which it neither comes nor stays by itself."""
+    quiet_until: Annotated[str, AfterValidator(_clock)] | None = None
+    """Local time until which; before `quiet_from` it is one of the next day."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> PolicyConfig:
+        if (self.quiet_from is None) != (self.quiet_until is None):
+            raise PydanticCustomError("way_in", "needs quiet_from and quiet_until, or neither")
+        return self
+
+
+class MetricsConfig(Section):
+    """Figures for Prometheus."""
+
+    listen: Annotated[str, AfterValidator(_metrics_address)] | None = None
+    """Address and port, as in 127.0.0.1:9464, or unix:/run/roomlet/metrics.sock; none if left
+    out."""
+
+
+class LogConfig(Section):
+    """How much is told."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important messages that are told."""
+
+
+class ProbeConfig(Section):
+    """Measurements on the running device."""
+
+    enabled: bool = False
+    """Whether to measure; the panel tells the outcome at /api/report."""
+    tones: list[Annotated[float, Field(ge=50, le=20_000)]] = Field(default_factory=list)
+    """Frequencies in Hz of the tones of other devices, to be listened for."""
+
+
+class ProvisioningConfig(Section):
+    """Where new configurations come from, and how one is tried."""
+
+    urls: list[Annotated[str, AfterValidator(_folder_url)]] = Field(
+        default_factory=list, max_length=8
+    )
+    """Folders of the fleet's files on web servers, https; tried in this order."""
+    discover: list[Literal["dhcp", "dns"]] = Field(default_factory=list)
+    """Further ways to find such a folder: `dhcp` (options 160 and 66), `dns` (SRV records)."""
+    public_key: Annotated[str, AfterValidator(_public_key)] | None = None
+    """The minisign key that signs the fleet's files; needed with `urls`, `discover` and `usb`."""
+    ca_file: Path | None = None
+    """The only certificates (PEM) that servers are believed by; else those of the system."""
+    proxy: Annotated[str, AfterValidator(_proxy)] | None = None
+    """The proxy to the web servers, `http://HOST:PORT`."""
+    usb: bool = False
+    """Whether signed files on a USB stick are taken."""
+    interval: Annotated[int, Field(ge=60, le=604_800)] = 900
+    """Seconds between two looks at the web servers; the wait grows while none answers."""
+    probation: Annotated[int, Field(ge=10, le=3600)] = 90
+    """Seconds in which a new configuration has to lead to a working device."""
+
+    @model_validator(mode="after")
+    def _signed(self) -> ProvisioningConfig:
+        if (self.urls or self.discover or self.usb) and self.public_key is None:
+            raise PydanticCustomError(
+                "way_in", "with urls, discover or usb needs public_key; see roomlet provision keys"
+            )
+        return self

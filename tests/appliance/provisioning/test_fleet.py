@@ -1,0 +1,191 @@
+"""The integrator's side: a table and a template become signed files."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from appliance.provisioning import ConfigError
+from appliance.provisioning.errors import Refused
+from appliance.provisioning.fleet import bundle, render, rotate, sign, verify
+from appliance.provisioning.identity import Identity
+from appliance.provisioning.minisign import PublicKey, SecretKey, Signature
+from appliance.provisioning.places import Places
+from appliance.provisioning.provisioner import Provisioner
+
+TEMPLATE = """
+[room]
+user_name = "${room}"
+[speaker]
+volume = ${volume}
+"""
+FLEET = '[room]\nhost = "ws://hub"\nname = "demo"\nguest = true\n'
+TABLE = """\
+serial,mac,room,volume
+ABC1,,Oak,40
+,DC:A6:32:01:02:03,"Ash, ""big"" \\ ${x}",50
+"""
+
+
+@pytest.fixture
+def rooms(tmp_path: Path) -> Path:
+    (tmp_path / "rooms.csv").write_text(TABLE)
+    (tmp_path / "template.toml").write_text(TEMPLATE)
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    (folder / "fleet.toml").write_text(FLEET)
+    return tmp_path
+
+
+def rendered(rooms: Path):  # type: ignore[no-untyped-def]
+    folder = rooms / "fleet"
+    return render(rooms / "rooms.csv", rooms / "template.toml", folder, folder / "fleet.toml")
+
+
+def test_a_row_becomes_the_file_of_a_device(rooms: Path) -> None:
+    made = rendered(rooms)
+    assert list(made.files) == ["abc1.toml", "dc-a6-32-01-02-03.toml"]
+    assert made.changed == list(made.files)
+    assert 'user_name = "Ash, \\"big\\" \\\\ ${x}"' in made.files["dc-a6-32-01-02-03.toml"]
+    assert not (rooms / "fleet/abc1.toml").exists()
+    made.write(rooms / "fleet")
+    assert (rooms / "fleet/abc1.toml").read_text() == made.files["abc1.toml"]
+    assert rendered(rooms).changed == []
+    assert rendered(rooms).diff() == ""
+
+
+def test_a_dry_run_shows_what_would_change_device_by_device(rooms: Path) -> None:
+    rendered(rooms).write(rooms / "fleet")
+    (rooms / "rooms.csv").write_text(TABLE.replace(",40", ",45").replace("ABC1", "abc1"))
+    (rooms / "fleet/gone.toml").write_text("")
+    made = rendered(rooms)
+    assert made.changed == ["abc1.toml"]
+    assert "--- abc1.toml\n+++ abc1.toml\n" in made.diff()
+    assert "-volume = 40\n+volume = 45\n" in made.diff()
+    assert "dc-a6" not in made.diff()
+    assert made.strangers == ("gone.toml",)
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "says"),
+    [
+        (TABLE + "abc1,,Elm,1\n", 4, "abc1.toml is there twice"),
+        (TABLE + ",,Elm,1\n", 4, "names no device"),
+        (TABLE + ",zz,Elm,1\n", 4, "zz is no MAC address"),
+        (TABLE + "../x,,Elm,1\n", 4, "no serial number"),
+        (TABLE + "abc2,,Elm\n", 4, "fewer cells"),
+        (TABLE + "abc2,,Elm,1,2\n", 4, "more cells"),
+        ("room,volume\nOak,1\n", 1, "needs a column serial or mac"),
+        ("serial,room\nabc,Oak\n", 1, "has no column volume"),
+        ("serial,room,room,volume\na,b,c,1\n", 1, "two columns of one name"),
+        (TABLE + 'abc2,,"Elm\n', None, "no CSV"),
+        ("", 1, "needs a column"),
+    ],
+)
+def test_a_table_that_cannot_be_is_blamed_with_its_line(
+    rooms: Path, table: str, line: int | None, says: str
+) -> None:
+    (rooms / "rooms.csv").write_text(table)
+    with pytest.raises(ConfigError) as caught:
+        rendered(rooms)
+    assert says in str(caught.value)
+    assert str(caught.value).startswith(str(rooms / "rooms.csv"))
+    assert line is None or caught.value.line == line
+    assert [path.name for path in (rooms / "fleet").iterdir()] == ["fleet.toml"]
+
+
+@pytest.mark.parametrize(
+    ("table", "template", "says"),
+    [
+        (TABLE.replace("40", "140"), TEMPLATE, "abc1.toml, line 5, column 1: speaker.volume"),
+        (TABLE.replace("40", "loud"), TEMPLATE, "abc1.toml, line 5"),
+        (TABLE, TEMPLATE.replace("volume =", "volmue ="), "did you mean volume?"),
+        (TABLE, TEMPLATE + "# $ 5\n", "template.toml: has a $"),
+        (TABLE, TEMPLATE + "[camera]\nbackend = 'v4l3'\n", "did you mean v4l2?"),
+    ],
+)
+def test_a_file_that_no_device_would_take_is_not_made(
+    rooms: Path, table: str, template: str, says: str
+) -> None:
+    (rooms / "rooms.csv").write_text(table)
+    (rooms / "template.toml").write_text(template)
+    with pytest.raises(ConfigError) as caught:
+        rendered(rooms)
+    assert says in str(caught.value)
+
+
+def test_only_what_is_new_is_signed(rooms: Path) -> None:
+    key, folder = SecretKey.generate(), rooms / "fleet"
+    rendered(rooms).write(folder)
+    names = ["abc1.toml", "dc-a6-32-01-02-03.toml", "fleet.toml"]
+    assert sign(folder, key) == names
+    before = verify(folder, key.public)
+    assert list(before) == names
+    assert sign(folder, key) == []
+    (folder / "abc1.toml").write_text("[speaker]\nvolume = 1\n")
+    with pytest.raises(Refused, match=r"abc1\.toml does not fit its signature"):
+        verify(folder, key.public)
+    assert sign(folder, key) == ["abc1.toml"]
+    after = verify(folder, key.public)
+    # Newer also on a machine whose clock went back.
+    assert after["abc1.toml"] > before["abc1.toml"]
+    assert after["fleet.toml"] == before["fleet.toml"]
+    (folder / "fleet.toml.minisig").unlink()
+    with pytest.raises(Refused, match=r"fleet\.toml is not signed"):
+        verify(folder, key.public)
+    with pytest.raises(Refused, match="is signed with key"):
+        verify(folder, SecretKey.generate().public)
+    with pytest.raises(Refused, match="no files of a fleet"):
+        verify(rooms / "nothing", key.public)
+    (folder / "bad.toml").write_text("a = = 1\n")
+    with pytest.raises(ConfigError, match=r"bad\.toml, line 1"):
+        sign(folder, key)
+
+
+def test_a_serial_of_ones_own(rooms: Path) -> None:
+    key, folder = SecretKey.generate(), rooms / "fleet"
+    sign(folder, key, 7)
+    assert verify(folder, key.public) == {"fleet.toml": 7}
+
+
+def test_a_bundle_holds_the_same_bytes_each_time(rooms: Path) -> None:
+    key, folder = SecretKey.generate(), rooms / "fleet"
+    with pytest.raises(Refused, match="not signed"):
+        bundle(folder, key.public, rooms / "fleet.tar.gz")
+    assert not (rooms / "fleet.tar.gz").exists()
+    sign(folder, key)
+    rotate(folder, key, SecretKey.generate().public)
+    (folder / "notes.txt").write_text("not for devices")
+    names = bundle(folder, key.public, rooms / "fleet.tar.gz")
+    first = (rooms / "fleet.tar.gz").read_bytes()
+    bundle(folder, key.public, rooms / "fleet.tar.gz")
+    assert (rooms / "fleet.tar.gz").read_bytes() == first
+    with tarfile.open(rooms / "fleet.tar.gz") as archive:
+        assert archive.getnames() == names
+        archive.extractall(rooms / "out", filter="data")
+    assert verify(rooms / "out", key.public).keys() == verify(folder, key.public).keys()
+    assert "notes.txt" not in names
+
+
+def test_the_file_that_leads_to_the_next_key(rooms: Path) -> None:
+    old, new, folder = SecretKey.generate(), SecretKey.generate(), rooms / "fleet"
+    name = rotate(folder, old, new.public)
+    assert name == f"{old.public.name}.next.pub"
+    assert PublicKey.parse((folder / name).read_text()) == new.public
+    signature = Signature.parse((folder / f"{name}.minisig").read_text())
+    signature.verify((folder / name).read_bytes(), old.public)
+
+
+async def test_what_the_tools_make_a_device_takes(rooms: Path) -> None:
+    key, folder = SecretKey.generate(), rooms / "fleet"
+    rendered(rooms).write(folder)
+    sign(folder, key)
+    places = Places.under(rooms / "device")
+    places.boot.parent.mkdir(parents=True)
+    places.boot.write_text(f'[provisioning]\nusb = true\npublic_key = "{key.public}"\n')
+    device = Provisioner(places, Identity(None, ("dc-a6-32-01-02-03",)))
+    assert await device.take(folder) == 1
+    config = device.begin().config
+    assert (config.room.user_name, config.speaker.volume) == ('Ash, "big" \\ ${x}', 50)

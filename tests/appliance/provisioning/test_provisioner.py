@@ -1,0 +1,245 @@
+"""One device and its files, from its first start on."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from appliance.provisioning import ConfigError, Health, Verdict
+from appliance.provisioning.errors import StoreError
+from appliance.provisioning.identity import Identity
+from appliance.provisioning.places import Places
+from appliance.provisioning.probation import STARTS
+from appliance.provisioning.provisioner import Provisioner, changed_sections
+from tests.appliance.provisioning.conftest import kept
+
+ROOM = '[room]\nhost = "ws://hub"\nname = "demo"\nguest = true\n'
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Provisioner:
+    places = Places.under(tmp_path / "alone")
+    places.local.mkdir(parents=True)
+    return Provisioner(places, Identity("abc", ("dc-a6-32-01-02-03",)), now=lambda: 1000.0)
+
+
+def device_file(device: Provisioner, text: str) -> None:
+    (device.places.local / "device.toml").write_text(text)
+
+
+# --- the files of the device itself
+
+
+def test_every_layer_lies_over_those_before_it(alone: Provisioner) -> None:
+    places = alone.places
+    device_file(alone, ROOM)
+    chain = [
+        ("image", places.image),
+        ("fleet", places.local / "fleet.toml"),
+        ("device", places.local / "device.toml"),
+        ("device", places.local / "abc.toml"),
+        ("device", places.local / "dc-a6-32-01-02-03.toml"),
+        ("boot", places.boot),
+        ("panel", places.overrides),
+    ]
+    for volume, (layer, path) in enumerate(chain, 10):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = f"[speaker]\nvolume = {volume}\n"
+        path.write_text(text if path.name != "device.toml" else ROOM + text)
+        running = alone.reload()
+        assert running.config.speaker.volume == volume
+        origin = running.layers.origin(("speaker", "volume"))
+        assert origin is not None
+        assert (origin.layer, origin.path) == (layer, path)
+    # Not this device's.
+    (places.local / "other.toml").write_text("[speaker]\nvolume = 99\n")
+    assert alone.reload().config.speaker.volume == 16
+
+
+def test_a_developer_says_it_in_the_environment(
+    alone: Provisioner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device_file(alone, ROOM)
+    monkeypatch.setenv("ROOMLET_CONFIG_SPEAKER_VOLUME", "7")
+    monkeypatch.setenv("ROOMLET_CONFIG_ROOM_USER_NAME", 'a "b"')
+    assert alone.reload().config.speaker.volume == 100
+    monkeypatch.setenv("ROOMLET_DEVELOPMENT", "1")
+    running = alone.reload()
+    assert (running.config.speaker.volume, running.config.room.user_name) == (7, 'a "b"')
+    assert str(running.layers.origin(("speaker", "volume"))).startswith("environment: ")
+
+
+def test_without_any_file_it_is_said_what_to_write(alone: Provisioner) -> None:
+    with pytest.raises(ConfigError, match="room: is missing"):
+        alone.begin()
+    assert alone.store.state().current is None
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"[room]\nhost = 'ws://hu", "line 2"),
+        (b"[room]\nhost = 3\n", "room.host: input should be a valid string"),
+        (ROOM.encode() + b"[camera]\nrtae = 3\n", "did you mean rate?"),
+        (b"\x7fELF\x02\x01\x01\0\xff\xfe", "no UTF-8"),
+        (b"# " + b"x" * 50 * 2**20, "more than 65536 bytes"),
+        (b'include = "device.toml"\n' + ROOM.encode(), "goes round in a circle"),
+        (b'include = "gone.toml"\n' + ROOM.encode(), "no such file"),
+        (ROOM.encode() + b"[camera]\nbackend = 'v4l3'\n", "did you mean v4l2?"),
+        (
+            ROOM.encode() + b"[controls]\nbackend = 'gpio'\noptions = { mute_pin = 'x' }\n",
+            "controls.options.mute_pin: input should be a valid integer",
+        ),
+        (
+            ROOM.encode() + b"[controls]\nbackend = 'gpio'\noptions = { mute_pni = 3 }\n",
+            "did you mean mute_pin?",
+        ),
+        (
+            ROOM.encode() + b"[controls]\nbackend = 'gpio'\nalso = ['virtual', 'hdi']\n",
+            "controls.also: no controls backend 'hdi'",
+        ),
+    ],
+)
+def test_bad_input_is_refused_and_the_old_state_kept(
+    alone: Provisioner, content: bytes, says: str
+) -> None:
+    device_file(alone, ROOM + "[speaker]\nvolume = 33\n")
+    first = kept(alone)
+    (alone.places.local / "device.toml").write_bytes(content)
+    for _ in range(2):
+        running = alone.begin()
+        assert running.generation == first.generation
+        assert not running.on_trial
+        assert running.config.speaker.volume == 33
+        (note,) = running.notes
+        assert says in note
+        assert "device.toml" in note
+        assert "\n" not in note
+    (refusal,) = alone.status().refusals
+    assert refusal.reason in note
+    # Mended, it is taken.
+    device_file(alone, ROOM + "[speaker]\nvolume = 34\n")
+    assert alone.reload().config.speaker.volume == 34
+
+
+def test_a_change_on_the_device_is_tried_and_taken_back(
+    alone: Provisioner, caplog: pytest.LogCaptureFixture
+) -> None:
+    device_file(alone, ROOM)
+    old = kept(alone)
+    device_file(
+        alone, ROOM + "[camera]\nbackend = 'v4l2'\ndevice = 'gone'\n[speaker]\nvolume = 1\n"
+    )
+    new = alone.reload()
+    assert (new.generation, new.on_trial) == (2, True)
+    assert changed_sections(old.config, new.config) == {"camera", "speaker"}
+    trial = alone.probation(new)
+    assert trial is not None
+    assert trial.deadline == 1090
+    ill = Health(False, "no camera 'gone'", hopeless=True)
+    assert trial.observe(ill, 1001) is Verdict.ROLL_BACK
+    with caplog.at_level(logging.ERROR):
+        back = alone.roll_back(new, trial.reason)
+    assert (back.generation, back.on_trial) == (1, False)
+    assert changed_sections(old.config, back.config) == frozenset()
+    # Both are told.
+    assert "configuration 2 failed (no camera 'gone'); configuration 1 is in force" in caplog.text
+    (refusal,) = alone.status().refusals
+    assert (refusal.generation, refusal.back_to) == (2, 1)
+    # The same files are not tried for ever; another start changes nothing.
+    assert alone.begin().generation == 1
+    assert alone.propose() is None
+    # Other files are.
+    device_file(alone, ROOM + "[speaker]\nvolume = 2\n")
+    assert alone.reload().generation == 3
+
+
+def test_a_configuration_that_kills_the_service_is_taken_back_at_its_start(
+    alone: Provisioner,
+) -> None:
+    device_file(alone, ROOM)
+    kept(alone)
+    device_file(alone, ROOM + "[speaker]\nvolume = 5\n")
+    for _ in range(STARTS):
+        running = alone.begin()
+        trial = alone.probation(running)
+        assert trial is not None
+        assert trial.verdict is Verdict.WAIT
+    running = alone.begin()
+    trial = alone.probation(running)
+    assert trial is not None
+    assert trial.verdict is Verdict.ROLL_BACK
+    assert alone.roll_back(running, trial.reason).config.speaker.volume == 100
+
+
+def test_a_configuration_survives_its_files(alone: Provisioner) -> None:
+    device_file(alone, ROOM + "[speaker]\nvolume = 33\n")
+    kept(alone)
+    shutil.rmtree(alone.places.local)
+    assert alone.begin().config.speaker.volume == 33
+
+
+def test_a_generation_lost_by_the_disk_is_put_together_anew(alone: Provisioner) -> None:
+    device_file(alone, ROOM + "[speaker]\nvolume = 33\n")
+    running = kept(alone)
+    path = alone.places.state / f"{running.generation}.json"
+    path.write_bytes(b"\0" * 100)
+    again = alone.begin()
+    assert again.config.speaker.volume == 33
+    assert again.generation == running.generation + 1
+    # Neither files nor generations: there is nothing to go by.
+    (alone.places.state / f"{again.generation}.json").write_bytes(b"")
+    shutil.rmtree(alone.places.local)
+    with pytest.raises(StoreError, match="no generation can be read"):
+        alone.begin()
+
+
+# --- changes at the panel
+
+
+def test_changes_at_the_panel_lie_over_all_and_can_be_taken_back(alone: Provisioner) -> None:
+    device_file(alone, ROOM + "[speaker]\nvolume = 33\n")
+    running = kept(alone)
+    alone.override(("speaker", "volume"), 44)
+    alone.override(("camera", "width"), 640)
+    changed = alone.reload()
+    assert (changed.config.speaker.volume, changed.config.camera.width) == (44, 640)
+    assert changed.generation == running.generation
+    assert alone.status().overrides == ["speaker.volume", "camera.width"]
+    # A new configuration of the fleet leaves them.
+    device_file(alone, ROOM + "[speaker]\nvolume = 55\n")
+    assert alone.reload().config.speaker.volume == 44
+    alone.override(("speaker", "volume"), None)
+    assert alone.reload().config.speaker.volume == 55
+    assert alone.status().overrides == ["camera.width"]
+
+
+def test_a_change_at_the_panel_that_cannot_be_is_refused(alone: Provisioner) -> None:
+    device_file(alone, ROOM)
+    kept(alone)
+    alone.override(("speaker", "volume"), 44)
+    for key, value, says in (
+        (("speaker", "volume"), 101, "less than or equal to 100"),
+        (("speaker", "volmue"), 1, "did you mean volume?"),
+        (("provisioning", "usb"), True, "cannot be changed at the device"),
+    ):
+        with pytest.raises(ConfigError, match=says.replace("?", r"\?")):
+            alone.override(key, value)
+    assert alone.reload().config.speaker.volume == 44
+
+
+def test_a_change_at_the_panel_that_no_longer_fits_is_left_out_and_told(alone: Provisioner) -> None:
+    device_file(alone, ROOM)
+    kept(alone)
+    alone.places.overrides.write_text("[speaker]\nvolume = 'loud'\n")
+    running = alone.begin()
+    assert running.config.speaker.volume == 100
+    (note,) = running.notes
+    assert note.startswith("changes made at the panel are left out: ")
+    # The next change takes the place of a file that cannot be read.
+    alone.places.overrides.write_bytes(b"\xff")
+    alone.override(("speaker", "volume"), 12)
+    assert alone.reload().config.speaker.volume == 12
