@@ -14,6 +14,10 @@ from hypothesis import settings
 
 # The same examples in every run, and no clock over them: a machine under load is no bug.
 settings.register_profile("roomlet", deadline=None, derandomize=True, print_blob=True)
+# Other ones each time, and many: see `make fuzz`.
+settings.register_profile(
+    "fuzz", deadline=None, database=None, print_blob=True, max_examples=10_000
+)
 settings.load_profile("roomlet")
 
 

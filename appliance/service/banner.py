@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from appliance.media.gate import Party
 from hal.controls import Status, Tally
+from hal.device import Kind
 from hal.display import Banner
 
 
 def banner(
-    status: Status, tally: Tally, closers: Collection[Party], *, room: str, reason: str = ""
+    status: Status,
+    tally: Tally,
+    closers: Collection[Party],
+    *,
+    room: str,
+    reason: str = "",
+    missing: Collection[Kind] = (),
+    agreed: bool = True,
 ) -> Banner:
     """Room, state and the next step, for people across the room.
 
     `closers` are those of the microphone's gate, `reason` is why the status is what it is.
-    In a call in which all is well nothing covers the picture.
+    `missing` are the classes of devices of which there is none, `agreed` is whether the room
+    shows what is muted here.  In a call in which all is well nothing covers the picture.
     """
     muted = tally is Tally.MUTED
     match status:
@@ -29,15 +39,29 @@ def banner(
             return Banner(_sentence(f"{room}: connection lost, reconnecting", reason), muted)
         case Status.FAULT:
             return Banner(_sentence("Out of order", reason), muted)
+        case Status.IN_ROOM if Party.LEASE in closers:
+            return Banner("The device does not answer. The microphone is off.", muted=True)
         case Status.IN_ROOM if tally is Tally.FAULT:
             return Banner("The mute light does not work. The microphone is off.", muted=True)
         case Status.IN_ROOM:
-            return Banner(_muted_by(closers) if muted else "", muted)
+            texts = [_muted_by(closers)] if muted else []
+            texts += [text for kind, text in _MISSING.items() if kind in missing]
+            texts += [] if agreed else ["The room does not show yet what is muted here."]
+            return Banner(" ".join(texts), muted)
+
+
+_MISSING: Final[dict[Kind, str]] = {
+    "microphone": "No microphone: plug it in.",
+    "camera": "No camera: plug it in.",
+    "speaker": "No loudspeaker: plug it in.",
+}
 
 
 def _muted_by(closers: Collection[Party]) -> str:
     if Party.LATCH in closers:
         return "Muted by the switch. Move it back to speak."
+    if closers == {Party.UNPLUGGED}:
+        return "Nobody hears this room."
     if Party.ROOM not in closers and Party.REMOTE in closers:
         return "Muted by the room. Press the button to speak."
     return "Muted. Press the button to speak."

@@ -8,13 +8,17 @@ the light is red and sound passes.  A light that cannot be driven keeps the gate
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
 from typing import Final
 
 from appliance.media.gate import CameraGate, Gate, MicGate, Party
+from appliance.service.tally import TallyLight
 from hal.controls import Button, Controls, Status, Tally
+from hal.controls.combined import CombinedControls
+from hal.controls.virtual import VirtualControls
 from hal.errors import DeviceUnplugged, HalError
 
 log = logging.getLogger(__name__)
@@ -32,10 +36,10 @@ _ROOMS: Final = frozenset({Party.ROOM, Party.SOFTWARE, Party.REMOTE})
 class Console:
     """The controls of one device, bound to its gates.
 
-    `tally` is what the light shows, FAULT where it could not be driven; `error` says why.
-    `on_change` is called after each change of them and of the gates, on any thread.
+    `on_change` is called after each change of the light and of the gates, on any thread.
     `on_volume` is called on the loop with the percent to add.  `on_press` is called on the loop
     before anything else with each button that goes down and the moment (`time.monotonic`).
+    `on_claim` is asked next, about push buttons: what it says True to means nothing else.
     """
 
     def __init__(
@@ -47,28 +51,40 @@ class Console:
         retry_after: float = RETRY_AFTER,
     ) -> None:
         self.controls: Final = controls
-        self.tally = Tally.OFF
-        self.error: HalError | None = None
         self.on_change: Callable[[], None] | None = None
         self.on_volume: Callable[[int], None] | None = None
         self.on_press: Callable[[Button, float], None] | None = None
+        self.on_claim: Callable[[Button], bool] | None = None
         self._gates: Final[dict[Button, Gate]] = {Button.MUTE: microphone, Button.CAMERA: camera}
         self._microphone = microphone
         self._retry_after = retry_after
         self._status = Status.STARTING
-        self._opened = False
-        self._shown: Tally | None = None
-        self._quiet = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failed = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         # Without a light nobody can know: closed until there is one.
-        microphone.mute(Party.WATCHDOG)
-        microphone.before_open = self._before_open
-        self._unsubscribe = [
-            microphone.subscribe(self._microphone_changed),
-            camera.subscribe(self._camera_changed),
-        ]
+        microphone.mute(Party.WATCHDOG, "the light is not there yet")
+        self._light = TallyLight(controls, microphone)
+        self._light.on_change = self._changed
+        self._light.on_failure = self._light_failed
+        self._unsubscribe = camera.subscribe(lambda _: self._changed())
+
+    @property
+    def tally(self) -> Tally:
+        """What the light shows; FAULT where it could not be driven."""
+        return self._light.shown
+
+    @property
+    def error(self) -> HalError | None:
+        """Why the light could not be driven."""
+        return self._light.error
+
+    def watch(self, gate: MicGate) -> Callable[[], None]:
+        """Let the light speak for one more microphone: it is red only while all are closed.
+
+        To be called before that one can open.  Returns what ends it.
+        """
+        return self._light.watch(gate)
 
     async def start(self) -> None:
         """Take the controls; where that fails, say so, and go on trying."""
@@ -79,163 +95,148 @@ class Console:
     async def stop(self) -> None:
         """Close the gates, turn the lights off and give the controls back."""
         for gate in self._gates.values():
-            gate.mute(Party.START)
+            gate.mute(Party.START, "the device stops")
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        for unsubscribe in self._unsubscribe:
-            unsubscribe()
+        self._unsubscribe()
         # From here on nobody shows the truth, so nothing may open.
-        self._microphone.mute(Party.WATCHDOG)
-        self._opened = False
+        self._light.close()
         self.controls.close()
 
     def show(self, status: Status) -> None:
         """Drive the status light.  It is no promise: a failure is only logged."""
         self._status = status
-        if not self._opened:
+        if not self._light.works:
             return
         try:
             self.controls.set_status(status)
         except HalError as error:
             log.info("the status light does not show %s: %s", status.value, error)
 
-    def pushed(self, button: Button) -> None:
-        """A push button went down: on the device, or on the panel that stands for it."""
+    def press(self, button: Button) -> None:
+        """Push a button from elsewhere, as the panel does: that of the virtual controls, where
+        there are some."""
+        virtual = self._virtual()
+        if virtual is not None:
+            virtual.press(button)
+        else:
+            self.pushed(button)
+
+    def release(self, button: Button) -> None:
+        """Let a button go that `press` has pushed."""
+        virtual = self._virtual()
+        if virtual is not None:
+            virtual.release(button)
+
+    def _virtual(self) -> VirtualControls | None:
+        parts = self.controls.parts if isinstance(self.controls, CombinedControls) else ()
+        found = (one for one in (self.controls, *parts) if isinstance(one, VirtualControls))
+        return next(found, None)
+
+    def pushed(self, button: Button, where: str = "the panel") -> None:
+        """A push button went down: on the device, or on the panel that stands for it.
+        `where` is for the log."""
         if self.on_press is not None:
             self.on_press(button, time.monotonic())
+        if self.on_claim is not None and self.on_claim(button):
+            return
         if (gate := self._gates.get(button)) is not None:
-            self._toggle(gate)
+            self._toggle(gate, f"a press on {where}")
         elif self.on_volume is not None:
             self.on_volume(VOLUME_STEP if button is Button.VOLUME_UP else -VOLUME_STEP)
 
-    def _moved(self, button: Button, down: bool) -> None:
+    def _moved(self, part: Controls, button: Button, down: bool) -> None:
         """The controls' handler, on the loop."""
-        if button not in self.controls.latching:
+        if button not in part.latching:
             if down:
-                self.pushed(button)
+                self.pushed(button, part.device.label)
         elif (gate := self._gates.get(button)) is not None:
+            why = f"the switch of {part.device.label}"
             if down:
                 if self.on_press is not None:
                     self.on_press(button, time.monotonic())
-                gate.mute(Party.LATCH)
-            else:
-                gate.unmute(Party.LATCH)
+                gate.mute(Party.LATCH, why)
+            elif not self.controls.pressed(button):
+                gate.unmute(Party.LATCH, why)
 
-    def _toggle(self, gate: Gate) -> None:
+    def _toggle(self, gate: Gate, why: str) -> None:
         closers = gate.closers
         if not closers & _ROOMS:
-            # What a switch holds is moved back there.  The watchdog may let go by itself, so
+            # What a switch holds is moved back there.  The others let go by themselves, so
             # a press meanwhile must count.
             if Party.LATCH not in closers:
-                gate.mute(Party.ROOM)
+                gate.mute(Party.ROOM, why)
         elif Party.START not in closers:
-            gate.unmute(Party.ROOM)
+            gate.unmute(Party.ROOM, why)
         else:
             # Outside a call: what the room wants changes, but nothing opens before its time.
-            self._quiet = True
-            try:
-                gate.mute(Party.LATCH)
-                gate.unmute(Party.ROOM)
-                gate.mute(Party.START)
+            with self._light.quiet():
+                gate.mute(Party.LATCH, why)
+                gate.unmute(Party.ROOM, why)
+                gate.mute(Party.START, why)
                 if Party.LATCH not in closers:
-                    gate.unmute(Party.LATCH)
-            finally:
-                self._quiet = False
-            self._microphone_changed(self._microphone)
+                    gate.unmute(Party.LATCH, why)
 
-    def _before_open(self) -> None:
-        self._drive(Tally.LIVE)
-
-    def _microphone_changed(self, gate: Gate) -> None:
-        if self._quiet:
+    def _light_failed(self) -> None:
+        """On any thread, and under the lock of a gate."""
+        if self._loop is None:
             return
-        try:
-            self._drive(_tally(gate.closers))
-        except Exception:
-            gate.mute(Party.WATCHDOG)
-        self._changed()
+        # The main gate may be another one than that which met the failure.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._after_failure)
 
-    def _camera_changed(self, gate: Gate) -> None:
-        if not self._quiet:
-            self._changed()
-
-    def _drive(self, tally: Tally) -> None:
-        """Show it, on the changing thread and under the gate's lock.  Raises HalError."""
-        if tally is self._shown:
-            return
-        if not self._opened:
-            raise self.error or DeviceUnplugged("the controls are not open yet; wait")
-        try:
-            self.controls.set_tally(tally)
-        except Exception as error:
-            # Whatever it is: the light may show anything now.
-            self._fail(error if isinstance(error, HalError) else DeviceUnplugged(str(error)))
-            raise
-        self._shown = self.tally = tally
-
-    def _fail(self, error: HalError) -> None:
-        if self.error is None:
-            log.error("the tally light cannot be driven, so the microphone stays closed: %s", error)
-        self.error = error
-        self._opened = False
-        self._shown = None
-        self.tally = Tally.FAULT
-        if self._loop is not None:
-            try:
-                self._loop.call_soon_threadsafe(self._failed.set)
-            except RuntimeError:
-                log.debug("the tally light failed after the end of the loop")
+    def _after_failure(self) -> None:
+        if self.error is not None:
+            self._microphone.mute(Party.WATCHDOG, str(self.error))
+            self._failed.set()
 
     def _open(self) -> None:
         assert self._loop is not None
-        self._quiet = True
         try:
-            self.controls.open(self._loop, self._moved)
-            for button in self._gates.keys() & self.controls.latching:
-                if self.controls.pressed(button):
-                    self._gates[button].mute(Party.LATCH)
-                else:
-                    self._gates[button].unmute(Party.LATCH)
+            self.controls.open_parts(self._loop, self._moved)
         except HalError as error:
-            self._fail(error)
-        else:
-            before, self.error = self.error, None
-            self._opened = True
-            self._shown = None
-            if before is not None:
-                log.warning("the controls are back")
-        finally:
-            self._quiet = False
-        if self._opened:
-            # Drives the light to the truth; where that fails, the gate is held again.
-            self._microphone.unmute(Party.WATCHDOG)
-            self.show(self._status)
-        self._changed()
+            self._light.fail(error)
+            return
+        with self._light.quiet():
+            self._read_switches()
+        self._light.mended()
+        self.show(self._status)
+
+    def _read_switches(self) -> None:
+        for button in self._gates.keys() & self.controls.latching:
+            why = f"the switch of {self.controls.device.label}"
+            if self.controls.pressed(button):
+                self._gates[button].mute(Party.LATCH, why)
+            else:
+                self._gates[button].unmute(Party.LATCH, why)
 
     async def _keep(self) -> None:
-        """Get failed controls back, sooner or later."""
+        """Get failed controls back, sooner or later, and find out what has gone quietly."""
         while True:
-            await self._failed.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._retry_after):
+                    await self._failed.wait()
+            if not self._failed.is_set():
+                self.look()
+                continue
             await asyncio.sleep(self._retry_after)
             self._failed.clear()
-            self._microphone.mute(Party.WATCHDOG)
+            self._microphone.mute(Party.WATCHDOG, "the controls are opened again")
             self.controls.close()
             self._open()
+
+    def look(self) -> None:
+        """Take controls that have come back, and find out what has gone; on the loop."""
+        if not self._light.works:
+            return
+        if self.controls.recover():
+            self._read_switches()
+        if not self.controls.present:
+            label = self.controls.device.label
+            self._light.fail(DeviceUnplugged(f"{label} has gone; plug it in again"))
+            self._after_failure()
 
     def _changed(self) -> None:
         if self.on_change is not None:
             self.on_change()
-
-
-def _tally(closers: frozenset[Party]) -> Tally:
-    """What the light has to show.
-
-    The start holds the gate whenever the device is not in a call, and until the first state of
-    a call is known.
-    """
-    if Party.WATCHDOG in closers:
-        return Tally.FAULT
-    if Party.START in closers:
-        return Tally.OFF
-    return Tally.MUTED if closers else Tally.LIVE

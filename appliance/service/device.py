@@ -12,29 +12,40 @@ from av import VideoFrame
 
 from appliance.media.capture import CameraCapture, MicCapture
 from appliance.media.gate import CameraGate, Gate, MicGate, Party
+from appliance.media.lease import LIMIT, Lease
 from appliance.media.leg import MediaLeg
 from appliance.media.playout import DisplayPlayout, SpeakerPlayout
+from appliance.media.worker import Worker
 from appliance.panel import PanelState, Refused
 from appliance.provisioning import Config
-from appliance.room import LocalStream, Payload, RoomError, RoomSession
-from appliance.service.attendance import Attendance
+from appliance.room import LocalStream, RoomSession
+from appliance.service.agreement import Agreement
 from appliance.service.banner import banner
 from appliance.service.console import Console
 from appliance.service.guest import guest_token
-from appliance.service.hardware import Hardware
-from appliance.service.notify import Notifier
+from appliance.service.hardware import Hardware, other_camera, other_microphone, other_speaker
+from appliance.service.hotplug import HotPlug
+from appliance.service.layouts import Layouts
+from appliance.service.mute_log import NAME, MuteLog, state_directory
+from appliance.service.presence import Presence
 from appliance.service.probe import Probe
+from appliance.service.state import DeviceState, Situation
+from appliance.service.troubles import Troubles
 from appliance.service.usage import Usage
 from appliance.service.watch import CanvasWatch, WatchedDisplay, WatchedSpeaker
-from appliance.signaling.errors import SignalingError
+from appliance.service.wire import TappedLeg
 from appliance.signaling.token import inspect, websocket_url
+from hal.audio import Speaker
 from hal.camera import VideoFormat
 from hal.controls import Button, Status
-from hal.controls.virtual import VirtualControls
 from hal.display.memory import MemoryDisplay
 from hal.errors import HalError
+from hal.hotplug import Finder
+from hal.registry import list_devices
 
 log = logging.getLogger(__name__)
+
+_Part = MicCapture | CameraCapture | SpeakerPlayout | DisplayPlayout
 
 ROOM_EVENTS: Final = (
     "room.joined",
@@ -46,18 +57,28 @@ ROOM_EVENTS: Final = (
 
 
 class Device:
-    """A whole device, as its configuration describes it.
+    """A whole device, as its configuration describes it: what `appliance.panel` shows."""
 
-    It is what the panel shows (`appliance.panel.PanelDevice`).  With `patient` set to False a
-    join that fails ends it; see `Attendance`.
-    """
-
-    def __init__(self, config: Config, hardware: Hardware, *, patient: bool = True) -> None:
-        self.config: Final = config
+    def __init__(
+        self,
+        config: Config,
+        hardware: Hardware,
+        *,
+        patient: bool = True,
+        find: Finder = list_devices,
+        lease: float = LIMIT,
+    ) -> None:
+        """With `patient` set to False a join that fails ends it; see `Attendance`.  `find`
+        lists what is plugged in; `lease` is how many seconds the loop may stand still before the
+        gates close."""
+        self.config = config
         self.microphone_gate: Final = MicGate(allow_remote_unmute=config.mute.allow_remote_unmute)
         self.camera_gate: Final = CameraGate(allow_remote_unmute=config.mute.allow_remote_unmute)
         if config.mute.start_muted:
-            self.microphone_gate.mute(Party.ROOM)
+            self.microphone_gate.mute(Party.ROOM, "the configuration says start_muted")
+        self.mute_log: Final = MuteLog(state_directory() / NAME)
+        self.mute_log.follow(self.microphone_gate, "microphone")
+        self.mute_log.follow(self.camera_gate, "camera")
         self.probe: Final = Probe(config.probe.tones) if config.probe.enabled else None
         self.canvas: Final = CanvasWatch()
         self._patient = patient
@@ -65,14 +86,13 @@ class Device:
         self._screen = hardware.display
         display = WatchedDisplay(hardware.display)
         display.on_picture = self._picture_shown
-        speaker = WatchedSpeaker(hardware.speaker)
+        speaker = self._watched(hardware.speaker)
         if self.probe is not None:
-            speaker.on_sound = self.probe.sound
             self.microphone_gate.subscribe(self._gate_moved)
         self.console: Final = Console(hardware.controls, self.microphone_gate, self.camera_gate)
         self.console.on_change = self._changed
         self.console.on_press = self._pressed
-        self.console.on_volume = self._turn_volume
+        self.console.on_volume = lambda step: self.set_volume(self._volume + step)
         self.microphone: Final = MicCapture(
             hardware.microphone, self.microphone_gate, bitrate=config.microphone.bitrate
         )
@@ -80,38 +100,48 @@ class Device:
         self.camera: Final = CameraCapture(
             hardware.camera, self.camera_gate, wanted, config.camera.bitrate
         )
+        self._lease: Final = Lease([self.microphone_gate, self.camera_gate], lease)
+        self.microphone.lease = self.camera.lease = self._lease
         self.speaker: Final = SpeakerPlayout(speaker)
         self.display: Final = DisplayPlayout(display)
-        self._parts: Final[
-            dict[str, MicCapture | CameraCapture | SpeakerPlayout | DisplayPlayout]
-        ] = {
+        self._parts: Final[dict[str, _Part]] = {
             "microphone": self.microphone,
             "camera": self.camera,
             "speaker": self.speaker,
             "display": self.display,
         }
-        self._attendance = Attendance(
+        self.hotplug: Final = HotPlug(
+            config, find=find, on_change=self._changed, on_controls=self.console.look
+        )
+        self.hotplug.follow(self.microphone, hardware.microphone, other_microphone)
+        self.hotplug.follow(self.camera, hardware.camera, other_camera)
+        self.hotplug.follow(
+            self.speaker, speaker, lambda *wanted: self._watched(other_speaker(*wanted))
+        )
+        self._layouts: Final = Layouts()
+        self._layouts.on_change = self._changed
+        if self.probe is not None:
+            self._layouts.on_layers = self.probe.layout
+        self.situation: Final = DeviceState()
+        self.situation.subscribe(self._show_situation)
+        self._presence: Final = Presence(
+            config.policy,
+            self.situation,
             self._make_session,
             self._token,
-            on_begin=self._session_begins,
+            on_begin=lambda _: self.canvas.joining(),
             on_end=self._session_ended,
-            on_status=self._set_status,
             patient=patient,
         )
+        self.console.on_claim = self._presence.claim
         self._room = config.room.name or ""
-        self._status = Status.STARTING
-        self._reason = ""
-        self._failures: dict[str, HalError] = {}
-        self._layout = ""
-        self._layouts: list[str] = []
+        self._troubles: Final = Troubles(self._changed)
+        self._agreement: Final = Agreement(self._agreed, self._changed)
         self._observers: tuple[Callable[[], None], ...] = ()
         self._edge: float | None = None
         self._usage = Usage()
-        self._notifier = Notifier()
-        self._volume = 0
+        self._volume: int = 0
         self.set_volume(config.speaker.volume)
-        self._attending: asyncio.Task[None] | None = None
-        self._asking: asyncio.Task[None] | None = None
 
     # --- life
 
@@ -122,42 +152,63 @@ class Device:
         device raises HalError instead.
         """
         for name, part in self._parts.items():
-            part.on_error = self._failure_of(name)
+            self._troubles.watch(name, part)
+        self.mute_log.start()
+        self._lease.start()
         await self.console.start()
         await asyncio.gather(self.display.start(), self.speaker.start())
         if not self._patient:
             await asyncio.gather(self.microphone.start(), self.camera.start())
-            for error in (*self._failures.values(), self.console.error):
-                if error is not None:
-                    raise error
-        self._attending = asyncio.create_task(self._attendance.run(), name="attendance")
-        self._notifier.ready()
+            for error in self.failures:
+                raise error
+        await self.hotplug.start()
+        self._agreement.start()
+        self._presence.start()
 
     async def wait(self) -> None:
         """Wait until the device gives up.  Raises what an impatient one could not get over."""
-        assert self._attending is not None, "the device is not started"
-        await asyncio.shield(self._attending)
+        await self._presence.wait()
 
     async def stop(self) -> None:
         """Leave the room and free the hardware.  Safe to call twice, or without `start`."""
-        self._notifier.stopping()
         # Before anything is waited for.
-        self.microphone_gate.mute(Party.START)
-        self.camera_gate.mute(Party.START)
-        for task in (self._attending, self._asking):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        self.microphone_gate.mute(Party.START, "the device stops")
+        self.camera_gate.mute(Party.START, "the device stops")
+        await self.hotplug.stop()
+        await self._presence.stop()
+        await self._layouts.stop()
+        await self._agreement.stop()
         for part in self._parts.values():
             part.on_error = None
         await asyncio.gather(*(part.stop() for part in self._parts.values()))
         await self.console.stop()
+        self._lease.stop()
+        await asyncio.to_thread(self.mute_log.stop)
+
+    @property
+    def workers(self) -> Mapping[str, Worker]:
+        """The threads at its devices, by name."""
+        return self._parts
+
+    @property
+    def failures(self) -> list[HalError]:
+        """What of its hardware does not work now, among that which should."""
+        light = self.console.error
+        return [*self._troubles.errors(), *([] if light is None else [light])]
+
+    def adopt(self, config: Config) -> None:
+        """Go by another policy and volume from now on, without leaving the room.  Whatever else
+        differs takes a new device."""
+        self._presence.adopt(config.policy)
+        if config.speaker.volume != self.config.speaker.volume:
+            self.set_volume(config.speaker.volume)
+        self.config = config
 
     # --- what the panel asks
 
     def state(self) -> PanelState:
         """See `PanelDevice.state`."""
-        session = self._attendance.session
+        session = self._presence.session
         active = session is not None and session.active
         members = [member.to_dict() for member in session.members] if session and active else []
         own_id = (session.member_id or "") if session and active else ""
@@ -165,9 +216,9 @@ class Device:
         return PanelState(
             name=str(own.get("name") or self.config.room.user_name),
             room=self._room,
-            hub=self._hub(),
-            status=self._status.value,
-            status_reason=self._reason,
+            hub="" if self.config.room.host is None else websocket_url(self.config.room.host, ""),
+            status=self.situation.present.status.value,
+            status_reason=self.situation.present.reason,
             tally=self.console.tally.value,
             mic_open=self.microphone_gate.is_open,
             camera_open=self.camera_gate.is_open,
@@ -175,8 +226,8 @@ class Device:
             camera_closers=sorted(party.value for party in self.camera_gate.closers),
             members=members,
             member_id=own_id,
-            layout=self._layout,
-            layouts=self._layouts,
+            layout=self._layouts.name,
+            layouts=self._layouts.names,
             volume=self._volume,
             canvas_fps=round(self.canvas.fps, 1),
             joined_ms=None if self.canvas.joined_ms is None else round(self.canvas.joined_ms),
@@ -197,18 +248,11 @@ class Device:
         """See `PanelDevice.press`."""
         pressed = _button(button)
         self._edge = time.monotonic()
-        controls = self.console.controls
-        if isinstance(controls, VirtualControls):
-            controls.press(pressed)
-        else:
-            self.console.pushed(pressed)
+        self.console.press(pressed)
 
     def release(self, button: str) -> None:
         """See `PanelDevice.release`."""
-        released = _button(button)
-        controls = self.console.controls
-        if isinstance(controls, VirtualControls):
-            controls.release(released)
+        self.console.release(_button(button))
 
     def set_volume(self, volume: int) -> None:
         """See `PanelDevice.set_volume`.  Loudness grows with the square of the percent, which
@@ -219,13 +263,7 @@ class Device:
 
     async def select_layout(self, name: str) -> None:
         """See `PanelDevice.select_layout`."""
-        session = self._attendance.session
-        if session is None or not session.active:
-            raise Refused("There is no room: the layout belongs to it.")
-        try:
-            await session.set_layout(name)
-        except (SignalingError, RoomError) as error:
-            raise Refused(str(error)) from error
+        await self._layouts.select(name)
 
     def screen(self) -> VideoFrame | None:
         """See `PanelDevice.screen`."""
@@ -275,57 +313,32 @@ class Device:
         )
         for event in ROOM_EVENTS:
             session.on(event, lambda *_: self._changed())
-        session.on("room.joined", self._joined)
-        session.on("layout.changed", self._layout_changed)
+        self._layouts.follow(session)
+        session.on_microphone = self._further_microphone
         return session
 
     def _make_leg(self, **arguments: Any) -> MediaLeg:
         if self.probe is None:
             return MediaLeg(**arguments)
-        return _ProbedLeg(self.probe, **arguments)
+        return TappedLeg(self.probe.sent, **arguments)
 
-    def _session_begins(self, session: RoomSession) -> None:
-        self.canvas.joining()
+    def _further_microphone(self, capture: MicCapture) -> Callable[[], None]:
+        """The light and the lease are for every microphone of the device."""
+        capture.lease = self._lease
+        return self.console.watch(capture.gate)
+
+    def _agreed(self) -> bool:
+        session = self._presence.session
+        return session is None or not session.active or session.mutes_agreed
 
     async def _session_ended(self) -> None:
         # Whatever ended it: nothing may open, and nothing is captured outside a call.
-        self.microphone_gate.mute(Party.START)
-        self.camera_gate.mute(Party.START)
-        self._layout, self._layouts = "", []
+        self.microphone_gate.mute(Party.START, "there is no call")
+        self.camera_gate.mute(Party.START, "there is no call")
+        self._layouts.forget()
         self.display.show(None)
         await asyncio.gather(self.microphone.suspend(), self.camera.suspend())
-        for name in ("microphone", "camera"):
-            self._failures.pop(name, None)
-        self._changed()
-
-    def _joined(self, event: Payload) -> None:
-        layout = event.to_dict().get("room_session", {}).get("layout_name")
-        self._layout = layout if isinstance(layout, str) else self._layout
-        if self._asking is not None:
-            self._asking.cancel()
-        self._asking = asyncio.get_running_loop().create_task(self._ask_layouts(), name="layouts")
-
-    async def _ask_layouts(self) -> None:
-        session = self._attendance.session
-        if session is None or "room.set_layout" not in session.permissions:
-            return
-        try:
-            layouts = (await session.get_layouts()).to_dict().get("layouts")
-        except (SignalingError, RoomError) as error:
-            log.info("the room does not tell its layouts: %s", error)
-            return
-        self._layouts = [str(name) for name in layouts] if isinstance(layouts, list) else []
-        self._changed()
-
-    def _layout_changed(self, event: Payload) -> None:
-        layout = event.to_dict().get("layout")
-        if not isinstance(layout, Mapping):
-            return
-        self._layout = str(layout.get("name") or "")
-        session = self._attendance.session
-        layers = layout.get("layers")
-        if self.probe is not None and session is not None and isinstance(layers, list):
-            self.probe.layout(layers, session.member_id)
+        self._troubles.forget(("microphone", "camera"))
         self._changed()
 
     # --- what happens on the device
@@ -346,75 +359,47 @@ class Device:
         if self.probe is not None and gate.is_open:
             self.probe.opened()
 
-    def _turn_volume(self, step: int) -> None:
-        self.set_volume(self._volume + step)
+    def _watched(self, speaker: Speaker) -> WatchedSpeaker:
+        watched = WatchedSpeaker(speaker)
+        if self.probe is not None:
+            watched.on_sound = self.probe.sound
+        return watched
 
-    def _failure_of(self, name: str) -> Callable[[HalError | None], None]:
-        def report(error: HalError | None) -> None:
-            if error is None:
-                self._failures.pop(name, None)
-            else:
-                self._failures[name] = error
-            self._changed()
-
-        return report
-
-    def _set_status(self, status: Status, reason: str) -> None:
-        if (status, reason) == (self._status, self._reason):
-            return
-        self._status, self._reason = status, reason
-        self.console.show(status)
-        text = status.value.replace("_", " ")
-        self._notifier.status(f"{text}: {reason}" if reason else text)
+    def _show_situation(self, situation: Situation) -> None:
+        self.console.show(situation.status)
         self._changed()
 
     def _changed(self) -> None:
         """Tell the screen and the panel; on any thread."""
         self.display.set_banner(
             banner(
-                self._status,
+                self.situation.present.status,
                 self.console.tally,
                 self.microphone_gate.closers,
                 room=self._room,
-                reason=self._reason,
+                reason=self.situation.present.reason,
+                missing=self.hotplug.missing,
+                agreed=self._agreement.holds,
             )
         )
         for observer in self._observers:
             observer()
 
-    def _hub(self) -> str:
-        host = self.config.room.host
-        return "" if host is None else websocket_url(host, "")
-
     def _errors(self) -> list[str]:
-        errors = [str(error) for error in self._failures.values()]
-        if self.console.error is not None:
-            errors.append(f"the tally light does not work: {self.console.error}")
-        if self._status is Status.FAULT and self._reason:
-            errors.append(self._reason)
-        return [*errors, *self._notes]
+        present = self.situation.present
+        return self._troubles.texts(
+            self.console.error,
+            agreed=self._agreement.holds,
+            reason=present.reason if present.status is Status.FAULT else "",
+            notes=[*self.hotplug.notes, *self._notes],
+        )
 
     def _stats(self) -> dict[str, int | float | str]:
-        session = self._attendance.session
+        session = self._presence.session
         figures: dict[str, int | float | str] = dict(session.stats() if session else {})
         figures["microphone_xruns"] = self.microphone.xruns
         figures["speaker_xruns"] = self.speaker.xruns
         return figures
-
-
-class _ProbedLeg(MediaLeg):
-    """A leg whose outgoing packets are listened to."""
-
-    def __init__(self, probe: Probe, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self._probe = probe
-
-    async def offer(self) -> str:
-        """See `MediaLeg.offer`."""
-        offer = await super().offer()
-        self._probe.sent.begin(offer)
-        self.peer.tap = self._probe.sent.sent
-        return offer
 
 
 def _button(name: str) -> Button:

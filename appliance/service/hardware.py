@@ -12,7 +12,8 @@ from hal import registry
 from hal.audio import Microphone, Speaker
 from hal.camera import Camera
 from hal.controls import Controls
-from hal.device import Kind
+from hal.controls.combined import CombinedControls
+from hal.device import Device, Kind
 from hal.display import Display
 from hal.errors import DeviceNotFound, OptionInvalid
 
@@ -51,12 +52,63 @@ def build(config: Config) -> Hardware:
                 config, "microphone", lambda n, **o: registry.create("microphone", n, **o)
             ),
             speaker=_make(config, "speaker", lambda n, **o: registry.create("speaker", n, **o)),
-            controls=_make(config, "controls", lambda n, **o: registry.create("controls", n, **o)),
+            controls=_controls(config),
             display=_make(config, "display", lambda n, **o: registry.create("display", n, **o)),
             notes=notes.lines,
         )
     finally:
         logger.removeHandler(notes)
+
+
+def other_camera(config: Config, device: Device) -> Camera:
+    """Another camera in place of the one that is configured, with those of its options that
+    this one knows.  Raises HalError."""
+    return registry.create("camera", device.backend, **_options(config.camera, device))
+
+
+def other_microphone(config: Config, device: Device) -> Microphone:
+    """As `other_camera`."""
+    return registry.create("microphone", device.backend, **_options(config.microphone, device))
+
+
+def other_speaker(config: Config, device: Device) -> Speaker:
+    """As `other_camera`."""
+    return registry.create("speaker", device.backend, **_options(config.speaker, device))
+
+
+def _options(wanted: DeviceConfig, device: Device) -> dict[str, object]:
+    known = registry.options_of(device.kind, device.backend)
+    options = {name: value for name, value in wanted.options.items() if name in known}
+    return options | {"device": device.id}
+
+
+def _controls(config: Config) -> Controls:
+    def create(name: str, **options: object) -> Controls:
+        return registry.create("controls", name, **options)
+
+    also = config.controls.also
+    if not also:
+        return _make(config, "controls", create)
+    names = [config.controls.backend, *also]
+    try:
+        known = {name: registry.options_of("controls", name) for name in names}
+    except DeviceNotFound as error:
+        raise config.error(("controls", "also"), str(error)) from error
+    options = config.controls.arguments
+    for option in options:
+        if not any(option in accepted for accepted in known.values()):
+            reason = f"none of {', '.join(names)} has such an option; take it out"
+            raise config.error(("controls", "options", option), reason)
+    parts: list[Controls] = []
+    for name in names:
+        chosen = {option: options[option] for option in options if option in known[name]}
+        if name != config.controls.backend:
+            chosen.pop("device", None)
+        try:
+            parts.append(create(name, **chosen))
+        except OptionInvalid as error:
+            raise config.error(("controls",), str(error)) from error
+    return CombinedControls(parts)
 
 
 def _make(config: Config, kind: Kind, create: Callable[..., Made]) -> Made:

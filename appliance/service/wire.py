@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import threading
 import time
-from typing import Final
+from typing import Any, Final
 
 from appliance.media.errors import CodecError
+from appliance.media.leg import MediaLeg
 from appliance.media.opus import OpusDecoder
 from hal.audio.spectrum import rms_dbfs
 
@@ -51,6 +52,21 @@ class SentSound:
         if rms_dbfs(samples) > AUDIBLE_DBFS:
             self.audible += 1
             self.last_audible = moment
+
+
+class TappedLeg(MediaLeg):
+    """A leg whose outgoing sound is listened to."""
+
+    def __init__(self, sent: SentSound, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._sent = sent
+
+    async def offer(self) -> str:
+        """See `MediaLeg.offer`."""
+        offer = await super().offer()
+        self._sent.begin(offer)
+        self.peer.tap = self._sent.sent
+        return offer
 
 
 def audio_ssrc(offer: str) -> int | None:

@@ -17,9 +17,18 @@ from appliance.provisioning import Config
 from appliance.service.demo import PERMISSIONS
 from appliance.service.device import Device
 from appliance.service.hardware import build
+from hal.device import Device as HalDevice
+from hal.device import Kind
+from hal.hotplug import Finder
 
 DEADLINE = 30.0
 """Seconds for anything to happen on a machine with other work."""
+
+
+def nothing_else(kind: Kind) -> list[HalDevice]:
+    """What is plugged in beside the devices of a test: the machine's own are not its matter."""
+    return []
+
 
 MakeDevice = Callable[..., Awaitable[Device]]
 
@@ -61,10 +70,16 @@ async def make_device(hub: HubServer) -> AsyncIterator[MakeDevice]:
     devices: list[Device] = []
 
     async def make(
-        name: str = "Oak", number: int = 1, *, joined: bool = True, **sections: Any
+        name: str = "Oak",
+        number: int = 1,
+        *,
+        joined: bool = True,
+        find: Finder = nothing_else,
+        lease: float = DEADLINE,
+        **sections: Any,
     ) -> Device:
         config = settings(hub, name, number, **sections)
-        device = Device(config, build(config))
+        device = Device(config, build(config), find=find, lease=lease)
         devices.append(device)
         await device.start()
         if joined:

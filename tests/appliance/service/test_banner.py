@@ -46,3 +46,22 @@ def test_a_broken_light_is_told() -> None:
     shown = banner(Status.IN_ROOM, Tally.FAULT, {Party.WATCHDOG}, room="demo")
     assert "The microphone is off" in shown.text
     assert shown.muted
+
+
+def test_a_hanging_program_is_told() -> None:
+    shown = banner(Status.IN_ROOM, Tally.FAULT, {Party.LEASE}, room="demo")
+    assert shown == Banner("The device does not answer. The microphone is off.", muted=True)
+
+
+def test_what_is_missing_is_told_with_the_remedy() -> None:
+    shown = banner(Status.IN_ROOM, Tally.LIVE, set(), room="demo", missing={"camera", "speaker"})
+    assert shown == Banner("No camera: plug it in. No loudspeaker: plug it in.", muted=False)
+    shown = banner(
+        Status.IN_ROOM, Tally.MUTED, {Party.UNPLUGGED}, room="demo", missing={"microphone"}
+    )
+    assert shown == Banner("Nobody hears this room. No microphone: plug it in.", muted=True)
+
+
+def test_a_room_that_shows_something_else_is_told() -> None:
+    shown = banner(Status.IN_ROOM, Tally.MUTED, {Party.ROOM}, room="demo", agreed=False)
+    assert shown.text.endswith("The room does not show yet what is muted here.")

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 
 from appliance.provisioning import Config, ConfigError, load
-from appliance.service.hardware import build
+from appliance.service.hardware import build, other_microphone
 from hal.audio.synthetic import SyntheticMicrophone
 from hal.camera.synthetic import SyntheticCamera
+from hal.controls import Button
+from hal.controls.combined import CombinedControls
+from hal.device import Device
 from hal.errors import DeviceNotFound
 
 ROOM = {"host": "ws://127.0.0.1:1", "name": "demo", "guest": True}
@@ -66,3 +69,41 @@ def test_what_cannot_be_is_blamed_on_its_key(tmp_path: Path) -> None:
 def test_a_device_that_is_not_there_is_no_mistake_in_the_file() -> None:
     with pytest.raises(DeviceNotFound):
         build(config(camera={"backend": "auto", "device": "no such"}))
+
+
+def test_several_sets_of_controls_are_one() -> None:
+    hardware = build(
+        config(
+            controls={
+                "backend": "gpio",
+                "also": ["virtual"],
+                "options": {"mute_pin": 17, "tally_red": 5, "latching": ["camera"]},
+            }
+        )
+    )
+    assert isinstance(hardware.controls, CombinedControls)
+    pins, virtual = hardware.controls.parts
+    assert (pins.device.id, pins.latching) == ("gpio", frozenset())
+    assert virtual.latching == {Button.CAMERA}
+
+
+@pytest.mark.parametrize(
+    ("controls", "key"),
+    [
+        ({"also": ["hidd"]}, "controls.also"),
+        ({"also": ["gpio"], "options": {"mute_pn": 17}}, "controls.options.mute_pn"),
+        ({"also": ["gpio"], "options": {"mute_pin": 17, "pull": "sideways"}}, "controls"),
+    ],
+)
+def test_what_no_set_of_controls_can_be_is_blamed(controls: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        build(config(controls={"backend": "virtual", **controls}))
+    assert refused.value.key == key
+
+
+def test_another_device_gets_the_options_that_it_knows() -> None:
+    microphone = {"backend": "synthetic", "options": {"frequency": 700.0, "device_id": 3}}
+    other = Device("synthetic:9", "Ninth", "microphone", "synthetic")
+    made = other_microphone(config(microphone=microphone), other)
+    assert isinstance(made, SyntheticMicrophone)
+    assert (made.device.id, made.frequency) == ("synthetic:9", 700.0)

@@ -1,0 +1,62 @@
+"""What several commands' options share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+DATA: Final = "~/.local/share/roomlet/hub"
+DATA_HELP: Final = "The hub's directory of keys and of all that it keeps."
+OPTIONS: Final = {
+    "room_name": "--room",
+    "user_name": "--name",
+    "permissions": "--permission",
+    "join_until": "--minutes",
+    "listen": "--listen",
+    "open_rooms": "--open-room",
+    "panels": "--panel",
+    "width": "--canvas",
+    "height": "--canvas",
+    "rate": "--fps",
+    "max_members": "--max-members",
+    "addresses": "--media-address",
+    "allowed_hosts": "--allowed-host",
+    "room.host": "HOST",
+    "room.name": "ROOM",
+    "room.user_name": "--name",
+    "room.token": "--token",
+    "panel.listen": "--panel",
+}
+"""What the fields of settings are called on the command line."""
+
+
+def checked(make: Callable[[], Any]) -> Any:
+    """What `make` makes of options; what pydantic refuses of them is bad usage."""
+    from pydantic import ValidationError
+
+    try:
+        return make()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        fields = [str(part) for part in first["loc"] if isinstance(part, str)]
+        name = next(
+            (OPTIONS[key] for key in (".".join(fields), *fields[:1]) if key in OPTIONS),
+            ".".join(fields),
+        )
+        text = str(first["msg"]).removeprefix("Value error, ")
+        if first["type"] == "string_pattern_mismatch" and fields[:1] != ["panels"]:
+            # Of all texts, only rooms' names have a pattern.
+            text = "letters, digits, - and _ only"
+        raise typer.BadParameter(f"{name}: {text}" if name else text) from None
+
+
+def data_directory(given: Path | None) -> Path:
+    """The hub's data directory, by default among the user's own data."""
+    if given is not None:
+        return given.expanduser()
+    home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(home).expanduser() / "roomlet" / "hub"

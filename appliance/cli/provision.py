@@ -1,0 +1,219 @@
+"""`roomlet provision`: a fleet's files made and signed, and taken by its devices."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from appliance.cli.config import ROOT_HELP
+
+if TYPE_CHECKING:
+    from appliance.provisioning.minisign import PublicKey, SecretKey
+
+PUBLIC_HELP = "minisign public key: its file, or the key itself."
+SECRET_HELP = "minisign secret key file; its password is asked for."
+
+app = typer.Typer(no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(help="The folder of the fleet's files.")]
+Secret = Annotated[Path, typer.Option("--key", metavar="FILE", help=SECRET_HELP)]
+Public = Annotated[str, typer.Option("--public-key", metavar="KEY", help=PUBLIC_HELP)]
+Password = Annotated[
+    Path | None, typer.Option("--password-file", metavar="FILE", help="The password, for scripts.")
+]
+Root = Annotated[Path, typer.Option(help=ROOT_HELP)]
+
+
+@app.command()
+def keys(
+    name: Annotated[Path, typer.Argument(help="NAME.key and NAME.pub are written.")],
+    locked: Annotated[
+        bool, typer.Option("--locked/--unlocked", help="Whether a password locks the secret key.")
+    ] = True,
+    password_file: Password = None,
+) -> None:
+    """A new pair of keys; what minisign -G makes does as well."""
+    from appliance.provisioning.minisign import SecretKey
+
+    secret, public = name.with_name(f"{name.name}.key"), name.with_name(f"{name.name}.pub")
+    for path in (secret, public):
+        if path.exists():
+            raise typer.BadParameter(f"{path} is there already; choose another name")
+    password = _password(password_file, confirm=True) if locked else None
+    made = SecretKey.generate()
+    _write(secret, made.file(password), 0o600)
+    _write(public, made.public.file, 0o644)
+    typer.echo(made.public)
+
+
+@app.command()
+def render(
+    table: Annotated[Path, typer.Argument(help="CSV: a row a room, a column serial or mac.")],
+    template: Annotated[Path, typer.Argument(help="TOML with ${column} where cells go.")],
+    folder: Folder,
+    over: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The fleet's file, which lies below each.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")
+    ] = False,
+) -> None:
+    """A file for each row of a table, each checked; all of them, or none."""
+    from appliance.provisioning import fleet
+
+    rendered = fleet.render(table, template, folder, over)
+    if dry_run:
+        typer.echo(rendered.diff(), nl=False)
+    else:
+        rendered.write(folder)
+    verb = "would change" if dry_run else "changed"
+    typer.echo(f"{len(rendered.changed)} of {len(rendered.files)} files {verb}", err=True)
+    for name in rendered.strangers:
+        typer.echo(f"{name} is of no device in {table}; delete it if it is not wanted", err=True)
+
+
+@app.command()
+def sign(
+    folder: Folder,
+    key: Secret,
+    serial: Annotated[
+        int | None, typer.Option(min=0, help="Instead of the time; devices refuse a smaller one.")
+    ] = None,
+    password_file: Password = None,
+) -> None:
+    """Sign what is new or changed in a folder; the rest keeps its signatures."""
+    from appliance.provisioning import fleet
+
+    for name in fleet.sign(folder, _secret(key, password_file), serial):
+        typer.echo(f"signed {name}")
+
+
+@app.command()
+def verify(folder: Folder, public_key: Public) -> None:
+    """Whether devices would take a folder's files."""
+    from appliance.provisioning import fleet
+
+    for name, serial in fleet.verify(folder, _public(public_key)).items():
+        typer.echo(f"{name} {serial}")
+
+
+@app.command()
+def bundle(
+    folder: Folder,
+    public_key: Public,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A .tar.gz.")],
+) -> None:
+    """Verify a folder's files and pack them, for a web server or a USB stick."""
+    from appliance.provisioning import fleet
+
+    names = fleet.bundle(folder, _public(public_key), out)
+    typer.echo(f"{out}: {len(names)} files")
+
+
+@app.command()
+def rotate(
+    folder: Folder,
+    key: Secret,
+    to: Annotated[str, typer.Option(metavar="KEY", help=f"The next {PUBLIC_HELP}")],
+    password_file: Password = None,
+) -> None:
+    """The file that leads devices from one key to the next; then sign the folder with the next."""
+    from appliance.provisioning import fleet
+
+    typer.echo(fleet.rotate(folder, _secret(key, password_file), _public(to)))
+
+
+@app.command()
+def fetch(
+    when_due: Annotated[
+        bool, typer.Option("--when-due", help="For a timer: only if the time has come.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take older files too, and what once failed.")
+    ] = False,
+    root: Root = Path("/"),
+) -> None:
+    """Look for a new configuration of this device at its web servers."""
+    from appliance.provisioning.provisioner import provisioner_under
+
+    _tell(asyncio.run(provisioner_under(root).fetch(when_due=when_due, force=force)))
+
+
+@app.command()
+def take(
+    folder: Annotated[Path, typer.Argument(help="As a USB stick's; it must be allowed here.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Take older files too, and what once failed.")
+    ] = False,
+    root: Root = Path("/"),
+) -> None:
+    """Take a fleet's signed files from a folder."""
+    from appliance.provisioning.provisioner import provisioner_under
+
+    _tell(asyncio.run(provisioner_under(root).take(folder, force=force)))
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON object.")] = False,
+    root: Root = Path("/"),
+) -> None:
+    """What has become of this device's configurations."""
+    from appliance.provisioning.provisioner import provisioner_under
+
+    told = provisioner_under(root).status()
+    if as_json:
+        typer.echo(told.model_dump_json(indent=2))
+        return
+    typer.echo(f"device: {told.identity}")
+    typer.echo(f"in force: {told.generation or 'none'}{', on trial' if told.on_trial else ''}")
+    typer.echo(f"last good: {told.last_good or 'none'}")
+    for refusal in told.refusals:
+        number = "" if refusal.generation is None else f"{refusal.generation}, "
+        back = "" if refusal.back_to is None else f"; back to {refusal.back_to}"
+        typer.echo(f"refused: {number}{refusal.reason}{back}")
+    for key in told.overrides:
+        typer.echo(f"changed at the panel: {key}")
+
+
+def _tell(generation: int | None) -> None:
+    if generation is None:
+        typer.echo("nothing new")
+    else:
+        typer.echo(f"configuration {generation} is in force, on trial")
+
+
+def _public(given: str) -> PublicKey:
+    from appliance.provisioning.minisign import PublicKey
+
+    path = Path(given)
+    return PublicKey.parse(path.read_text() if path.is_file() else given)
+
+
+def _secret(path: Path, password_file: Path | None) -> SecretKey:
+    from appliance.provisioning.minisign import Locked, SecretKey
+
+    text = path.read_text()
+    try:
+        return SecretKey.parse(text)
+    except Locked:
+        return SecretKey.parse(text, _password(password_file))
+
+
+def _password(path: Path | None, *, confirm: bool = False) -> str:
+    if path is not None:
+        return path.read_text().rstrip("\n")
+    answer: str = typer.prompt(
+        "Password of the secret key", hide_input=True, confirmation_prompt=confirm, err=True
+    )
+    return answer
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    from appliance.provisioning.files import write_whole
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.encode(), mode)

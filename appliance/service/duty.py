@@ -1,0 +1,92 @@
+"""Attendance on and off, as the policy has it."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from appliance.service.policy import Decision, Policy
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at the policy."""
+
+
+def _local_time() -> dt.datetime:
+    return dt.datetime.now().astimezone()
+
+
+class Duty:
+    """Runs `attend` while `policy` wants the device in its room, and cancels it otherwise.
+
+    `others` counts the other members, None outside a room.  `on_idle` is called with the reason
+    each time the device stays out, and again when that changes.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        attend: Callable[[], Coroutine[Any, Any, None]],
+        others: Callable[[], int | None],
+        on_idle: Callable[[str], None],
+        *,
+        wall: Callable[[], dt.datetime] = _local_time,
+        every: float = LOOK_EVERY,
+    ) -> None:
+        self.policy: Final = policy
+        self._attend = attend
+        self._others = others
+        self._on_idle = on_idle
+        self._wall = wall
+        self._every = every
+        self._stirred = asyncio.Event()
+        self._attending: asyncio.Task[None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether the device is out of its room on purpose."""
+        return self._attending is None
+
+    def called(self) -> None:
+        """A person wants the device in its room."""
+        self.policy.called()
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Until it is cancelled, or `attend` raises."""
+        told: Decision | None = None
+        try:
+            while True:
+                now = asyncio.get_running_loop().time()
+                decision = self.policy.decide(self._wall(), now, self._others())
+                if decision.attend and self._attending is None:
+                    self._attending = asyncio.create_task(self._attend(), name="attendance")
+                elif not decision.attend:
+                    await self._end()
+                    if decision != told:
+                        self._on_idle(decision.reason)
+                told = decision
+                await self._wait()
+        finally:
+            await self._end()
+
+    async def _wait(self) -> None:
+        stirred = asyncio.create_task(self._stirred.wait())
+        attending = [] if self._attending is None else [self._attending]
+        try:
+            await asyncio.wait(
+                [stirred, *attending], timeout=self._every, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            stirred.cancel()
+        self._stirred.clear()
+        if self._attending is not None and self._attending.done():
+            ended, self._attending = self._attending, None
+            ended.result()
+
+    async def _end(self) -> None:
+        attending, self._attending = self._attending, None
+        if attending is not None:
+            attending.cancel()
+            await asyncio.gather(attending, return_exceptions=True)

@@ -1,0 +1,103 @@
+"""The devices of one appliance as they are pulled and plugged in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from appliance.media.worker import RETRY, Worker
+from appliance.provisioning import Config
+from appliance.provisioning.sections import SourceConfig
+from appliance.service.succession import Order, Succession
+from hal.device import Device, Kind
+from hal.hotplug import Change, DeviceWatcher, Finder
+from hal.registry import list_devices
+
+
+class _Hal(Protocol):
+    device: Device
+
+
+class HotPlug:
+    """Follows what is plugged in, for each class of which there may be several devices.
+
+    `on_change` is called when `missing` or `notes` may have changed, `on_controls` when buttons
+    or lights have come or gone.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        find: Finder = list_devices,
+        retry: float = RETRY,
+        on_change: Callable[[], None] = lambda: None,
+        on_controls: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._config = config
+        self._retry = retry
+        self._on_change = on_change
+        self._on_controls = on_controls
+        self._successions: dict[Kind, Succession] = {}
+        self._watcher: Final = DeviceWatcher(self._changed, find=find)
+
+    @property
+    def missing(self) -> frozenset[Kind]:
+        """The classes of which there is no device."""
+        return frozenset(kind for kind, one in self._successions.items() if one.missing)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the people in the room should know."""
+        notes = [one.note for one in self._successions.values()]
+        return [note for note in notes if note is not None]
+
+    def follow(self, worker: Any, home: _Hal, make: Callable[[Config, Device], Any]) -> None:
+        """Keep a worker on the best device of its class.
+
+        `home` is the hal device that it has now, `make` makes another one, and the worker has
+        `swap`, and a `gate` if it captures.
+        """
+        keep: dict[str, Any] = {home.device.id: home}
+
+        async def swap(device: Device) -> None:
+            if device.id not in keep:
+                keep[device.id] = await asyncio.to_thread(make, self._config, device)
+            await worker.swap(keep[device.id])
+
+        section: SourceConfig = getattr(self._config, home.device.kind)
+        assert isinstance(worker, Worker)
+        self._successions[home.device.kind] = Succession(
+            worker,
+            Order(home.device, section.backend, section.device, section.fallback),
+            swap,
+            self._listed,
+            gate=getattr(worker, "gate", None),
+            on_change=self._on_change,
+            retry=self._retry,
+        )
+
+    async def start(self) -> None:
+        """Look at what is there, and begin to follow it."""
+        await self._watcher.start()
+        for succession in self._successions.values():
+            succession.start()
+
+    async def stop(self) -> None:
+        """Follow no longer.  Safe to call twice, or without `start`."""
+        await self._watcher.close()
+        for succession in self._successions.values():
+            await succession.stop()
+
+    def _listed(self, kind: Kind) -> list[Device]:
+        return [device for device in self._watcher.devices if device.kind == kind]
+
+    def _changed(self, change: Change) -> None:
+        succession = self._successions.get(change.device.kind)
+        if succession is None:
+            self._on_controls()
+        elif change.action == "plugged":
+            succession.plugged()
+        else:
+            succession.unplugged(change.device)

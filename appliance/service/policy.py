@@ -1,0 +1,76 @@
+"""When a device is in its room.  Pure: times and members are given, nothing waits here.
+
+A device comes in at its start, or when a person presses the button.  It goes when it has been
+alone for long enough, and in the quiet hours as soon as nobody else is there.  With the end of the
+quiet hours it is as after a start.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from appliance.provisioning.config import PolicyConfig
+
+_CALL = "press the button to join"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether to be in the room, and if not, why not, for people."""
+
+    attend: bool
+    reason: str = ""
+
+
+class Policy:
+    """Follows one `PolicyConfig`, which may be replaced at any time."""
+
+    def __init__(self, config: PolicyConfig) -> None:
+        self.config = config
+        self._wanted = config.auto_join
+        self._why = ""
+        self._called = False
+        """A person asked for it, which quiet hours do not forbid."""
+        self._quiet = False
+        self._alone_since: float | None = None
+
+    def called(self) -> None:
+        """A person wants the device in its room."""
+        self._wanted, self._called, self._why = True, True, ""
+        self._alone_since = None
+
+    def decide(self, wall: dt.datetime, now: float, others: int | None) -> Decision:
+        """What is right at the local time `wall` and at `now`, a clock in seconds that does not
+        jump, with so many other members; None of them outside a room."""
+        quiet = self._in_quiet_hours(wall.time())
+        if quiet and not self._quiet:
+            self._called = False
+        elif self._quiet and not quiet:
+            self._wanted, self._why = self.config.auto_join or self._wanted, ""
+        self._quiet = quiet
+        self._leave_empty(now, others)
+        if self._wanted and (not quiet or self._called or bool(others)):
+            return Decision(True)
+        if quiet and not self._called:
+            return Decision(False, f"quiet hours until {self.config.quiet_until}; {_CALL}")
+        return Decision(False, f"{self._why}; {_CALL}" if self._why else _CALL)
+
+    def _leave_empty(self, now: float, others: int | None) -> None:
+        if others != 0:
+            self._alone_since = None
+            return
+        if self._alone_since is None:
+            self._alone_since = now
+        limit = 60.0 * self.config.leave_empty_minutes
+        if limit and now - self._alone_since >= limit:
+            self._wanted, self._called, self._why = False, False, "the room was empty"
+
+    def _in_quiet_hours(self, at: dt.time) -> bool:
+        begin, end = self.config.quiet_from, self.config.quiet_until
+        if begin is None or end is None:
+            return False
+        first, last = dt.time.fromisoformat(begin), dt.time.fromisoformat(end)
+        if first <= last:
+            return first <= at < last
+        return at >= first or at < last

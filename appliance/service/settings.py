@@ -1,0 +1,127 @@
+"""Where a running device has its configuration from: one file, or all that is provisioned.
+
+Both answer the same questions; only what is provisioned is put on trial.  See
+`appliance.provisioning.provisioner` for the rules.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from appliance.provisioning import Config, ConfigError, Probation, load
+from appliance.provisioning.options import check_options
+from appliance.provisioning.provisioner import Provisioner, Running
+
+
+class Settings(Protocol):
+    """The configuration of this device through time."""
+
+    notes: tuple[str, ...]
+    """What people should see of the last `begin`, `reload` or `roll_back`."""
+
+    def begin(self) -> Config:
+        """The configuration to start with.  Raises ConfigError and what reads files raises."""
+
+    def reload(self) -> Config:
+        """What is in force by now: where a change was refused, what was before, and a note."""
+
+    def probation(self) -> Probation | None:
+        """The trial of what is in force; None where there is none."""
+
+    def now(self) -> float:
+        """The clock of the trial."""
+
+    def keep(self) -> None:
+        """It has passed."""
+
+    def roll_back(self, reason: str) -> Config | None:
+        """It has failed: what is in force instead, None where there is nothing else."""
+
+
+class FileSettings:
+    """One file, which its owner changes and nobody takes back."""
+
+    def __init__(self, path: Path) -> None:
+        self.notes: tuple[str, ...] = ()
+        self._path = path
+        self._config: Config | None = None
+
+    def begin(self) -> Config:
+        """See `Settings`."""
+        self._config = load(self._path)
+        # A token that is missing is a mistake now; one that goes away later is waited for.
+        self._config.read_token()
+        return self._config
+
+    def reload(self) -> Config:
+        """See `Settings`."""
+        assert self._config is not None, "it has not begun"
+        self.notes = ()
+        try:
+            config = load(self._path)
+            check_options(config)
+            # A token that is not there would be missed at the next join only.
+            config.read_token()
+            self._config = config
+        except ConfigError as error:
+            self.notes = (f"the new configuration is refused: {error}",)
+        return self._config
+
+    def probation(self) -> Probation | None:
+        """See `Settings`."""
+        return None
+
+    def now(self) -> float:
+        """See `Settings`."""
+        return 0.0
+
+    def keep(self) -> None:
+        """See `Settings`."""
+
+    def roll_back(self, reason: str) -> Config | None:
+        """See `Settings`."""
+        return None
+
+
+class ProvisionedSettings:
+    """What `provisioner` puts together and tries."""
+
+    def __init__(self, provisioner: Provisioner) -> None:
+        self.notes: tuple[str, ...] = ()
+        self._provisioner = provisioner
+        self._running: Running | None = None
+
+    def begin(self) -> Config:
+        """See `Settings`."""
+        return self._take(self._provisioner.begin())
+
+    def reload(self) -> Config:
+        """See `Settings`."""
+        return self._take(self._provisioner.reload())
+
+    def probation(self) -> Probation | None:
+        """See `Settings`."""
+        assert self._running is not None, "it has not begun"
+        return self._provisioner.probation(self._running)
+
+    def now(self) -> float:
+        """See `Settings`."""
+        return self._provisioner.now()
+
+    def keep(self) -> None:
+        """See `Settings`."""
+        assert self._running is not None, "it has not begun"
+        self._provisioner.keep(self._running)
+
+    def roll_back(self, reason: str) -> Config | None:
+        """See `Settings`."""
+        assert self._running is not None, "it has not begun"
+        failed = self._running.generation
+        config = self._take(self._provisioner.roll_back(self._running, reason))
+        return None if self._running.generation == failed else config
+
+    def _take(self, running: Running) -> Config:
+        self._running = running
+        self.notes = running.notes
+        return running.config

@@ -1,0 +1,197 @@
+"""Which device of a class is in use: the preferred one, or another while that one is pulled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from appliance.media.gate import Gate, Party
+from appliance.media.worker import RETRY, Worker
+from hal.device import Device, Kind
+from hal.errors import DeviceNotFound, DeviceUnplugged, HalError
+from hal.registry import AUTO
+
+log = logging.getLogger(__name__)
+
+_LAST: Final = 1_000_000
+
+
+class Order:
+    """The preference among the devices of one class.
+
+    Named ones come in the order of their ids, before all others.  Where no further one is named,
+    others of the same backend will do, or of any real backend where the backend is `auto`; a
+    made-up device never, for it would only hide that one is missing.
+    """
+
+    def __init__(self, home: Device, backend: str, device: str | None, others: Sequence[str]):
+        """`home` is what was made of the configuration, of which the rest is a part."""
+        self.home: Final = home
+        self._backend = backend
+        self._named = [*([device or home.id]), *others]
+        self._any = not others
+        self._real = [name for name, _ in AUTO[home.kind][:-1]]
+        self._made_up = backend == "auto" and home.backend not in self._real
+
+    def rank(self, device: Device) -> int | None:
+        """The smaller the better; None for one that is never taken."""
+        if device.id in self._named and not (device == self.home and self._made_up):
+            return self._named.index(device.id)
+        if device == self.home:
+            return _LAST
+        if not self._any or device.backend not in self._real:
+            return None
+        if self._backend == "auto":
+            return len(self._named) + self._real.index(device.backend)
+        return len(self._named) if device.backend == self.home.backend else None
+
+    def candidates(self, listed: Sequence[Device]) -> list[Device]:
+        """Those that may be there, best first; of equals, as they are listed."""
+        ids = {device.id for device in listed} | {self.home.id}
+        unlisted = [
+            Device(name, name, self.home.kind, self.home.backend)
+            for name in self._named
+            if name not in ids
+        ]
+        known = {device.id: device for device in [*unlisted, *listed, self.home]}
+        ranked = [(self.rank(device), device) for device in known.values()]
+        usable = [(rank, device) for rank, device in ranked if rank is not None]
+        return [device for _, device in sorted(usable, key=lambda pair: pair[0])]
+
+
+class Succession:
+    """Keeps one worker on the best device that there is.
+
+    A device that was pulled gives way to the next one at once, and takes its place back when
+    it returns.  While there is none, `gate` is held closed on behalf of `Party.UNPLUGGED`, so
+    that the light and the room show that nothing is heard or seen.
+
+    `swap` puts a device behind the worker, or raises HalError.  `listed` says what is there.
+    `on_change` is called with each change of `missing` and of the device.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        order: Order,
+        swap: Callable[[Device], Awaitable[None]],
+        listed: Callable[[Kind], list[Device]],
+        *,
+        gate: Gate | None = None,
+        on_change: Callable[[], None] = lambda: None,
+        retry: float = RETRY,
+    ) -> None:
+        self.missing = False
+        self._worker = worker
+        self._order = order
+        self._swap = swap
+        self._listed = listed
+        self._gate = gate
+        self._on_change = on_change
+        self._retry = retry
+        self._lost = False
+        self._plugged = False
+        self._stirred = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._unobserve: Callable[[], None] | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """The class of its devices."""
+        return self._order.home.kind
+
+    @property
+    def note(self) -> str | None:
+        """What the people in the room should know, if anything."""
+        if self.missing:
+            return f"the {self.kind} has gone, and there is no other one; plug it in"
+        if self._worker.device.id != self._order.home.id:
+            label = self._worker.device.label
+            return f"{self._order.home.label} has gone; the {self.kind} is now {label}"
+        return None
+
+    def start(self) -> None:
+        """Begin to follow the worker."""
+        self._unobserve = self._worker.observe(self._observe)
+        self._task = asyncio.create_task(self._run(), name=f"succession of the {self.kind}")
+        if self._worker.error is not None:
+            self._observe(self._worker.error)
+
+    async def stop(self) -> None:
+        """Follow it no longer.  Safe to call twice, or without `start`."""
+        if self._unobserve is not None:
+            self._unobserve()
+            self._unobserve = None
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def plugged(self) -> None:
+        """A device of the class has come."""
+        self._plugged = True
+        self._stirred.set()
+
+    def unplugged(self, device: Device) -> None:
+        """A device of the class has gone.  A worker that reads it finds out by itself."""
+        if device.id == self._worker.device.id and self._worker.suspended:
+            self._worker.gone(DeviceUnplugged(f"{device.label} has gone; plug it in again"))
+
+    def _observe(self, error: HalError | None) -> None:
+        if isinstance(error, DeviceUnplugged | DeviceNotFound):
+            self._lost = True
+            self._stirred.set()
+        elif error is None:
+            self._lost = False
+            self._set_missing(False)
+            self._on_change()
+
+    async def _run(self) -> None:
+        while True:
+            await self._stirred.wait()
+            self._stirred.clear()
+            while self._lost or self._plugged:
+                self._plugged = False
+                await self._move()
+                if self._lost:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(self._retry):
+                            await self._stirred.wait()
+                    self._stirred.clear()
+
+    async def _move(self) -> None:
+        """Go to the best device that opens, if it is better than what there is."""
+        before = self._worker.device
+        for device in self._order.candidates(self._listed(self.kind)):
+            if not self._lost and not self._better(device, before):
+                return
+            try:
+                await self._swap(device)
+            except HalError as error:
+                log.debug("%s is passed over: %s", device.label, error)
+            else:
+                if device.id != before.id:
+                    log.warning("%s: going on with %s", self.kind, device.label)
+                return
+        if self._lost:
+            self._set_missing(True)
+
+    def _better(self, device: Device, than: Device) -> bool:
+        new, old = self._order.rank(device), self._order.rank(than)
+        return new is not None and (old is None or new < old)
+
+    def _set_missing(self, missing: bool) -> None:
+        if missing == self.missing:
+            return
+        self.missing = missing
+        if self._gate is not None:
+            if missing:
+                self._gate.mute(Party.UNPLUGGED, f"the {self.kind} has gone")
+            else:
+                self._gate.unmute(Party.UNPLUGGED, f"there is a {self.kind} again")
+        if missing:
+            log.warning("there is no %s any more; plug one in", self.kind)
+        self._on_change()

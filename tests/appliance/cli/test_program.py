@@ -1,0 +1,68 @@
+"""The program: usage, help, and how failures are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliance import __version__
+from appliance.cli.exit_code import ExitCode
+from tests.appliance.cli.command import complaint, roomlet
+
+
+async def test_version_and_help() -> None:
+    assert (await roomlet("--version")).out == f"roomlet {__version__}\n"
+    told = await roomlet("--help")
+    assert told.code == 0
+    for command in ("demo", "hub", "run", "join", "token", "devices"):
+        assert command in told.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["fly"], "No such command 'fly'; see 'roomlet --help'"),
+        (["demo", "--fro", "3"], "--fro"),
+        (["demo", "--for", "3"], "10"),
+        (["demo", "--report", "-"], "--report needs --for"),
+        (["run"], "--config"),
+        (["hub", "--listen", "8080"], "'8080' is no address"),
+        (["hub", "--cert", "x.pem"], "cert and key go together"),
+        (["hub", "--panel", "x"], "NAME=URL"),
+        (["token", "--room", "a b"], "--room: letters, digits, - and _ only; see"),
+        (
+            ["token", "--room", "a", "--permission", "room.self.fly"],
+            "no permission 'room.self.fly'",
+        ),
+        (["join", "ftp://x", "demo"], "HOST: must be"),
+        (["join", "x", "a b"], "ROOM: letters, digits, - and _ only"),
+        (["hub", "--open-room", "a b"], "--open-room: letters, digits, - and _ only"),
+        (["join", "x", "demo", "--camera", "v4l3"], "--camera: no camera backend 'v4l3'; did you"),
+        (["join", "x", "demo", "--display", ":7"], "--display: no display backend ''"),
+    ],
+)
+async def test_bad_usage_is_one_line(arguments: list[str], says: str) -> None:
+    assert says in complaint(await roomlet(*arguments), ExitCode.USAGE)
+
+
+async def test_without_a_command_there_is_the_help_and_nothing_else() -> None:
+    result = await roomlet()
+    assert result.code == ExitCode.USAGE
+    assert "Usage: roomlet" in result.out
+    assert result.err == ""
+
+
+async def test_the_help_tells_where_a_hub_keeps_its_data() -> None:
+    wide = {"COLUMNS": "200"}
+    for command in ("hub", "token"):
+        told = await roomlet(command, "--help", **wide)
+        assert "~/.local/share/roomlet/hub" in told.out
+        assert ("mode 0600" in told.out) == (command == "token")
+
+
+async def test_debug_shows_where(tmp_path: Path) -> None:
+    result = await roomlet("--debug", "run", "--config", tmp_path / "none.toml")
+    assert result.code == ExitCode.CONFIGURATION
+    assert "Traceback" in result.err
+    assert result.err.splitlines()[-1].startswith("roomlet: ")

@@ -1,0 +1,100 @@
+"""`roomlet provision`: from a table of rooms to a device, by the commands alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from appliance.cli.exit_code import ExitCode
+from tests.appliance.cli.command import complaint, roomlet
+
+FLEET = '[room]\nhost = "ws://hub"\nname = "demo"\nguest = true\n'
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "rooms.csv").write_text("mac,room\ndc:a6:32:01:02:03,Oak\n")
+    (tmp_path / "template.toml").write_text('[room]\nuser_name = "${room}"\n')
+    (tmp_path / "fleet").mkdir()
+    (tmp_path / "fleet/fleet.toml").write_text(FLEET)
+    interface = tmp_path / "device/sys/class/net/eth0"
+    (interface / "device").mkdir(parents=True)
+    (interface / "address").write_text("dc:a6:32:01:02:03\n")
+    return tmp_path
+
+
+async def test_from_a_table_to_a_device(site: Path) -> None:
+    fleet, device = site / "fleet", site / "device"
+    keys = await roomlet("provision", "keys", site / "keys/fleet", "--unlocked")
+    secret, public = site / "keys/fleet.key", site / "keys/fleet.pub"
+    assert keys.code == 0
+    assert secret.stat().st_mode & 0o777 == 0o600
+    again = await roomlet("provision", "keys", site / "keys/fleet", "--unlocked")
+    assert "is there already" in complaint(again, ExitCode.USAGE)
+
+    render = ("provision", "render", site / "rooms.csv", site / "template.toml", fleet)
+    dry = await roomlet(*render, "--over", fleet / "fleet.toml", "--dry-run")
+    assert '+user_name = "Oak"' in dry.out
+    assert dry.err == "1 of 1 files would change\n"
+    assert not (fleet / "dc-a6-32-01-02-03.toml").exists()
+    made = await roomlet(*render, "--over", fleet / "fleet.toml")
+    assert (made.code, made.out, made.err) == (0, "", "1 of 1 files changed\n")
+
+    unsigned = await roomlet("provision", "verify", fleet, "--public-key", public)
+    assert "is not signed" in complaint(unsigned, ExitCode.CONFIGURATION)
+    signed = await roomlet("provision", "sign", fleet, "--key", secret)
+    assert signed.out == "signed dc-a6-32-01-02-03.toml\nsigned fleet.toml\n"
+    verified = await roomlet("provision", "verify", fleet, "--public-key", keys.out.strip())
+    assert [line.split()[0] for line in verified.out.splitlines()] == [
+        "dc-a6-32-01-02-03.toml",
+        "fleet.toml",
+    ]
+    packed = await roomlet(
+        *("provision", "bundle", fleet, "--public-key", public, "--out", site / "f.tar.gz")
+    )
+    assert packed.code == 0
+    assert (site / "f.tar.gz").stat().st_size > 0
+
+    root = ("--root", device)
+    closed = await roomlet("provision", "take", fleet, *root)
+    assert "usb = true" in complaint(closed, ExitCode.CONFIGURATION)
+    boot = device / "boot/firmware/roomlet.toml"
+    boot.parent.mkdir(parents=True)
+    boot.write_text(f'[provisioning]\nusb = true\npublic_key = "{keys.out.strip()}"\n')
+    taken = await roomlet("provision", "take", fleet, *root)
+    assert taken.out == "configuration 1 is in force, on trial\n", taken
+    assert (await roomlet("provision", "take", fleet, *root)).out == "nothing new\n"
+    told = json.loads((await roomlet("provision", "status", "--json", *root)).out)
+    assert (told["identity"], told["generation"], told["on_trial"]) == (
+        "dc-a6-32-01-02-03",
+        1,
+        True,
+    )
+    shown = await roomlet("config", "show", *root)
+    assert 'user_name = "Oak"  # usb: usb/dc-a6-32-01-02-03.toml, line 2' in shown.out
+    text = (await roomlet("provision", "status", *root)).out
+    assert "in force: 1, on trial\nlast good: none\n" in text
+    # No servers are named: there is nothing to look at.
+    assert (await roomlet("provision", "fetch", *root)).out == "nothing new\n"
+    boot.write_text(boot.read_text() + 'urls = ["https://127.0.0.1:1/"]\n')
+    # The new file of the device is taken first; then nobody answers.
+    assert (await roomlet("provision", "fetch", *root)).code == ExitCode.NETWORK
+    assert "127.0.0.1:1/" in complaint(await roomlet("provision", "fetch", *root), ExitCode.NETWORK)
+
+    await roomlet("provision", "keys", site / "keys/next", "--unlocked")
+    rotated = await roomlet(
+        *("provision", "rotate", fleet, "--key", secret, "--to", site / "keys/next.pub")
+    )
+    assert (fleet / rotated.out.strip()).read_bytes() == (site / "keys/next.pub").read_bytes()
+    signed = await roomlet("provision", "sign", fleet, "--key", site / "keys/next.key")
+    assert "signed fleet.toml\n" in signed.out
+
+
+async def test_a_locked_key_without_its_password_is_one_line(site: Path) -> None:
+    data = Path(__file__).parents[1] / "provisioning/data"
+    wrong = await roomlet("provision", "sign", site / "fleet", "--key", data / "fleet.toml")
+    assert "is not a minisign secret key" in complaint(wrong, ExitCode.CONFIGURATION)
+    gone = await roomlet("provision", "sign", site / "fleet", "--key", site / "gone.key")
+    assert "gone.key: no such file" in complaint(gone, ExitCode.OTHER)

@@ -1,0 +1,133 @@
+"""The log of mutes: what is on the disk, and what the command reads from there."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.media.gate import MicGate, Party
+from appliance.service.mute_log import NAME, MuteLog, follow, read, state_directory
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / NAME
+
+
+@pytest.fixture
+def gate(path: Path) -> Iterator[MicGate]:
+    gate, log = MicGate(), MuteLog(path)
+    log.follow(gate, "microphone")
+    log.start()
+    yield gate
+    log.stop()
+
+
+def test_who_what_when_and_why(path: Path) -> None:
+    gate, log = MicGate(allow_remote_unmute=False), MuteLog(path)
+    log.follow(gate, "microphone")
+    log.start()
+    gate.unmute(Party.START, "the room has told the first state")
+    gate.mute(Party.ROOM, "a press on GPIO pins")
+    gate.mute(Party.ROOM)  # no change, no line
+    gate.unmute(Party.REMOTE, "not allowed")
+    gate.unmute(Party.ROOM, "a press on the panel")
+    log.stop()
+    gate.mute(Party.ROOM)
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    times = [entry.pop("time") for entry in entries]
+    assert times == sorted(times)
+    assert all(time.endswith("+00:00") for time in times)
+    assert entries == [
+        {
+            "what": "microphone",
+            "who": who,
+            "act": act,
+            "why": why,
+            "open": is_open,
+            "closers": closers,
+        }
+        for who, act, why, is_open, closers in [
+            ("start", "open", "the room has told the first state", True, []),
+            ("room", "close", "a press on GPIO pins", False, ["room"]),
+            ("room", "open", "a press on the panel", True, []),
+        ]
+    ]
+    assert [entry["who"] for entry in read(path)] == ["start", "room", "room"]
+
+
+def test_it_is_appended_to_and_never_grows_without_bound(path: Path) -> None:
+    for _ in range(3):
+        gate, log = MicGate(), MuteLog(path, size_max=2000)
+        log.follow(gate, "microphone")
+        log.start()
+        for _ in range(20):
+            gate.mute(Party.ROOM)
+            gate.unmute(Party.ROOM)
+        log.stop()
+    sizes = [one.stat().st_size for one in path.parent.iterdir()]
+    assert len(sizes) == 2
+    assert all(0 < size <= 2000 for size in sizes)
+    acts = [entry["act"] for entry in read(path)]
+    assert acts == ["close", "open"] * (len(acts) // 2) or acts == [
+        "open",
+        *["close", "open"] * (len(acts) // 2),
+    ]
+
+
+def test_a_line_that_a_power_cut_has_cut_spoils_no_other(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b'{"who": "room", "what": "micr')
+    gate, log = MicGate(), MuteLog(path)
+    log.follow(gate, "microphone")
+    log.start()
+    gate.mute(Party.LATCH)
+    log.stop()
+    assert [entry["who"] for entry in read(path)] == ["latch"]
+
+
+def test_a_disk_that_cannot_be_written_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    gate, log = MicGate(), MuteLog(tmp_path / "file" / NAME)
+    log.follow(gate, "microphone")
+    log.start()
+    with caplog.at_level(logging.ERROR):
+        gate.mute(Party.ROOM)
+        gate.mute(Party.LATCH)
+        log.stop()
+    assert len(caplog.records) == 1
+    assert "a gap" in caplog.text
+
+
+def test_what_comes_is_followed_into_the_next_file(path: Path, gate: MicGate) -> None:
+    stopped, got, arrived = threading.Event(), list[str](), threading.Semaphore(0)
+
+    def listen() -> None:
+        for entry in follow(path, stopped):
+            got.append(entry["who"])
+            arrived.release()
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    gate.mute(Party.ROOM)
+    assert arrived.acquire(timeout=30)
+    path.replace(path.with_name(NAME + ".1"))
+    gate.mute(Party.LATCH)
+    assert arrived.acquire(timeout=30)
+    stopped.set()
+    thread.join()
+    assert got == ["room", "latch"]
+
+
+def test_where_a_device_keeps_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert state_directory() == tmp_path / "roomlet"
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/roomlet:/var/lib/other")
+    assert state_directory() == Path("/var/lib/roomlet")
