@@ -50,9 +50,14 @@ test: lint ## every check and every test
 test-fast: setup-test ## the tests without a browser
 	@exec $(BIN)/pytest -n auto --dist loadfile -m "not lab and not e2e" $(ARGS)
 
+.PHONY: coverage
+coverage: setup-test ## write docs/coverage.md anew, from a run of the scenarios
+	@exec $(BIN)/pytest --write-coverage-table $(ARGS) tests/e2e/scenarios
+
 .PHONY: lab
-lab: setup-test ## the tests on virtual hardware
-	@exec $(BIN)/pytest -m lab $(ARGS)
+lab: setup-test ## the tests on virtual hardware, in part in a guest; writes docs/lab-report.md
+	@scripts/setup --lab
+	@exec $(BIN)/python scripts/lab $(ARGS)
 
 .PHONY: lint
 lint: setup-test ## style, types, layers
@@ -70,9 +75,33 @@ format: setup-test ## put the code into the house's style
 bench: setup-test ## one appliance against a browser in the same call
 	@exec $(BIN)/python bench/idle_call.py $(ARGS)
 
+.PHONY: bench-hub
+bench-hub: setup-test ## what the hub costs with 2 to 12 senders, and with 1 to 24 receivers
+	@exec $(BIN)/python bench/hub_scale.py $(ARGS)
+
+.PHONY: bench-mute
+bench-mute: setup-test ## how fast a mute is, beside a browser's
+	@exec $(BIN)/python bench/mute.py $(ARGS)
+
 .PHONY: soak
 soak: setup ## a meeting of DURATION seconds, and a report on it
 	@exec $(BIN)/roomlet demo --for $(DURATION) --report - $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup-test ## ten thousand rude clients at the hub
+	@exec $(BIN)/pytest tests/appliance/hub/test_fuzz.py tests/appliance/hub/test_fuzz_order.py \
+		--hypothesis-profile=fuzz -s -o faulthandler_timeout=0 $(ARGS)
+
+.PHONY: fuzz-mute
+fuzz-mute: setup-test ## ten thousand orders of events at the mute light
+	@exec $(BIN)/pytest tests/appliance/service/test_mute_truth.py --hypothesis-profile=fuzz \
+		-o faulthandler_timeout=0 $(ARGS)
+
+.PHONY: soak-devices
+soak-devices: export ROOMLET_CYCLES = 100
+soak-devices: setup-test ## each device pulled out of a call and put back a hundred times
+	@exec $(BIN)/pytest tests/appliance/service/test_hotplug.py -k left_over \
+		-o faulthandler_timeout=0 $(ARGS)
 
 # One lock for Python 3.11 to 3.13 on x86-64 and aarch64. To take newer versions: ARGS=--upgrade
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
@@ -88,5 +117,5 @@ lock: setup-test ## renew the lock files after a change of pyproject.toml
 .PHONY: clean
 clean: ## remove the environment, caches and what builds leave
 	@rm -rf .venv tests/e2e/node_modules build dist htmlcov .coverage \
-		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+		.lab .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -31,7 +31,7 @@ from playwright.async_api import async_playwright
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/e2e")]
 
-from conftest import FLAGS  # noqa: E402
+from browser import FLAGS  # noqa: E402
 from sdk_client import PageServer, SdkClient  # noqa: E402
 
 from appliance.service.children import Child  # noqa: E402
