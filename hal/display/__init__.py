@@ -20,11 +20,13 @@ from hal.device import Device
 class Banner:
     """What the screen says beside the picture; an empty text shows no banner.
 
-    `muted` adds the red mute mark, whatever the text.
+    `muted` adds the red mute mark, whatever the text.  `link` is drawn as a QR code in the
+    middle of the screen; an empty one is not.
     """
 
     text: str = ""
     muted: bool = False
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)

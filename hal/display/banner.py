@@ -32,14 +32,14 @@ def draw_text(text: str, width: int, height: int) -> Rgba:
     room = max(width - height, 1)
     size = max(height * 6 // 10, 6)
     smallest = max(size // 2, 6)
-    while size > smallest and _font(size).getlength(line) > room:
+    while size > smallest and font(size).getlength(line) > room:
         size -= 1
-    font = _font(size)
-    if font.getlength(line) > room:
-        while line and font.getlength(line + _ELLIPSIS) > room:
+    chosen = font(size)
+    if chosen.getlength(line) > room:
+        while line and chosen.getlength(line + _ELLIPSIS) > room:
             line = line[:-1]
         line = line.rstrip() + _ELLIPSIS
-    ImageDraw.Draw(image).text((width / 2, height / 2), line, TEXT, font, anchor="mm")
+    ImageDraw.Draw(image).text((width / 2, height / 2), line, TEXT, chosen, anchor="mm")
     return _pixels(image)
 
 
@@ -64,7 +64,8 @@ def draw_mark(side: int) -> Rgba:
 
 
 @lru_cache(maxsize=64)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of all texts on the screen, `size` in pixels."""
     try:
         return ImageFont.truetype(_FONT, size)
     except OSError:

@@ -10,6 +10,12 @@ BANNER_SHARE: Final = 12
 MARK_SHARE: Final = 8
 """The mute mark is this fraction of the screen's height, at the top right."""
 
+CODE_SHARE: Final = 0.5
+"""The width of the card with the QR code, as a part of the screen's smaller side."""
+
+CODE_ASPECT: Final = 9 / 8
+"""Its height by its width: below the code is a line of text."""
+
 
 class Rect(NamedTuple):
     """A rectangle in pixels, from the top left."""
@@ -77,6 +83,19 @@ def mark(screen: Rect) -> Rect:
         min(screen.y + margin, screen.bottom - side),
         side,
         side,
+    )
+
+
+def code(screen: Rect) -> Rect:
+    """Where the card with the QR code lies: in the middle of what the banner leaves free."""
+    width = max(1, round(min(screen.width, screen.height) * CODE_SHARE))
+    height = max(1, round(width * CODE_ASPECT))
+    free = screen.height - banner(screen).height
+    return Rect(
+        screen.x + (screen.width - width) // 2,
+        screen.y + max(0, (free - height) // 2),
+        width,
+        height,
     )
 
 

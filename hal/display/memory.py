@@ -11,7 +11,8 @@ from av import VideoFrame
 from hal.device import Device
 from hal.display import Banner, Display, Overlay
 from hal.display.banner import Rgba, draw_mark, draw_text
-from hal.display.geometry import Rect, banner, fit, layer, mark
+from hal.display.geometry import Rect, banner, code, fit, layer, mark
+from hal.display.qr import draw_qr
 from hal.errors import DeviceNotFound, DeviceUnplugged, OptionInvalid
 from hal.planes import Pixels
 
@@ -135,6 +136,9 @@ class MemoryDisplay(Display):
             area = layer(canvas, overlay.x, overlay.y, overlay.width, overlay.height)
             inner = fit(overlay.frame.width, overlay.frame.height, area)
             _paste(pixels, overlay.frame, inner, mirrored=overlay.mirrored)
+        if says.link:
+            area = code(screen)
+            _blend(pixels, draw_qr(says.link, area.width, area.height), area)
         if says.text:
             area = banner(screen)
             _blend(pixels, draw_text(says.text, area.width, area.height), area)

@@ -4,17 +4,21 @@ under X or Wayland.
 The GPU converts, scales and composes: canvas and overlay are YUV textures, banner and
 mute mark are textures with transparency, drawn anew only when they change.  All calls of
 SDL are made on the thread that calls `open`, `show` and `close`.
+
+On the console a picture is put up between two scans of the screen, and `show` waits for that: two
+buffers and no third, so that nothing ever queues behind what is seen.  SDL looks at the screens
+once, when it begins.  A screen that is pulled, or comes back in another mode, is found out here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import logging
 import os
 import threading
 import warnings
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from av import VideoFrame
@@ -22,32 +26,21 @@ from av import VideoFrame
 from hal.device import Device
 from hal.display import Banner, Display, Overlay
 from hal.display.banner import Rgba, draw_mark, draw_text
-from hal.display.geometry import Rect, banner, fit, layer, mark
+from hal.display.connectors import WINDOW, Watch, find, state_of
+from hal.display.geometry import Rect, banner, code, fit, layer, mark
+from hal.display.qr import draw_qr
+from hal.display.xlib import GONE, XWindow, survive
 from hal.errors import (
     BackendUnavailable,
     DeviceBusy,
     DeviceNotFound,
     DeviceUnplugged,
+    HalError,
     OptionInvalid,
 )
 from hal.optional import require
 
-_WINDOW: Final = "window"
-
-
-def find(sys: Path = Path("/sys"), environ: Mapping[str, str] = os.environ) -> list[Device]:
-    """The window of a desktop session where there is one, else the connected screens of
-    the machine, by connector ("HDMI-A-1")."""
-    if environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"):
-        return [Device(_WINDOW, "Window on the desktop", "display", "sdl")]
-    found: list[tuple[int, str]] = []
-    for connector in (sys / "class" / "drm").glob("card*-*"):
-        if _text(connector / "status") == "connected":
-            number = _text(connector / "connector_id")
-            name = connector.name.partition("-")[2]
-            found.append((int(number) if number.isdecimal() else 0, name))
-    # SDL numbers the screens in the order of their connectors' ids.
-    return [Device(name, f"Screen at {name}", "display", "sdl") for _, name in sorted(found)]
+log = logging.getLogger(__name__)
 
 
 class SdlDisplay(Display):
@@ -86,6 +79,10 @@ class SdlDisplay(Display):
         self._window: Any = None
         self._renderer: Any = None
         self._textures: dict[str, _Texture] = {}
+        self._full = False
+        self._lost_desktop = False
+        self._watch: Watch | None = None
+        self._x_window: XWindow | None = None
 
     @classmethod
     def devices(cls) -> list[Device]:
@@ -97,6 +94,10 @@ class SdlDisplay(Display):
         """See `Display.open`."""
         sdl = _library()
         self.close()
+        if self._lost_desktop:
+            raise BackendUnavailable(
+                "the desktop that the window was on has ended; start Roomlet again"
+            )
         found = find()
         if not found:
             raise DeviceNotFound("no screen is connected; plug one in and switch it on")
@@ -105,27 +106,35 @@ class SdlDisplay(Display):
             names = ", ".join(each.id for each in found)
             raise DeviceNotFound(f"no screen {self._name!r} is connected; there is {names}")
         self.device = Device(chosen.id, self._label or chosen.label, "display", "sdl")
-        on_desktop = chosen.id == _WINDOW
+        on_desktop = chosen.id == WINDOW
         sdl.SDL_SetHint(sdl.SDL_HINT_NO_SIGNAL_HANDLERS, b"1")
         sdl.SDL_SetHint(sdl.SDL_HINT_RENDER_SCALE_QUALITY, b"linear")
         sdl.SDL_SetHint(sdl.SDL_HINT_VIDEODRIVER, _drivers(on_desktop=on_desktop))
+        sdl.SDL_SetHint(sdl.SDL_HINT_VIDEO_DOUBLE_BUFFER, b"1")
+        if on_desktop:
+            # Without libX11 there is no X server whose errors could matter.
+            with contextlib.suppress(OSError):
+                survive()
         if sdl.SDL_InitSubSystem(sdl.SDL_INIT_VIDEO) != 0:
             raise self._refusal(sdl)
         self._sdl = sdl
         try:
             self._create(found.index(chosen), on_desktop=on_desktop)
+            self._watch = self._watched(chosen, on_desktop=on_desktop)
         except BaseException:
             self.close()
             raise
 
     def show(self, frame: VideoFrame | None) -> None:
-        """See `Display.show`; also raises DeviceUnplugged when the window was closed."""
-        sdl = self._sdl
-        if sdl is None:
+        """See `Display.show`; also raises DeviceUnplugged when the window was closed or the
+        desktop has ended."""
+        if self._sdl is None:
             raise DeviceUnplugged(f"display {self.device.id} is not open; open it first")
         with self._lock:
             says, overlay = self._banner, self._overlay
         self._pump()
+        self._follow()
+        sdl = self._sdl
         screen = self._screen()
         self._call(sdl.SDL_SetRenderDrawColor(self._renderer, 0, 0, 0, 255))
         self._call(sdl.SDL_RenderClear(self._renderer))
@@ -137,6 +146,8 @@ class SdlDisplay(Display):
             area = layer(canvas, overlay.x, overlay.y, overlay.width, overlay.height)
             inner = fit(overlay.frame.width, overlay.frame.height, area)
             self._draw_frame("overlay", overlay.frame, inner, mirrored=overlay.mirrored)
+        if says.link:
+            self._draw_picture("code", code(screen), says.link)
         if says.text:
             area = banner(screen)
             self._draw_picture("banner", area, says.text)
@@ -157,7 +168,12 @@ class SdlDisplay(Display):
     def close(self) -> None:
         """See `Display.close`."""
         sdl, self._sdl = self._sdl, None
+        self._watch = None
         if sdl is None:
+            return
+        if self._x_window is not None and self._x_window.trouble == GONE:
+            # SDL has a second connection, and libX11 would end the process at its first use.
+            self._lost_desktop = True
             return
         for texture in self._textures.values():
             sdl.SDL_DestroyTexture(texture.handle)
@@ -167,6 +183,9 @@ class SdlDisplay(Display):
         if self._window:
             sdl.SDL_DestroyWindow(self._window)
         self._renderer = self._window = None
+        if self._x_window is not None:
+            self._x_window.forget()
+            self._x_window = None
         sdl.SDL_QuitSubSystem(sdl.SDL_INIT_VIDEO)
 
     def _create(self, index: int, *, on_desktop: bool) -> None:
@@ -184,11 +203,19 @@ class SdlDisplay(Display):
         self._window = sdl.SDL_CreateWindow(self._title.encode(), *area, flags)
         if not self._window:
             raise self._refusal(sdl)
-        self._renderer = sdl.SDL_CreateRenderer(self._window, -1, sdl.SDL_RENDERER_ACCELERATED)
-        if not self._renderer:
-            self._renderer = sdl.SDL_CreateRenderer(self._window, -1, sdl.SDL_RENDERER_SOFTWARE)
-        if not self._renderer:
+        # A desktop composes its windows without tearing by itself, and may let one that is hidden
+        # wait for ever.
+        paced = 0 if on_desktop else sdl.SDL_RENDERER_PRESENTVSYNC
+        for kind in (sdl.SDL_RENDERER_ACCELERATED, sdl.SDL_RENDERER_SOFTWARE):
+            self._renderer = sdl.SDL_CreateRenderer(self._window, -1, kind | paced)
+            if self._renderer:
+                break
+        else:
             raise self._refusal(sdl)
+        if sdl.SDL_GetCurrentVideoDriver() == b"x11":
+            # Only now: for the renderer, SDL makes the window anew.
+            self._x_window = _x_window(sdl, self._window)
+        self._full = full
         if full:
             sdl.SDL_ShowCursor(sdl.SDL_DISABLE)
         sdl.SDL_DisableScreenSaver()
@@ -207,6 +234,34 @@ class SdlDisplay(Display):
                 for texture in self._textures.values():
                     sdl.SDL_DestroyTexture(texture.handle)
                 self._textures = {}
+
+    def _watched(self, chosen: Device, *, on_desktop: bool) -> Watch | None:
+        """What would make another screen of it."""
+        window = self._x_window
+        if not on_desktop:
+            return Watch(lambda: state_of(chosen.id))
+        if self._full and window is not None:
+            return Watch(lambda: window.root_size)
+        return None
+
+    def _follow(self) -> None:
+        """Be on the screen as it is now.  Raises DeviceUnplugged when there is none."""
+        self._check_window()
+        if self._watch is None or not self._watch.changed():
+            return
+        log.info("the screen has changed; it is opened again")
+        try:
+            self.open()
+        except HalError as error:
+            self.close()
+            raise DeviceUnplugged(str(error)) from error
+
+    def _check_window(self) -> None:
+        if self._x_window is None:
+            return
+        self._x_window.look()
+        if self._x_window.trouble:
+            raise DeviceUnplugged(f"{self._x_window.trouble}; open the display again")
 
     def _screen(self) -> Rect:
         sdl = self._sdl
@@ -291,6 +346,8 @@ class _Texture:
 def _picture(name: str, area: Rect, content: str) -> Rgba:
     if name == "mark":
         return draw_mark(area.width)
+    if name == "code":
+        return draw_qr(content, area.width, area.height)
     return draw_text(content, area.width, area.height)
 
 
@@ -299,6 +356,15 @@ def _drivers(*, on_desktop: bool) -> bytes:
     if not on_desktop:
         return b"KMSDRM"
     return b"wayland,x11" if os.environ.get("WAYLAND_DISPLAY") else b"x11"
+
+
+def _x_window(sdl: Any, window: Any) -> XWindow | None:
+    info = sdl.SDL_SysWMinfo()
+    sdl.SDL_VERSION(info.version)
+    if not sdl.SDL_GetWindowWMInfo(window, info):
+        return None
+    connection = ctypes.cast(info.info.x11.display, ctypes.c_void_p).value
+    return None if connection is None else XWindow(connection, int(info.info.x11.window))
 
 
 def _library() -> Any:
@@ -311,10 +377,3 @@ def _library() -> Any:
 def _error(sdl: Any) -> str:
     text: bytes = sdl.SDL_GetError() or b"no reason given"
     return " ".join(text.decode("utf-8", "replace").split())
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", "replace").strip()
-    except OSError:
-        return ""

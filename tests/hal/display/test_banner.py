@@ -40,11 +40,11 @@ def test_tiny_bars_do_not_fail(size: tuple[int, int]) -> None:
 
 def test_without_the_font_the_text_is_still_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FONT", "NoSuchFont.ttf")
-    module._font.cache_clear()
+    module.font.cache_clear()
     try:
         assert white(draw_text("Joining", 640, 60)).sum() > 100
     finally:
-        module._font.cache_clear()
+        module.font.cache_clear()
 
 
 def test_mark_is_a_red_disc_with_something_white() -> None:

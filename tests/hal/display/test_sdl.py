@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import zxingcpp
 from av import VideoFrame
 
 from hal.camera.scene import Scene, SceneCode, decode
 from hal.device import Device
 from hal.display import Banner, Overlay
+from hal.display.connectors import find, state_of
 from hal.display.memory import MemoryDisplay
-from hal.display.sdl import SdlDisplay, find
+from hal.display.sdl import SdlDisplay
 from hal.errors import BackendUnavailable, DeviceNotFound, DeviceUnplugged, OptionInvalid
 
 if TYPE_CHECKING:
@@ -54,7 +59,7 @@ def until(
 ) -> np.ndarray:
     """Show a canvas until the X server has put what is expected on its root window."""
     picture = x_server.picture()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         display.show(frame)
         picture = x_server.picture()
@@ -145,6 +150,162 @@ def test_opens_again(display: SdlDisplay, x_server: XServer) -> None:
     show_until_seen(display, x_server, SceneCode(9, 9, 9))
 
 
+def test_qr_code_lies_over_the_banner(display: SdlDisplay, x_server: XServer) -> None:
+    link = "http://10.0.0.7:8081/"
+    display.set_banner(Banner("Not in a call", link=link))
+    picture = until(display, x_server, None, lambda p: p[60:400].max() > 200)
+    assert [found.text for found in zxingcpp.read_barcodes(picture)] == [link]
+    display.set_banner(Banner("Not in a call"))
+    until(display, x_server, None, lambda p: not p[:430].any())
+
+
+def test_what_was_shown_last_is_what_is_seen(display: SdlDisplay, x_server: XServer) -> None:
+    for number in range(30):
+        display.show(Scene(3, 640, 480).draw(number))
+    # Nothing is shown any more: what is older has no way to come after it.
+    deadline = time.monotonic() + 30
+    while (code := decode(rgb(x_server.picture()))) is None or code.frame != 29:
+        assert time.monotonic() < deadline, f"the screen stays at {code}"
+    assert decode(rgb(x_server.picture())) == code
+
+
+def test_full_screen_follows_another_mode(display: SdlDisplay, x_server: XServer) -> None:
+    show_until_seen(display, x_server, SceneCode(4, 5, 6))
+    with x_server.mode(320, 240):
+        picture = until(
+            display,
+            x_server,
+            Scene(4, 1280, 720).draw(7, 8),
+            lambda p: p.shape == (240, 320, 3) and decode(rgb(p), *CANVAS) == SceneCode(4, 7, 8),
+        )
+        assert not picture[:29].any()
+    show_until_seen(display, x_server, SceneCode(4, 9, 9))
+
+
+def test_a_window_that_was_destroyed_is_an_unplugged_screen(
+    display: SdlDisplay, x_server: XServer
+) -> None:
+    show_until_seen(display, x_server, SceneCode(4, 5, 6))
+    x_server.destroy_windows()
+    with pytest.raises(DeviceUnplugged, match="window was closed"):
+        display.show(gray(64, 48, 90))
+    display.close()
+    display.open()
+    show_until_seen(display, x_server, SceneCode(4, 6, 7))
+
+
+def test_the_end_of_the_desktop_is_not_the_end_of_the_process(new_x_server: XServer) -> None:
+    # In a process of its own: SDL cannot be had back from a server that has gone.
+    script = """
+        import sys
+        from hal.display.sdl import SdlDisplay
+        from hal.errors import BackendUnavailable, DeviceUnplugged
+
+        display = SdlDisplay()
+        display.open()
+        display.show(None)
+        print("shown", flush=True)
+        sys.stdin.readline()
+        for action in (lambda: display.show(None), display.open):
+            try:
+                action()
+            except (BackendUnavailable, DeviceUnplugged) as error:
+                print(error, flush=True)
+            display.close()
+        print("alive")
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"DISPLAY": new_x_server.display},
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "shown\n"
+            new_x_server.end()
+            said, _ = process.communicate("go on\n", timeout=60)
+        finally:
+            process.kill()
+    assert said.splitlines() == [
+        "the desktop has ended; open the display again",
+        "the desktop that the window was on has ended; start Roomlet again",
+        "alive",
+    ]
+    assert process.returncode == 0
+
+
+class Console:
+    """A machine without a desktop, whose connectors are files, under SDL's driver for none."""
+
+    def __init__(self, folder: Path) -> None:
+        self.connector = folder / "class" / "drm" / "card0-HDMI-A-1"
+        self.connector.mkdir(parents=True)
+        self.plug("connected", "1920x1080\n")
+
+    def plug(self, status: str, modes: str = "") -> None:
+        (self.connector / "status").write_text(status)
+        (self.connector / "modes").write_text(modes)
+
+
+@pytest.fixture
+def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Console:
+    monkeypatch.setattr("hal.display.sdl.find", lambda: find(tmp_path, {}))
+    monkeypatch.setattr("hal.display.sdl.state_of", lambda name: state_of(name, tmp_path))
+    monkeypatch.setattr("hal.display.sdl._drivers", lambda **_: b"dummy")
+    monkeypatch.setattr("hal.display.connectors.LOOK_EVERY", 0.0)
+    return Console(tmp_path)
+
+
+def test_a_screen_that_is_pulled_and_comes_back(console: Console) -> None:
+    with SdlDisplay() as display:
+        display.open()
+        assert display.device.id == "HDMI-A-1"
+        display.show(gray(64, 48, 90))
+        console.plug("disconnected")
+        with pytest.raises(DeviceUnplugged, match="no screen is connected"):
+            display.show(gray(64, 48, 90))
+        with pytest.raises(DeviceNotFound):
+            display.open()
+        console.plug("connected", "1280x720\n")
+        display.open()
+        display.show(gray(64, 48, 90))
+
+
+def test_another_screen_at_the_connector_is_opened_anew(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+    create = SdlDisplay._create
+    monkeypatch.setattr(
+        SdlDisplay,
+        "_create",
+        lambda self, index, **options: (opened.append(index), create(self, index, **options))[1],
+    )
+    with SdlDisplay() as display:
+        display.open()
+        for _ in range(3):
+            display.show(gray(64, 48, 90))
+        assert len(opened) == 1
+        console.plug("connected", "1280x720\n")
+        for _ in range(3):
+            display.show(gray(64, 48, 90))
+        assert len(opened) == 2
+
+
+def test_the_console_waits_for_the_scan_with_two_buffers(console: Console) -> None:
+    import sdl2
+
+    with SdlDisplay() as display:
+        display.open()
+        info = sdl2.SDL_RendererInfo()
+        assert sdl2.SDL_GetRendererInfo(display._renderer, info) == 0
+        assert info.flags & sdl2.SDL_RENDERER_PRESENTVSYNC
+        assert sdl2.SDL_GetHint(sdl2.SDL_HINT_VIDEO_DOUBLE_BUFFER) == b"1"
+
+
 def test_works_on_a_thread_of_its_own(x_server: XServer) -> None:
     display = SdlDisplay(width=320, height=240)
     result: list[object] = []
@@ -200,27 +361,6 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sdl2", None)
     with pytest.raises(BackendUnavailable, match="PySDL2"):
         SdlDisplay.devices()
-
-
-def test_connected_screens_are_found_by_connector(tmp_path: Path) -> None:
-    drm = tmp_path / "class" / "drm"
-    for name, status, number in (
-        ("card1-HDMI-A-2", "connected", "42"),
-        ("card1-HDMI-A-1", "connected", "33"),
-        ("card1-Writeback-1", "unknown", "50"),
-        ("card1-DSI-1", "disconnected", "20"),
-    ):
-        (drm / name).mkdir(parents=True)
-        (drm / name / "status").write_text(status + "\n")
-        (drm / name / "connector_id").write_text(number + "\n")
-    (drm / "card1").mkdir()
-    assert find(tmp_path, {}) == [
-        Device("HDMI-A-1", "Screen at HDMI-A-1", "display", "sdl"),
-        Device("HDMI-A-2", "Screen at HDMI-A-2", "display", "sdl"),
-    ]
-    assert [each.id for each in find(tmp_path, {"DISPLAY": ":0"})] == ["window"]
-    assert [each.id for each in find(tmp_path, {"WAYLAND_DISPLAY": "w"})] == ["window"]
-    assert find(tmp_path / "none", {}) == []
 
 
 def test_bad_size() -> None:
