@@ -24,6 +24,7 @@ DRIVERS = {
     "display `sdl`": ("hal.display.test_sdl",),
     "hot plug": ("hal.test_hotplug", "lab.test_hotplug"),
     "a whole device in a call": ("lab.test_call",),
+    "the service under systemd": ("lab.test_service",),
 }
 """The test modules, below `tests`, that show each driver."""
 

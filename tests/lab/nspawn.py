@@ -22,6 +22,8 @@ VENV = Path("opt/roomlet")
 LIMIT_S = 900
 """The longest that a container may run, whatever becomes of the tests."""
 
+AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
+
 IMAGE = "ROOMLET_LAB_IMAGE"
 """The variable that names another image than the guest's own."""
 
@@ -30,7 +32,9 @@ set -eu
 mount -t tmpfs tmpfs {work}
 mkdir {work}/base {work}/upper {work}/temporary {work}/root
 mount -o loop,ro {image} {work}/base
-mount -t overlay overlay -o lowerdir={stage}:{work}/base,upperdir={work}/upper,workdir={work}/temporary {work}/root
+cd {work}
+mount -t overlay overlay \
+    -o lowerdir={stage}:base,upperdir=upper,workdir=temporary root
 exec timeout --kill-after=10 {limit} systemd-nspawn -q -D {work}/root --boot --register=no \
     --keep-unit --console=pipe --private-network -M roomlet-{pid}
 """
@@ -71,7 +75,9 @@ class Machine:
         self.packages = self.stage / VENV / "lib/python3.13/site-packages"
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(self.packages)
-        self.write("usr/bin/roomlet", f"#!/{VENV}/bin/python\nfrom appliance.cli import main\nmain()\n")
+        self.write(
+            "usr/bin/roomlet", f"#!/{VENV}/bin/python\nfrom appliance.cli import main\nmain()\n"
+        )
         (self.stage / "usr/bin/roomlet").chmod(0o755)
         for source, target in (
             ("system", "systemd/system"),
@@ -104,29 +110,42 @@ class Machine:
         )
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
+                [*AS_ROOT, "unshare", "--mount", "--propagation", "private", "sh", "-c", script],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
         self.wait_for(self._find_leader, 60)
-        self.wait_for(lambda: self.run("systemctl", "is-system-running", check=False) == "running", 120)
+        self.wait_for(
+            lambda: self.run("systemctl", "is-system-running", check=False) == "running", 120
+        )
+        self._connect()
         # What a package does after it was unpacked.
         self.run("systemd-sysusers")
         self.run("systemd-tmpfiles", "--create", "roomlet.conf")
+
+    def _connect(self) -> None:
+        """Give it an interface with an address, which leads nowhere."""
+        inside = [*AS_ROOT, "nsenter", "-t", str(self._leader), "-n", "ip"]
+        for step in (
+            "link add eth0 type veth peer name far0",
+            "address add 192.0.2.1/24 dev eth0",
+            "link set eth0 up",
+            "link set far0 up",
+        ):
+            subprocess.run([*inside, *step.split()], check=True, timeout=30)
 
     def close(self) -> None:
         """End it, and all that is in it."""
         if self._process is None:
             return
         if self._leader:
-            with contextlib.suppress(ProcessLookupError):
-                # The end of its first process is the end of all.
-                os.kill(self._leader, signal.SIGKILL)
+            # The end of its first process is the end of all.
+            subprocess.run([*AS_ROOT, "kill", "-KILL", str(self._leader)], check=False, timeout=30)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(30)
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(30)
 
@@ -134,7 +153,7 @@ class Machine:
         """What a command in it writes to its standard output."""
         done = subprocess.run(
             [
-                *("nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "--"),
+                *(*AS_ROOT, "nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "--"),
                 *("env", "-i", "PATH=/usr/sbin:/usr/bin", "LANG=C.UTF-8", "SYSTEMD_COLORS=0"),
                 *command,
             ],

@@ -57,6 +57,7 @@ ON_PINS = {
             "mute_pin": MUTE,
             "tally_red": RED,
             "tally_green": GREEN,
+            "tally_muted": "steady",
             "status_pin": STATUS,
         },
     }

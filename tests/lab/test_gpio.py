@@ -26,7 +26,13 @@ RED, GREEN, BLUE, STATUS = LED_LINES
 UNUSED = 26
 """A line that no other test takes: gpiozero keeps each line that it once had."""
 
-LEDS = {"tally_red": RED, "tally_green": GREEN, "status_pin": STATUS}
+LEDS = {
+    "tally_red": RED,
+    "tally_green": GREEN,
+    # A level that is looked at may not be within a wink.
+    "tally_muted": "steady",
+    "status_pin": STATUS,
+}
 UP, DOWN = True, False
 
 

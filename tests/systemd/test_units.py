@@ -1,0 +1,111 @@
+"""The units as this machine's systemd reads them: no mistake in them, and little to attack."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SYSTEMD = Path(__file__).parents[2] / "systemd"
+UNITS = SYSTEMD / "system"
+SERVICES = sorted(UNITS.glob("*.service"))
+
+EXPOSED = 20
+"""Tenths: the most that `systemd-analyze security` may say."""
+
+OPEN = re.compile(
+    r"^(?:Private\w+|Protect\w+|Restrict\w+|MemoryDenyWriteExecute|NoNewPrivileges)=no$"
+    r"|^ProcSubset=all$|^IPAddressDeny=$|^DeviceAllow=.+$|^RestrictAddressFamilies=.+$"
+)
+"""Lines that leave a door open."""
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """The units on a machine where their programs are there, without what older ones ignore."""
+    folder = tmp_path / "units"
+    shutil.copytree(UNITS, folder, ignore=shutil.ignore_patterns("*.d"))
+    for unit in folder.glob("*.service"):
+        unit.write_text(unit.read_text().replace("/usr/bin/roomlet", "/bin/true"))
+    return folder
+
+
+def test_nothing_is_to_be_said_against_any_unit(units: Path) -> None:
+    # It ends well whatever it finds: only silence is good.
+    done = analyze("verify", *map(str, sorted(units.iterdir())))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_mistake_would_be_seen(units: Path) -> None:
+    unit = units / "roomlet.service"
+    unit.write_text(unit.read_text().replace("WatchdogSec=", "WatchdogSecs="))
+    assert "WatchdogSecs" in analyze("verify", str(unit)).stderr
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
+def test_a_service_is_little_exposed(unit: Path) -> None:
+    done = analyze("security", "--offline=true", f"--threshold={EXPOSED}", str(unit))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
+def test_each_open_door_says_why(unit: Path) -> None:
+    lines = unit.read_text().splitlines()
+    for number, line in enumerate(lines):
+        if not OPEN.match(line):
+            continue
+        after = [other for other in lines[number + 1 :] if not OPEN.match(other)]
+        assert after[0].startswith("# open: "), f"{unit.name}:{number + 1}: {line}"
+
+
+def test_the_sandboxes_shut_the_same_doors() -> None:
+    bodies = {
+        unit.stem: set(unit.read_text().splitlines())
+        for unit in SERVICES
+        if "User=roomlet" in unit.read_text()
+    }
+    assert set(bodies) == {"roomlet", "roomlet-fault", "roomlet-hub", "roomlet-provision"}
+    always = {
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=",
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "RestrictNamespaces=yes",
+        "SystemCallFilter=@system-service",
+        "SystemCallArchitectures=native",
+    }
+    for name, body in bodies.items():
+        assert always <= body, name
+
+
+def test_only_the_device_reaches_cameras_and_sound_cards() -> None:
+    for unit in SERVICES:
+        allowed = re.findall(r"^DeviceAllow=char-(\w+)", unit.read_text(), re.MULTILINE)
+        sees = {"video4linux", "media", "alsa"} & set(allowed)
+        assert bool(sees) == (unit.stem == "roomlet"), unit.name
+
+
+def test_every_unit_that_is_named_is_there() -> None:
+    names = {unit.name for unit in UNITS.iterdir()}
+    for unit in UNITS.glob("*.*"):
+        if unit.is_file():
+            for named in re.findall(
+                r"roomlet[a-z-]*\.(?:service|timer|path|target)", unit.read_text()
+            ):
+                assert named in names, f"{unit.name}: {named}"
+
+
+def test_the_users_of_the_services_are_made() -> None:
+    made = re.findall(r"^u (\S+)", (SYSTEMD / "sysusers.d/roomlet.conf").read_text(), re.MULTILINE)
+    for unit in SERVICES:
+        for user in re.findall(r"^User=(\S+)", unit.read_text(), re.MULTILINE):
+            assert user in made
