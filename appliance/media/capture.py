@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import numpy as np
-from av import Packet, VideoFrame
+from av import AudioFrame, Packet, VideoFrame
 
 from appliance.media.ends import Outlet
 from appliance.media.errors import CodecError
@@ -21,7 +22,7 @@ from appliance.media.opus import FRAME, OpusEncoder, Samples
 from appliance.media.packet import Codec, Encoded, packetize
 from appliance.media.video_encoder import VideoEncoder
 from appliance.media.worker import Worker
-from hal.audio import PERIOD, Microphone
+from hal.audio import PERIOD, RATE, Microphone
 from hal.camera import Camera, VideoFormat
 from hal.device import Device
 
@@ -31,6 +32,10 @@ _MIN_BITRATE: Final = 150_000
 """Bits a second below which a picture is of no use at any rate."""
 
 _SILENCE_DBFS: Final = -96.0
+
+_BACKLOG: Final = RATE
+"""Samples that wait in a card at the most: five times the usual buffer.  So a card whose clock
+errs takes no more than a second."""
 
 
 class _Capture(Worker):
@@ -122,8 +127,9 @@ class MicCapture(_Capture):
     """Sound from a microphone to Opus.
 
     While the gate is closed and the device open, digital silence from a fresh encoder is
-    sent: nothing of what was heard before can be in it.  `level_dbfs` is the last
-    frame's level behind the gate.
+    sent: nothing of what was heard before can be in it.  Nor does what was heard while it was
+    closed leave after it was opened, however late the thread takes it from the card.
+    `level_dbfs` is the last frame's level behind the gate.
     """
 
     def __init__(self, microphone: Microphone, gate: MicGate, *, bitrate: int = 32_000) -> None:
@@ -134,6 +140,8 @@ class MicCapture(_Capture):
         self._encoder = OpusEncoder(bitrate)
         self._periods: list[Samples] = []
         self._epoch = gate.epoch
+        # Samples since the device was opened: all before were heard under another state.
+        self._fresh = 0
 
     @property
     def device(self) -> Device:
@@ -172,6 +180,7 @@ class MicCapture(_Capture):
 
     def _open(self) -> None:
         self._periods.clear()
+        self._fresh = 0
         self._microphone.open()
 
     def _close(self) -> None:
@@ -186,7 +195,8 @@ class MicCapture(_Capture):
             self._epoch = epoch
             self._encoder.reset()
             self._periods = [np.zeros(PERIOD, np.int16) for _ in self._periods]
-        self._periods.append(samples)
+            self._fresh = self._recorded(frame)
+        self._periods.append(samples if _position(frame) >= self._fresh else np.zeros_like(samples))
         if len(self._periods) * PERIOD < FRAME:
             return
         whole = np.concatenate(self._periods)
@@ -196,6 +206,15 @@ class MicCapture(_Capture):
             self._to_loop(self._send, packetize(self._encoder.encode(whole), "opus"), epoch)
         else:
             self._encoder.skip()
+
+    def _recorded(self, frame: AudioFrame) -> int:
+        """Samples that the card has recorded by now, some of which may wait to be read; `frame`
+        is what was read last."""
+        end = _position(frame) + PERIOD
+        clock = self._microphone.clock
+        # At the least, the period that follows has begun.
+        reached = 0.0 if clock is None else clock.position + RATE * (time.monotonic() - clock.at)
+        return int(min(max(reached, end), end + _BACKLOG)) + 1
 
 
 class CameraCapture(_Capture):
@@ -352,6 +371,11 @@ class CameraCapture(_Capture):
             self._encoders.pop(codec).close()
             return
         self._to_loop(self._send, packetize(packet, codec), epoch)
+
+
+def _position(frame: AudioFrame) -> int:
+    assert frame.pts is not None, "see Microphone.read"
+    return frame.pts
 
 
 def _level(samples: Samples) -> float:

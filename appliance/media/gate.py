@@ -28,7 +28,9 @@ class Party(Enum):
     ROOM = "room"
     """A person in the room: the button, or the panel that stands for it."""
     LATCH = "latch"
-    """A latching switch or a camera cover: only moving it back releases it."""
+    """A latching switch: only moving it back releases it."""
+    COVER = "cover"
+    """The privacy cover: only taking it away releases it."""
     SOFTWARE = "software"
     """A script on this machine."""
     REMOTE = "remote"
@@ -45,6 +47,7 @@ _CLEARS: Final[dict[Party, frozenset[Party]]] = {
     Party.START: frozenset({Party.START}),
     Party.ROOM: frozenset({Party.START, Party.ROOM, Party.SOFTWARE, Party.REMOTE}),
     Party.LATCH: frozenset({Party.LATCH}),
+    Party.COVER: frozenset({Party.COVER}),
     Party.SOFTWARE: frozenset({Party.START, Party.SOFTWARE, Party.REMOTE}),
     Party.REMOTE: frozenset({Party.SOFTWARE, Party.REMOTE}),
     Party.WATCHDOG: frozenset({Party.WATCHDOG}),
@@ -107,11 +110,11 @@ class Gate:
         """Close it on behalf of `by`; `why` is for the log."""
         self._set(by, why, lambda closers: closers | {by})
 
-    def unmute(self, by: Party, why: str = "") -> bool:
-        """Withdraw what `by` may withdraw, and say whether the gate is open now."""
+    def unmute(self, by: Party, why: str = "", *, but: frozenset[Party] = frozenset()) -> bool:
+        """Withdraw what `by` may withdraw, `but` not that, and say whether the gate is open now."""
         if by is Party.REMOTE and not self.allow_remote_unmute:
             return self.is_open
-        return self._set(by, why, lambda closers: closers - _CLEARS[by])
+        return self._set(by, why, lambda closers: closers - (_CLEARS[by] - but))
 
     def subscribe(self, observer: Callable[[Gate], None]) -> Callable[[], None]:
         """Call `observer` after each change of `closers`, on the thread that made it.

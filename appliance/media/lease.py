@@ -62,7 +62,7 @@ class Lease:
             # The loop is back, and what it finds waiting for it is old.
             self._refresh()
         else:
-            self._revoke(renewed)
+            self._revoke(self._gates, renewed)
 
     def _renew(self) -> None:
         self._refresh()
@@ -72,20 +72,21 @@ class Lease:
         renewed = self._renewed
         if renewed is None:
             return
-        if time.monotonic() - renewed > self._limit:
-            # Even if no capture has noticed: a change of the epoch makes the old stale.
-            self._revoke(renewed)
-            log.warning(
-                "the loop stood still for %.0f ms; nothing was let through meanwhile",
-                1000 * (time.monotonic() - renewed),
-            )
+        stood = time.monotonic() - renewed
+        if stood > self._limit:
+            # Even if no capture has noticed: a change of the epoch makes the old stale.  What was
+            # closed let nothing through, and its light and its log need no news.
+            self._revoke([gate for gate in self._gates if gate.is_open], renewed)
         self._renewed = time.monotonic()
-        for gate in self._gates:
-            if Party.LEASE in gate.closers:
-                gate.unmute(Party.LEASE, "the loop is back")
+        held = [gate for gate in self._gates if Party.LEASE in gate.closers]
+        if held and stood > self._limit:
+            text = "the loop stood still for %.0f ms; nothing was let through meanwhile"
+            log.warning(text, 1000 * stood)
+        for gate in held:
+            gate.unmute(Party.LEASE, "the loop is back")
 
-    def _revoke(self, renewed: float) -> None:
-        for gate in self._gates:
+    def _revoke(self, gates: Sequence[Gate], renewed: float) -> None:
+        for gate in gates:
             if Party.LEASE not in gate.closers:
                 stood = 1000 * (time.monotonic() - renewed)
                 gate.mute(Party.LEASE, f"the loop stood still for {stood:.0f} ms")

@@ -76,6 +76,11 @@ class Worker(ABC):
 
         return end
 
+    @property
+    def _about(self) -> dict[str, str]:
+        """The field of a log entry that is about the device."""
+        return {"DEVICE": self.device.id}
+
     async def start(self) -> None:
         """Open the device and begin; waits until it is open or has failed once."""
         async with self._changing:
@@ -183,7 +188,7 @@ class Worker(ABC):
             try:
                 self._open()
                 if failed:
-                    log.warning("%s is back", self.device.label)
+                    log.warning("%s is back", self.device.label, extra=self._about)
                 failed = False
                 self._to_loop(self._report, None)
                 while not stopping.is_set():
@@ -192,11 +197,11 @@ class Worker(ABC):
             except HalError as error:
                 problem = error
                 if not failed:
-                    log.warning("%s", error)
+                    log.warning("%s", error, extra=self._about)
             except Exception as error:
                 # A fault of a driver or of ours must not end the device for good, unnoticed.
                 problem = HalError(f"{self.device.label} failed: {error}; trying again")
-                log.exception("%s failed", self.device.label)
+                log.exception("%s failed", self.device.label, extra=self._about)
             finally:
                 self._shut()
             if problem is not None:
@@ -209,7 +214,7 @@ class Worker(ABC):
         try:
             self._close()
         except Exception:
-            log.exception("%s did not close", self.device.label)
+            log.exception("%s did not close", self.device.label, extra=self._about)
 
     @abstractmethod
     def _open(self) -> None:

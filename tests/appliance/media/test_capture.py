@@ -21,14 +21,17 @@ from av import AudioFrame, Packet, VideoFrame
 from appliance.media.capture import CameraCapture, MicCapture
 from appliance.media.ends import Outlet
 from appliance.media.gate import CameraGate, MicGate, Party
-from appliance.media.opus import OpusDecoder
+from appliance.media.opus import FRAME, OpusDecoder, Samples
 from appliance.media.peer import Peer
 from appliance.media.video_encoder import VideoEncoder
 from appliance.media.video_receiver import VideoReceiver
+from hal.audio import PERIOD, RATE, CardTime
+from hal.audio.paced import PacedMicrophone
 from hal.audio.synthetic import SyntheticMicrophone
 from hal.camera import VideoFormat
 from hal.camera.scene import decode
 from hal.camera.synthetic import SyntheticCamera
+from hal.device import Device
 from hal.errors import DeviceNotFound, HalError
 from tests.appliance.media.conftest import level_at, until
 
@@ -118,6 +121,75 @@ async def test_closing_from_another_thread_is_as_quick(live: tuple[MicCapture, W
     closed = len(wire.packets)
     await until(lambda: len(wire.packets) >= closed + 20)
     assert sum(wire.audible()[closed:]) <= 1
+
+
+class _Talker(PacedMicrophone):
+    """Somebody who says one thing up to `opened` (`time.monotonic`) and another after it."""
+
+    SECRET, PUBLIC = 1000, 3000
+
+    def __init__(self) -> None:
+        super().__init__(Device("talker", "Talker", "microphone", "test"))
+        self.opened = float("inf")
+        self.late = 0.0
+        """Seconds by which the thread comes late for the next period, as on a busy machine."""
+
+    @classmethod
+    def devices(cls) -> list[Device]:
+        return []
+
+    def sound(self, position: int, moment: int) -> Samples:
+        at = (moment + np.arange(PERIOD)) / RATE
+        tone = np.where(at < self.opened, self.SECRET, self.PUBLIC)
+        return (12_000 * np.sin(2 * np.pi * tone * at)).astype(np.int16)
+
+    def read(self) -> AudioFrame:
+        late, self.late = self.late, 0.0
+        threading.Event().wait(late)
+        return super().read()
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("late", [0.0, 0.1])
+async def test_what_was_said_before_the_opening_does_not_leave_after_it(
+    pair: tuple[Peer, Peer], late: float
+) -> None:
+    caller, _ = pair
+    assert caller.audio_out
+    talker = _Talker()
+    capture = MicCapture(talker, MicGate())
+    capture.attach(caller.audio_out)
+    wire = Wire(caller)
+    await capture.start()
+    await until(lambda: len(wire.packets) >= 10)
+    talker.late = late
+    await until(lambda: not talker.late)
+    await asyncio.sleep(0.9 * late)  # what is said now waits in the card
+    talker.opened = time.monotonic()
+    capture.gate.unmute(Party.START)
+    opened = len(wire.packets)
+    await until(lambda: len(wire.packets) >= opened + 40)
+    await capture.stop()
+    decoder = OpusDecoder()
+    sound = np.concatenate([decoder.decode(p.payload) for _, p in wire.packets])
+    pieces = [sound[start : start + FRAME] for start in range(0, len(sound) - FRAME, FRAME // 2)]
+    assert max(level_at(piece, talker.PUBLIC) for piece in pieces) > -15
+    assert max(level_at(piece, talker.SECRET) for piece in pieces) < -35
+
+
+async def test_a_clock_that_errs_does_not_silence_a_microphone() -> None:
+    class Erring(_Talker):
+        @property
+        def clock(self) -> CardTime:
+            return CardTime(1e12, 0.0)
+
+    capture = MicCapture(Erring(), MicGate())
+    await capture.start()
+    capture.gate.unmute(Party.START)
+    await until(lambda: capture.level_dbfs > -30)
+    await capture.stop()
 
 
 async def test_a_suspended_microphone_sends_nothing_at_all(

@@ -69,11 +69,29 @@ async def test_what_was_captured_before_is_stale_even_if_nobody_noticed(gate: Mi
 async def test_it_opens_nothing_that_another_holds(gate: MicGate) -> None:
     lease = Lease([gate], limit=0.01)
     lease.start()
-    gate.mute(Party.ROOM)
     threading.Event().wait(0.05)
+    other = threading.Thread(target=lease.check)
+    other.start()
+    other.join()
+    gate.mute(Party.ROOM)
     lease.check()
     assert gate.closers == {Party.ROOM}
     lease.stop()
+
+
+async def test_a_closed_gate_that_nobody_captures_behind_keeps_its_light_and_its_log(
+    gate: MicGate, caplog: pytest.LogCaptureFixture
+) -> None:
+    lease = Lease([gate], limit=0.01)
+    lease.start()
+    gate.mute(Party.ROOM)
+    changes: list[frozenset[Party]] = []
+    gate.subscribe(lambda moved: changes.append(moved.closers))
+    threading.Event().wait(0.05)
+    lease.check()
+    lease.stop()
+    assert changes == []
+    assert not caplog.records
 
 
 async def test_it_holds_nothing_before_the_start_and_after_the_stop(gate: MicGate) -> None:
