@@ -1,4 +1,4 @@
-"""Controls: the mute button, the tally LED and the status LED.
+"""Controls: buttons, switches and the privacy cover; the tally LED and the status LED.
 
 A backend is a subclass of `Controls`.  Whatever thread its library calls back on, the
 handlers registered here run on the asyncio loop given to `open`: the crossing is made
@@ -24,6 +24,9 @@ class Button(Enum):
     CAMERA = "camera"
     VOLUME_UP = "volume_up"
     VOLUME_DOWN = "volume_down"
+    HANG_UP = "hang_up"
+    COVER = "cover"
+    """The cover over the camera: never anything but a switch (`latching`); down is covered."""
 
 
 class Tally(Enum):

@@ -11,11 +11,14 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
 from hal.controls import Button, ButtonHandler, Controls, Status, Tally, pin_factory
 from hal.controls.debounce import Debounce
+from hal.controls.lamp import Lamp, Pattern
+from hal.controls.patterns import STATUS_PATTERNS, TALLY_PATTERNS
 from hal.device import Device
 from hal.errors import (
     BackendUnavailable,
@@ -32,20 +35,6 @@ log = logging.getLogger(__name__)
 
 _Key = TypeVar("_Key")
 Pull = Literal["up", "down", "floating"]
-
-BLINK_S: Final = 0.25
-"""FAULT: the red LED is this long on and this long off."""
-
-STATUS_BLINK: Final[Mapping[Status, tuple[float, float] | None]] = {
-    Status.STARTING: (0.5, 0.5),
-    Status.IDLE: (0.1, 2.9),
-    Status.JOINING: (0.2, 0.2),
-    Status.IN_ROOM: None,
-    Status.RECONNECTING: (0.2, 0.8),
-    Status.FAULT: (0.05, 0.15),
-}
-"""Seconds on and off of the status LED; None: steadily on."""
-
 
 _Listener = Callable[[float, int], None]
 """What a pin calls on gpiozero's thread: its ticks, and the level after the edge."""
@@ -70,17 +59,6 @@ class _Input(Protocol):
     def close(self) -> None: ...
 
 
-class _Led(Protocol):
-    """The part of `gpiozero.LED` that is used here."""
-
-    @property
-    def is_lit(self) -> bool: ...
-    def on(self) -> None: ...
-    def off(self) -> None: ...
-    def blink(self, on_time: float, off_time: float) -> None: ...
-    def close(self) -> None: ...
-
-
 class GpioControls(Controls):
     """Pins are BCM numbers; a part without a pin is not there.
 
@@ -98,6 +76,9 @@ class GpioControls(Controls):
         camera_mode: Literal["push", "toggle"] = "push",
         volume_up_pin: int | None = None,
         volume_down_pin: int | None = None,
+        hang_up_pin: int | None = None,
+        cover_pin: int | None = None,
+        cover_mode: Literal["closed", "open"] = "closed",
         pull: Pull = "up",
         active_low: bool | None = None,
         debounce_ms: int = 30,
@@ -105,13 +86,17 @@ class GpioControls(Controls):
         tally_green: int | None = None,
         tally_blue: int | None = None,
         tally_active_low: bool = False,
+        tally_brightness: int = 100,
+        tally_muted: Literal["wink", "steady"] = "wink",
         status_pin: int | None = None,
         status_active_low: bool = False,
+        status_brightness: int = 100,
         label: str | None = None,
     ) -> None:
         """`pull` is the resistor of all buttons; `active_low` says that a closed contact
         reads low, as it does with the default pull-up, and must be told with "floating".
-        `debounce_ms` is the lock-out after an edge.
+        `cover_mode` is the state of the cover's contact that means that it is over the camera.
+        `debounce_ms` is the lock-out after an edge.  Brightness is in percent, 1 to 100.
 
         Raises OptionInvalid.
         """
@@ -121,6 +106,8 @@ class GpioControls(Controls):
                 Button.CAMERA: camera_pin,
                 Button.VOLUME_UP: volume_up_pin,
                 Button.VOLUME_DOWN: volume_down_pin,
+                Button.HANG_UP: hang_up_pin,
+                Button.COVER: cover_pin,
             }
         )
         self._tally_pins = _given({"red": tally_red, "green": tally_green, "blue": tally_blue})
@@ -143,24 +130,37 @@ class GpioControls(Controls):
             raise OptionInvalid(f"debounce_ms {debounce_ms} is out of range; use 0 to 1000")
         modes = {Button.MUTE: mute_mode, Button.CAMERA: camera_mode}
         for button, mode in modes.items():
-            if mode not in ("push", "toggle"):
-                raise OptionInvalid(f"{button.value}_mode {mode!r} is unknown; use push or toggle")
+            _choice(f"{button.value}_mode", mode, ("push", "toggle"))
+        _choice("cover_mode", cover_mode, ("closed", "open"))
+        _choice("tally_muted", tally_muted, ("wink", "steady"))
+        for name, percent in (("tally", tally_brightness), ("status", status_brightness)):
+            if not 1 <= percent <= 100:
+                raise OptionInvalid(f"{name}_brightness {percent} is out of range; use 1 to 100")
         self.latching = frozenset(
-            button for button in self._buttons if modes.get(button) == "toggle"
+            button
+            for button in self._buttons
+            if button is Button.COVER or modes.get(button) == "toggle"
         )
         self.device = Device(_DEVICE.id, label or _DEVICE.label, "controls", "gpio")
         self._pull = pull
         self._active_low = active_low
         self._lockout = debounce_ms / 1000
-        self._tally_active_high = not tally_active_low
-        self._status_active_high = not status_active_low
+        self._inverted = frozenset({Button.COVER} if cover_mode == "open" else ())
+        self._tally_lamp = partial(
+            Lamp, active_high=not tally_active_low, brightness=tally_brightness
+        )
+        self._status_lamp = partial(
+            Lamp, active_high=not status_active_low, brightness=status_brightness
+        )
+        steady: dict[Tally, Pattern] = {Tally.MUTED: ()} if tally_muted == "steady" else {}
+        self._patterns = {**TALLY_PATTERNS, **steady}
         self._lock = threading.RLock()
         self._inputs: dict[Button, _Input] = {}
         self._listeners: list[_Listener] = []
         self._contacts: dict[Button, Debounce] = {}
         self._timers: dict[Button, asyncio.TimerHandle] = {}
-        self._tally: dict[str, _Led] = {}
-        self._status: _Led | None = None
+        self._tally: dict[str, Lamp] = {}
+        self._status: Lamp | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handler: ButtonHandler | None = None
 
@@ -213,20 +213,19 @@ class GpioControls(Controls):
         """See `Controls.set_tally`; the pins are read back."""
         wanted = {Tally.LIVE: "green", Tally.MUTED: "red", Tally.FAULT: "red"}.get(tally)
         with self._lock:
-            self._drive(lambda: self._show_tally(wanted, blink=tally is Tally.FAULT))
+            self._drive(lambda: self._show_tally(wanted, self._patterns.get(tally, ())))
 
     def set_status(self, status: Status) -> None:
         """See `Controls.set_status`."""
         with self._lock:
-            self._drive(lambda: self._show_status(STATUS_BLINK[status]))
+            self._drive(lambda: self._show_status(STATUS_PATTERNS[status]))
 
     def close(self) -> None:
         """See `Controls.close`."""
         with self._lock:
             self._loop = self._handler = None
-            leds = [*self._tally.values(), *([] if self._status is None else [self._status])]
-            # A freed pin keeps its level, so each LED is put out first.
-            steps = [each for led in leds for each in (led.off, led.close)]
+            lamps = [*self._tally.values(), *([] if self._status is None else [self._status])]
+            steps = [lamp.close for lamp in lamps]
             steps += [contact.close for contact in self._inputs.values()]
             timers = list(self._timers.values())
             self._inputs, self._tally, self._status = {}, {}, None
@@ -254,13 +253,11 @@ class GpioControls(Controls):
                 active_state=(not self._active_low) if floating else None,
             )
             self._inputs[button] = cast("_Input", contact)
-            self._contacts[button] = Debounce(bool(contact.is_active), self._lockout)
+            self._contacts[button] = Debounce(self._level(button), self._lockout)
         for colour, pin in self._tally_pins.items():
-            led = gpiozero.LED(pin, active_high=self._tally_active_high)
-            self._tally[colour] = cast("_Led", led)
+            self._tally[colour] = self._tally_lamp(gpiozero, pin)
         if self._status_pin is not None:
-            led = gpiozero.LED(self._status_pin, active_high=self._status_active_high)
-            self._status = cast("_Led", led)
+            self._status = self._status_lamp(gpiozero, self._status_pin)
 
     def _listen(
         self, loop: asyncio.AbstractEventLoop, button: Button, contact: _Input
@@ -272,7 +269,7 @@ class GpioControls(Controls):
         contact.pin.edges = "both"
         contact.pin.when_changed = listener
         # The contact may have moved while nobody listened.
-        if contact.is_active != self._contacts[button].level:
+        if self._level(button) != self._contacts[button].level:
             listener(0.0, int(contact.is_active != self._active_low))
         return listener
 
@@ -282,11 +279,16 @@ class GpioControls(Controls):
         def cross(ticks: float, state: int) -> None:
             del ticks
             try:
-                loop.call_soon_threadsafe(self._edge, button, bool(state) != self._active_low)
+                closed = bool(state) != self._active_low
+                loop.call_soon_threadsafe(self._edge, button, closed != (button in self._inverted))
             except RuntimeError:
                 log.debug("an edge of %s came after the loop had closed", button.value)
 
         return cross
+
+    def _level(self, button: Button) -> bool:
+        """Whether it is down, by its contact now."""
+        return bool(self._inputs[button].is_active) != (button in self._inverted)
 
     def _edge(self, button: Button, level: bool) -> None:
         loop, contact = self._loop, self._contacts.get(button)
@@ -298,7 +300,7 @@ class GpioControls(Controls):
         self._timers.pop(button, None)
         if loop is None or contact is None:
             return
-        level = bool(self._inputs[button].is_active)
+        level = self._level(button)
         # The loop may fire a timer its clock's resolution early.
         now = max(loop.time(), contact.recheck_at or 0.0)
         self._act(loop, button, contact, report=contact.settle(level, now))
@@ -321,26 +323,23 @@ class GpioControls(Controls):
         except Exception as error:
             raise DeviceUnplugged(f"the LEDs cannot be driven ({error}); check the pins") from error
 
-    def _show_tally(self, wanted: str | None, *, blink: bool) -> None:
-        for colour, led in self._tally.items():
+    def _show_tally(self, wanted: str | None, pattern: Pattern) -> None:
+        for colour, lamp in self._tally.items():
             if colour != wanted:
-                led.off()
+                lamp.put(lit=False)
         lit = self._tally.get(wanted) if wanted is not None else None
         if lit is not None:
-            lit.on()
-        for colour, led in self._tally.items():
-            if led.is_lit != (led is lit):
+            lit.put(lit=True)
+        for colour, lamp in self._tally.items():
+            if lamp.is_lit != (lamp is lit):
                 raise DeviceUnplugged(f"the {colour} tally LED does not obey; check its pin")
-        if lit is not None and blink:
-            lit.blink(BLINK_S, BLINK_S)
+        if lit is not None:
+            lit.play(pattern)
 
-    def _show_status(self, pattern: tuple[float, float] | None) -> None:
-        if self._status is None:
-            return
-        if pattern is None:
-            self._status.on()
-        else:
-            self._status.blink(*pattern)
+    def _show_status(self, pattern: Pattern) -> None:
+        if self._status is not None:
+            self._status.put(lit=True)
+            self._status.play(pattern)
 
     @property
     def _pins(self) -> list[int]:
@@ -361,6 +360,11 @@ _DEVICE: Final = Device("gpio", "GPIO pins", "controls", "gpio")
 
 def _given(pins: Mapping[_Key, int | None]) -> dict[_Key, int]:
     return {key: pin for key, pin in pins.items() if pin is not None}
+
+
+def _choice(name: str, value: str, valid: tuple[str, str]) -> None:
+    if value not in valid:
+        raise OptionInvalid(f"{name} {value!r} is unknown; use {' or '.join(valid)}")
 
 
 def _library() -> Any:
@@ -389,6 +393,8 @@ def _failure(gpiozero: Any, error: Exception) -> HalError | None:
         return OptionInvalid(f"a pin number is wrong ({text}); use BCM numbers of free pins")
     if isinstance(error, (gpiozero.PinFixedPull, gpiozero.PinInvalidPull)):
         return OptionInvalid(f"a pin cannot have this pull ({text}); choose another pin or pull")
+    if isinstance(error, gpiozero.PinPWMError):
+        return OptionInvalid(f"a pin cannot be dimmed ({text}); set its brightness to 100")
     if isinstance(error, (gpiozero.GPIOZeroError, OSError)):
         return DeviceNotFound(f"the pins cannot be opened ({text}); check the board")
     return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import struct
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ from hal.errors import (
     HalError,
     from_os,
 )
-from hal.links import links
+from hal.links import links, text_of
 from hal.optional import require
 
 log = logging.getLogger(__name__)
@@ -42,15 +43,19 @@ _KEY_Q, _KEY_P = 16, 25
 _UP, _DOWN = 0, 1
 
 
-def find(dev: Path = Path("/dev")) -> list[Device]:
+def find(dev: Path = Path("/dev"), sys: Path = Path("/sys/class/input")) -> list[Device]:
     """The speakerphones among the input devices, those with a light first.
 
-    A keyboard is none, whatever keys it has: its other keys are not ours to take.
+    A keyboard is none, whatever keys it has: its other keys are not ours to take.  What `sys`
+    tells of is not opened to find that out: the kernel takes up to 40 ms to close an input device,
+    and a machine has a dozen.
     """
     evdev = _library()
     by_id, by_path = links(dev / "input" / "by-id"), links(dev / "input" / "by-path")
     found: list[tuple[bool, str, Device]] = []
     for node in sorted(str(one) for one in evdev.list_devices(str(dev / "input"))):
+        if _is_another(sys / Path(node).name / "device"):
+            continue
         try:
             device = evdev.InputDevice(node)
         except OSError as error:
@@ -290,15 +295,35 @@ def _library() -> Any:
 
 def _keys(device: Any) -> Mapping[int, Button]:
     """The keys of a speakerphone; none for a device that is not one."""
-    if device.info.bustype not in (_BUS_USB, _BUS_BLUETOOTH):
-        return {}
-    capabilities = device.capabilities(absinfo=False)
-    keys = set(capabilities.get(_EV_KEY, ()))
-    if keys & set(range(_KEY_Q, _KEY_P + 1)):
+    keys = device.capabilities(absinfo=False).get(_EV_KEY, ())
+    return _chosen(device.info.bustype, frozenset(keys), _has_light(device))
+
+
+def _is_another(about: Path) -> bool:
+    """Whether the kernel tells in sysfs that a device is no speakerphone."""
+    bus = text_of(about / "id" / "bustype")
+    if not bus:
+        return False
+    keys, lights = (_bits(text_of(about / "capabilities" / one)) for one in ("key", "led"))
+    return not _chosen(int(bus, 16), keys, _LED_MUTE in lights)
+
+
+def _bits(text: str) -> frozenset[int]:
+    """The numbers in a bitmap of sysfs: words of the machine's `long` in hex, the highest first."""
+    width = 8 * struct.calcsize("l")
+    words = [int(word, 16) for word in reversed(text.split())]
+    return frozenset(
+        width * place + bit for place, word in enumerate(words) for bit in range(width)
+        if word >> bit & 1
+    )  # fmt: skip
+
+
+def _chosen(bus: int, keys: frozenset[int], light: bool) -> Mapping[int, Button]:
+    if bus not in (_BUS_USB, _BUS_BLUETOOTH) or keys & set(range(_KEY_Q, _KEY_P + 1)):
         return {}
     mute = _KEY_MICMUTE if _KEY_MICMUTE in keys else _KEY_MUTE
     # KEY_MUTE alone may silence a loudspeaker: beside a mute light it is a microphone's.
-    if mute not in keys or (mute == _KEY_MUTE and not _has_light(device)):
+    if mute not in keys or (mute == _KEY_MUTE and not light):
         return {}
     known = {
         mute: Button.MUTE,

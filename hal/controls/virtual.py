@@ -45,8 +45,8 @@ class VirtualControls(Controls):
         latching: Iterable[str | Button] = (),
         label: str | None = None,
     ) -> None:
-        """`latching` names the buttons that are switches ("mute").  `device` is an id of
-        one's choice, "virtual" by default.
+        """`latching` names the buttons that are switches ("mute"); with "cover" there is a
+        cover.  `device` is an id of one's choice, "virtual" by default.
 
         Raises OptionInvalid.
         """

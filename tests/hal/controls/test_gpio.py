@@ -10,7 +10,7 @@ from typing import Any
 
 import gpiozero
 import pytest
-from gpiozero.pins.mock import MockFactory, MockPin
+from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 
 from hal.controls import Button, Status, Tally
 from hal.controls import gpio as module
@@ -18,7 +18,7 @@ from hal.controls.gpio import GpioControls
 from hal.errors import BackendUnavailable, DeviceBusy, DeviceUnplugged, OptionInvalid
 
 DEADLINE = 10
-MUTE, CAMERA, RED, GREEN, BLUE, STATUS = 17, 27, 5, 6, 13, 19
+MUTE, CAMERA, COVER, RED, GREEN, BLUE, STATUS = 17, 27, 16, 5, 6, 13, 19
 LEDS = {"tally_red": RED, "tally_green": GREEN, "status_pin": STATUS}
 
 
@@ -187,13 +187,36 @@ async def test_a_switch_that_is_closed_at_start_is_known(pins: MockFactory) -> N
     assert not controls.pressed(Button.MUTE)
 
 
+@pytest.mark.parametrize(("mode", "high"), [("closed", False), ("open", True)])
+async def test_the_cover_is_a_switch(pins: MockFactory, mode: str, high: bool) -> None:
+    """With `open` a broken wire reads as covered."""
+    options = {"cover_pin": COVER, "cover_mode": mode, "pull": "floating", "active_low": True}
+    bench = Bench(pins, **options)
+    assert bench.controls.latching == {Button.COVER}
+    pin = pins.pin(COVER)
+    cover, uncover = (pin.drive_high, pin.drive_low) if high else (pin.drive_low, pin.drive_high)
+    cover()
+    with bench.open() as controls:
+        assert controls.pressed(Button.COVER)
+        uncover()
+        assert await bench.next() == (Button.COVER, False)
+        await bench.settled()
+        cover()
+        assert await bench.next() == (Button.COVER, True)
+        await bench.settled()
+        assert controls.pressed(Button.COVER)
+        assert bench.presses.empty()
+
+
 async def test_other_buttons(pins: MockFactory) -> None:
-    bench = Bench(pins, mute_pin=MUTE, camera_pin=CAMERA, volume_up_pin=22, volume_down_pin=23)
+    others = {"volume_up_pin": 22, "volume_down_pin": 23, "hang_up_pin": 24}
+    bench = Bench(pins, mute_pin=MUTE, camera_pin=CAMERA, **others)
     with bench.open():
         for pin, button in (
             (CAMERA, Button.CAMERA),
             (22, Button.VOLUME_UP),
             (23, Button.VOLUME_DOWN),
+            (24, Button.HANG_UP),
         ):
             bench.pin(pin).drive_low()
             assert await bench.next() == (button, True)
@@ -228,14 +251,95 @@ async def test_fault_blinks_and_then_obeys_again(bench: Bench) -> None:
             await due.wait()
     assert not bench.level(GREEN)
     gaps = [state.timestamp for state in pin.states[3:6]]
-    assert all(gap >= module.BLINK_S * 0.9 for gap in gaps)
-    bench.controls.set_tally(Tally.MUTED)
+    assert all(gap >= 0.25 * 0.9 for gap in gaps)
+    bench.controls.set_tally(Tally.OFF)
     count = len(pin.states)
     due = asyncio.Event()
-    asyncio.get_running_loop().call_later(3 * module.BLINK_S, due.set)
+    asyncio.get_running_loop().call_later(3 * 0.25, due.set)
     await due.wait()
-    assert bench.level(RED)
-    assert len(pin.states) == count, "steadily"
+    assert not bench.level(RED)
+    assert len(pin.states) == count, "it blinks no more"
+
+
+@pytest.mark.parametrize(("option", "winks"), [({}, True), ({"tally_muted": "steady"}, False)])
+async def test_muted_is_told_from_live_without_colours(
+    pins: MockFactory, option: dict[str, Any], winks: bool
+) -> None:
+    bench = Bench(pins, **LEDS, **option)
+    with bench.open() as controls:
+        red, green = bench.pin(RED), bench.pin(GREEN)
+        controls.set_tally(Tally.MUTED)
+        red.clear_states()
+        due = asyncio.Event()
+        asyncio.get_running_loop().call_later(2.5, due.set)
+        await due.wait()
+        lit = [bool(state.state) for state in red.states]
+        assert lit[:3] == ([True, False, True] if winks else [True])
+        controls.set_tally(Tally.LIVE)
+        green.clear_states()
+        due = asyncio.Event()
+        asyncio.get_running_loop().call_later(2.5, due.set)
+        await due.wait()
+        assert [bool(state.state) for state in green.states] == [True], "never dark while live"
+        assert not bench.level(RED)
+
+
+@pytest.fixture
+def pulsed() -> Iterator[MockFactory]:
+    factory = MockFactory(pin_class=MockPWMPin)
+    before, gpiozero.Device.pin_factory = gpiozero.Device.pin_factory, factory
+    yield factory
+    factory.reset()
+    gpiozero.Device.pin_factory = before
+
+
+@pytest.mark.parametrize(("active_low", "duty"), [(False, 0.2), (True, 0.8)])
+async def test_brightness(pulsed: MockFactory, active_low: bool, duty: float) -> None:
+    dimmed = {"tally_brightness": 20, "tally_active_low": active_low, "tally_muted": "steady"}
+    bench = Bench(pulsed, **LEDS, **dimmed, status_brightness=50)
+    with bench.open() as controls:
+        red, green, status = (bench.pin(pin) for pin in (RED, GREEN, STATUS))
+        dark = float(active_low)
+        assert (red.state, green.state) == (dark, dark)
+        controls.set_tally(Tally.MUTED)
+        assert red.state == pytest.approx(duty)
+        assert red.frequency > 50, "no eye sees it"
+        assert (green.state, green.frequency) == (dark, None)
+        controls.set_tally(Tally.LIVE)
+        assert (red.state, red.frequency) == (dark, None)
+        assert green.state == pytest.approx(duty)
+        controls.set_tally(Tally.FAULT)
+        red.clear_states()
+        async with asyncio.timeout(DEADLINE):
+            while len(red.states) < 4:
+                due = asyncio.Event()
+                asyncio.get_running_loop().call_later(0.02, due.set)
+                await due.wait()
+        assert {round(state.state, 2) for state in red.states} == {dark, duty}
+        controls.set_status(Status.IN_ROOM)
+        assert status.state == pytest.approx(0.5)
+    assert [pin.frequency for pin in (red, green, status)] == [None] * 3
+    assert red.state != pytest.approx(duty)
+
+
+async def test_a_dimmed_led_that_does_not_obey_is_told(
+    pulsed: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read back before it is dimmed, for pulses cannot be."""
+    bench = Bench(pulsed, **LEDS, tally_brightness=20)
+    with bench.open() as controls:
+        controls.set_tally(Tally.LIVE)
+        monkeypatch.setattr(bench.pin(RED), "_set_state", lambda value: None)
+        with pytest.raises(DeviceUnplugged, match="red tally LED"):
+            controls.set_tally(Tally.MUTED)
+        monkeypatch.undo()
+
+
+async def test_a_pin_that_cannot_be_dimmed_is_told_at_once(pins: MockFactory) -> None:
+    bench = Bench(pins, **LEDS, tally_brightness=20)
+    with pytest.raises(OptionInvalid, match="brightness to 100"):
+        bench.open()
+    gpiozero.LED(RED).close()
 
 
 async def test_active_low_rgb(pins: MockFactory) -> None:
@@ -268,10 +372,11 @@ async def test_an_led_that_does_not_obey_is_told(
 async def test_status_led(bench: Bench) -> None:
     bench.controls.set_status(Status.IN_ROOM)
     assert bench.level(STATUS)
-    for status, pattern in module.STATUS_BLINK.items():
+    for status, pattern in module.STATUS_PATTERNS.items():
         bench.controls.set_status(status)
-        assert (pattern is None) == (status is Status.IN_ROOM)
-    assert set(module.STATUS_BLINK) == set(Status)
+        assert (pattern == ()) == (status is Status.IN_ROOM)
+    assert set(module.STATUS_PATTERNS) == set(Status)
+    assert len(set(module.STATUS_PATTERNS.values())) == len(Status), "each has its own"
     pin = bench.pin(STATUS)
     pin.clear_states()
     bench.controls.set_status(Status.JOINING)
@@ -398,6 +503,10 @@ async def test_a_machine_without_pins(
         ({"mute_pin": 5, "active_low": False}, "contradicts"),
         ({"mute_pin": 5, "debounce_ms": -1}, "debounce_ms"),
         ({"mute_pin": 5, "mute_mode": "lever"}, "mute_mode"),
+        ({"cover_pin": 5, "cover_mode": "ajar"}, "cover_mode"),
+        ({"tally_red": 5, "tally_muted": "disco"}, "tally_muted"),
+        ({"tally_red": 5, "tally_brightness": 0}, "tally_brightness"),
+        ({"status_pin": 5, "status_brightness": 101}, "status_brightness"),
         ({"mute_pin": 5, "device": "gpiochip9"}, "gpiochip9"),
     ],
 )

@@ -124,8 +124,10 @@ class Input:
 class Machine:
     """Its input devices, and `evdev` to look at them."""
 
-    def __init__(self, dev: Path) -> None:
-        self.dev = dev
+    def __init__(self, root: Path) -> None:
+        dev = self.dev = root / "dev"
+        self.sys = root / "sys"
+        self.asked: list[str] = []
         self.inputs: dict[str, Input] = {}
         self.forbidden: set[str] = set()
         (dev / "input" / "by-id").mkdir(parents=True)
@@ -141,6 +143,14 @@ class Machine:
         link.symlink_to(f"../event{number}")
         return str(link)
 
+    def tell(self, number: int, bus: str, keys: str, lights: str) -> None:
+        """What the kernel says of a device without that anybody opens it."""
+        about = self.sys / f"event{number}" / "device"
+        for name, text in (("id/bustype", bus), ("capabilities/key", keys),
+                           ("capabilities/led", lights)):  # fmt: skip
+            (about / name).parent.mkdir(parents=True, exist_ok=True)
+            (about / name).write_text(f"{text}\n")
+
     def module(self) -> ModuleType:
         evdev = ModuleType("evdev")
 
@@ -149,6 +159,7 @@ class Machine:
 
         def open_input(dev: str) -> Input:
             node = str(Path(dev).resolve())
+            self.asked.append(Path(node).name)
             if node in self.forbidden:
                 raise PermissionError(13, "Permission denied")
             if node not in self.inputs:
@@ -166,10 +177,10 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    made = Machine(tmp_path / "dev")
+    made = Machine(tmp_path)
     monkeypatch.setitem(sys.modules, "evdev", made.module())
     look = find
-    monkeypatch.setattr(module, "find", lambda: look(made.dev))
+    monkeypatch.setattr(module, "find", lambda: look(made.dev, made.sys))
     yield made
     assert [one.opened for one in made.inputs.values()] == [0] * len(made.inputs)
     for one in made.inputs.values():
@@ -218,6 +229,24 @@ def test_speakerphones_are_found_and_keyboards_are_not(machine: Machine) -> None
         (air, "Headset", "controls"),
         (plain, "Plain", "controls"),
     ]
+
+
+def test_what_the_kernel_tells_of_is_not_opened_in_vain(machine: Machine) -> None:
+    """Opened ones take long to close, and a missing speakerphone is looked for each second."""
+    machine.plug(0, Input("Power Button", (116,), bus=HOST))
+    machine.tell(0, "0019", "10000000000000 0", "0")
+    machine.plug(1, Input("Keyboard", (Q, A, MUTE, MICMUTE), (LED_MUTE,)))
+    machine.tell(1, "0003", "100000000000000 0 2000000000000 40010000", "80")
+    machine.plug(2, Input("Monitor", (MUTE, VOLUME_UP)))
+    machine.tell(2, "0003", "a000000000000 0", "0")
+    machine.plug(3, jabra())
+    machine.tell(3, "0003", "100000000000000 0 c000000000000 0", "80")
+    machine.plug(4, Input("Headset", (MUTE,), (LED_MUTE,), bus=BLUETOOTH))
+    machine.tell(4, "0005", "2000000000000 0", "80")
+    machine.plug(5, Input("Told of by nobody", (MICMUTE,)))
+    found = [one.label for one in HidControls.devices()]
+    assert found == ["Jabra SPEAK 510", "Headset", "Told of by nobody"]
+    assert sorted(machine.asked) == ["event3", "event4", "event5"]
 
 
 def test_what_may_not_be_asked_is_left_out(machine: Machine) -> None:

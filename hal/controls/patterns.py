@@ -1,0 +1,27 @@
+"""How LEDs are lit, so that nobody needs to tell their colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from hal.controls import Status, Tally
+from hal.controls.lamp import Pattern
+
+TALLY_PATTERNS: Final[Mapping[Tally, Pattern]] = {
+    Tally.LIVE: (),
+    Tally.MUTED: (1.9, 0.1),
+    Tally.FAULT: (0.25, 0.25),
+}
+"""The tally LED: what blinks or winks is not live.  LIVE never goes dark, for dark says that
+nothing leaves."""
+
+STATUS_PATTERNS: Final[Mapping[Status, Pattern]] = {
+    Status.STARTING: (0.5, 0.5),
+    Status.IDLE: (0.1, 2.9),
+    Status.JOINING: (0.2, 0.2),
+    Status.IN_ROOM: (),
+    Status.RECONNECTING: (0.15, 0.15, 0.15, 1.05),
+    Status.FAULT: (0.1, 0.1, 0.1, 0.1, 0.1, 0.7),
+}
+"""The status LED: each state has a rhythm of its own."""
