@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 PUBLIC_HELP = "minisign public key: its file, or the key itself."
 SECRET_HELP = "minisign secret key file; its password is asked for."
 
+_MOST = 4096
+"""Bytes of a file with a key or a password."""
+
 app = typer.Typer(no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help="The folder of the fleet's files.")]
@@ -80,7 +83,10 @@ def sign(
     folder: Folder,
     key: Secret,
     serial: Annotated[
-        int | None, typer.Option(min=0, help="Instead of the time; devices refuse a smaller one.")
+        int | None,
+        typer.Option(
+            min=0, max=10**15 - 1, help="Instead of the time; devices refuse a smaller one."
+        ),
     ] = None,
     password_file: Password = None,
 ) -> None:
@@ -189,14 +195,18 @@ def _tell(generation: int | None) -> None:
 def _public(given: str) -> PublicKey:
     from appliance.provisioning.minisign import PublicKey
 
-    path = Path(given)
-    return PublicKey.parse(path.read_text() if path.is_file() else given)
+    try:
+        path = Path(given)
+        return PublicKey.parse(_text(path) if path.is_file() else given)
+    except OSError:
+        # Too long for the name of a file.
+        return PublicKey.parse(given)
 
 
 def _secret(path: Path, password_file: Path | None) -> SecretKey:
     from appliance.provisioning.minisign import Locked, SecretKey
 
-    text = path.read_text()
+    text = _text(path)
     try:
         return SecretKey.parse(text)
     except Locked:
@@ -205,11 +215,25 @@ def _secret(path: Path, password_file: Path | None) -> SecretKey:
 
 def _password(path: Path | None, *, confirm: bool = False) -> str:
     if path is not None:
-        return path.read_text().rstrip("\n")
+        return _text(path).rstrip("\n")
     answer: str = typer.prompt(
         "Password of the secret key", hide_input=True, confirmation_prompt=confirm, err=True
     )
     return answer
+
+
+def _text(path: Path) -> str:
+    """What stands in a small file.  Raises OSError and MinisignError."""
+    from appliance.provisioning.minisign import MinisignError
+
+    with path.open("rb") as file:
+        data = file.read(_MOST + 1)
+    try:
+        if len(data) <= _MOST:
+            return data.decode()
+    except UnicodeDecodeError:
+        pass
+    raise MinisignError(f"{path} is neither a key nor a password; check its name")
 
 
 def _write(path: Path, text: str, mode: int) -> None:

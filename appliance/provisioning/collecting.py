@@ -6,7 +6,10 @@ than the last one ends the matter before the file itself is fetched.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -81,8 +84,7 @@ class Folder:
         """See `Files.get`."""
         path = self.folder / name
         try:
-            with path.open("rb") as file:
-                data = file.read(limit + 1)
+            data = _read_plain(path, limit + 1)
         except FileNotFoundError:
             return Answer(Found.NO)
         except OSError as error:
@@ -90,6 +92,21 @@ class Folder:
         if len(data) > limit:
             raise Refused(f"{path} has more than {limit} bytes; shorten it")
         return Answer(Found.YES, data)
+
+
+def _read_plain(path: Path, most: int) -> bytes:
+    """The beginning of a file that a stranger may have put there: a link may lead into the device,
+    and a pipe be waited at for ever.  Raises OSError, and Refused for these."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise Refused(f"{path} is a link; put the file itself there") from None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Refused(f"{path} is no plain file; put one there")
+        return file.read(most)
 
 
 async def collect(

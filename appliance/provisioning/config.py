@@ -26,6 +26,7 @@ from appliance.provisioning.sections import (
     ProbeConfig,
     ProvisioningConfig,
     RoomConfig,
+    ScreenShareConfig,
     Section,
     SpeakerConfig,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "ProbeConfig",
     "ProvisioningConfig",
     "RoomConfig",
+    "ScreenShareConfig",
     "SpeakerConfig",
     "load",
 ]
@@ -74,6 +76,7 @@ class Config(Section):
     speaker: SpeakerConfig = SpeakerConfig()
     controls: ControlsConfig = ControlsConfig()
     display: DisplayConfig = DisplayConfig()
+    screen_share: ScreenShareConfig = ScreenShareConfig()
     mute: MuteConfig = MuteConfig()
     policy: PolicyConfig = PolicyConfig()
     panel: PanelConfig = PanelConfig()
@@ -103,41 +106,57 @@ class Config(Section):
         return self._layers.error(key, reason)
 
     def read_token(self) -> str | None:
-        """The room token, None where the guest entrance gives it.  Raises ConfigError.
+        """The room token, None where the guest entrance or `token_url` gives it; the secret that
+        opens that is looked at all the same.  Raises ConfigError.
 
         The file is read anew each time: a token may be renewed while the device runs.
         """
         room = self.room
         if room.token is not None:
             return room.token.get_secret_value().strip()
-        if room.token_credential is not None:
-            key: Key = ("room", "token_credential")
-            folder = os.environ.get(CREDENTIALS)
+        if room.token_url is not None:
+            self.read_token_secret()
+        text = self._secret("token_file", "token_credential", "room token")
+        if text is not None and any(c.isspace() for c in text):
+            key = "token_file" if room.token_credential is None else "token_credential"
+            raise self.error(("room", key), "holds no room token; put one there, and nothing else")
+        return text
+
+    def read_token_secret(self) -> str | None:
+        """What `token_url` wants as `Authorization`, None if nothing.  Raises ConfigError."""
+        text = self._secret("token_secret_file", "token_secret_credential", "secret")
+        return f"Bearer {text}" if text is not None and " " not in text else text
+
+    def _secret(self, in_file: str, in_credential: str, what: str) -> str | None:
+        """The line in a file, or else in a credential, as these keys of the room say."""
+        path: Path | None = getattr(self.room, in_file)
+        name: str | None = getattr(self.room, in_credential)
+        key: Key = ("room", in_file)
+        if name is not None:
+            key, folder = ("room", in_credential), os.environ.get(CREDENTIALS)
             if not folder:
                 raise self.error(
                     key,
                     "systemd gives this process no credentials;"
-                    f" add LoadCredential={room.token_credential}:FILE to its unit",
+                    f" add LoadCredential={name}:FILE to its unit",
                 )
-            path = Path(folder) / room.token_credential
-        elif room.token_file is not None:
-            key, path = ("room", "token_file"), room.token_file
-        else:
+            path = Path(folder) / name
+        if path is None:
             return None
         try:
             with path.open("rb") as file:
-                text = file.read(TOKEN_MAX + 1)
+                data = file.read(TOKEN_MAX + 1)
                 mode = os.fstat(file.fileno()).st_mode
         except (OSError, ValueError) as error:
             reason = (getattr(error, "strerror", None) or "cannot be read").lower()
-            raise self.error(key, f"{path}: {reason}; put the room token there") from None
-        if room.token_credential is None:
+            raise self.error(key, f"{path}: {reason}; put the {what} there") from None
+        if name is None:
             # systemd guards the folder of credentials itself.
             _warn_of_others(path, mode, "can be read by others")
-        token = text.decode("ascii", errors="replace").strip()
-        if not token or len(text) > TOKEN_MAX or any(c.isspace() for c in token):
-            raise self.error(key, f"{path} holds no room token; put one there, and nothing else")
-        return token
+        text = data.decode("ascii", errors="replace").strip()
+        if not text or len(data) > TOKEN_MAX or not (text.isascii() and text.isprintable()):
+            raise self.error(key, f"{path} holds no {what}; put one there, and nothing else")
+        return text
 
 
 def load(path: Path) -> Config:

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import dns.asyncresolver
 import dns.exception
@@ -73,9 +74,16 @@ def from_leases(root: Path = Path("/")) -> list[str]:
 def folder_url(text: str) -> str | None:
     """The folder that an option's text means; None if it means none that is taken."""
     text = text.strip("\0 ")
-    if text.startswith("https://") and text.isprintable() and " " not in text and "?" not in text:
-        return text.rstrip("/") + "/"
-    return f"https://{text}/{FOLDER}" if _HOST.fullmatch(text) else None
+    if _HOST.fullmatch(text):
+        text = f"https://{text}/{FOLDER}"
+    elif not (text.isascii() and text.isprintable()) or any(c in text for c in " ?#"):
+        return None
+    try:
+        parts = urlsplit(text)
+        fine = parts.scheme == "https" and parts.hostname and parts.port != 0
+    except ValueError:
+        fine = False
+    return text.rstrip("/") + "/" if fine else None
 
 
 async def _from_dns(resolver: dns.asyncresolver.Resolver | None) -> list[str]:

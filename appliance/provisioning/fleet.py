@@ -23,6 +23,7 @@ from appliance.provisioning.layers import Layers, Part, read_parts
 from appliance.provisioning.minisign import MinisignError, PublicKey, SecretKey, Signature
 from appliance.provisioning.mirror import check_signature
 from appliance.provisioning.options import check_options
+from appliance.provisioning.showing import masked, secrets_in
 from appliance.provisioning.source import Source
 
 NAMES: Final = ("serial", "mac")
@@ -49,18 +50,20 @@ class Rendered:
         return [name for name, text in self.files.items() if self.before.get(name) != text]
 
     def diff(self) -> str:
-        """What would change, device by device."""
-        return "".join(
-            "".join(
-                difflib.unified_diff(
-                    self.before.get(name, "").splitlines(keepends=True),
-                    self.files[name].splitlines(keepends=True),
-                    fromfile=name if name in self.before else "/dev/null",
-                    tofile=name,
-                )
+        """What would change, device by device; of secrets only that they do."""
+        return "".join(self._diff(name) for name in self.changed)
+
+    def _diff(self, name: str) -> str:
+        before, after = self.before.get(name, ""), self.files[name]
+        old = name if name in self.before else "/dev/null"
+        lines = list(
+            difflib.unified_diff(
+                before.splitlines(), after.splitlines(), fromfile=old, tofile=name, lineterm=""
             )
-            for name in self.changed
         )
+        hidden = secrets_in(before) | secrets_in(after)
+        # The first two lines name files.
+        return "".join(f"{line}\n" for line in [*lines[:2], *masked(lines[2:], hidden)])
 
     def write(self, folder: Path) -> None:
         """Write what has changed.  Raises OSError."""
@@ -99,7 +102,9 @@ def render(table: Path, template: Path, folder: Path, over: Path | None = None) 
         _check(folder / name, text, over)
         files[name] = text
     present = {path.name: path for path in folder.glob("*.toml")} if folder.is_dir() else {}
-    before = {name: present[name].read_text("utf-8") for name in files if name in present}
+    before = {
+        name: present[name].read_text("utf-8", "replace") for name in files if name in present
+    }
     known = {*files, *([over.name] if over else []), *_included_names(files, over)}
     strangers = tuple(sorted(set(present) - known))
     return Rendered(files, before, strangers)
@@ -110,10 +115,13 @@ def sign(folder: Path, key: SecretKey, serial: int | None = None) -> list[str]:
 
     What is signed already keeps its signature, so that its devices need not fetch it again.
     `serial` is by default the time, and more than that of the signature before it.
-    Raises OSError, and ConfigError for a file that is no TOML.
+    Raises OSError, Refused for a folder without files, and ConfigError for one that is no TOML.
     """
     signed = []
-    for path in _signable(folder):
+    paths = _signable(folder)
+    if not paths:
+        raise Refused(f"{folder} has no files of a fleet; render some first")
+    for path in paths:
         data = path.read_bytes()
         old = _signature(path)
         if old is not None and _fits(old, path.name, data, key.public):
@@ -139,6 +147,8 @@ def verify(folder: Path, key: PublicKey) -> dict[str, int]:
             text = _beside(path).read_text("utf-8")
         except FileNotFoundError:
             raise Refused(f"{path.name} is not signed; run roomlet provision sign") from None
+        except UnicodeDecodeError:
+            raise Refused(f"{path.name}.minisig is no text; sign the file again") from None
         signature = check_signature(path.name, text, key, None)
         try:
             signature.verify(path.read_bytes(), key)

@@ -24,7 +24,10 @@ INCLUDE: Final = "include"
 MAX_FILES: Final = 16
 """Files that one layer consists of at most."""
 
-WAYS_IN: Final = ("token", "token_file", "token_credential", "guest")
+WAYS_IN: Final = ("token", "token_file", "token_credential", "token_url", "guest")
+
+SECRETS: Final = ("token_secret_file", "token_secret_credential")
+"""Of which one takes the place of the other."""
 
 Reader = Callable[[Path], Source]
 """How the text of a file is come by; raises ConfigError."""
@@ -187,7 +190,7 @@ def _included(source: Source, given: Any) -> list[str]:
     names = [given] if isinstance(given, str) else given
     if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
         raise source.error((INCLUDE,), "must be the name of a file or a list of names")
-    if any("\0" in name for name in names):
+    if not all(name.isprintable() for name in names):
         raise source.error((INCLUDE,), "must be the name of a file")
     return names
 
@@ -196,6 +199,9 @@ def _merge(below: dict[str, Any], above: Mapping[str, Any], table: tuple[str, ..
     if table == ("room",) and any(way in above for way in WAYS_IN):
         for way in WAYS_IN:
             below.pop(way, None)
+    if table == ("room",) and any(key in above for key in SECRETS):
+        for key in SECRETS:
+            below.pop(key, None)
     if "backend" in above and below.get("backend", above["backend"]) != above["backend"]:
         below.pop("device", None)
         below.pop("options", None)

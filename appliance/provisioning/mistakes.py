@@ -15,6 +15,11 @@ from appliance.provisioning.source import Key
 SECRET: Final = re.compile(r"(^|_)(token|secret|password|pin|key)($|_)")
 """Keys whose values never stand in a message."""
 
+CANDIDATES: Final = 8
+"""Mistakes of which the one that stands first is looked for."""
+
+_PASSWORD: Final = re.compile(r"(?<=://)[^/@\s'\"]+(?=@)")
+
 
 def worst(
     error: ValidationError, model: type[BaseModel], place: Callable[[Key], tuple[int, int] | None]
@@ -24,9 +29,10 @@ def worst(
     An unknown key goes first: misspelt, it is why another one is missing.
     """
     details = error.errors(include_url=False)
+    strangers = [detail for detail in details if detail["type"] == "extra_forbidden"]
+    # To find a place takes milliseconds, and rubbish has thousands of mistakes.
     first = min(
-        details,
-        key=lambda detail: (detail["type"] != "extra_forbidden", place(detail["loc"]) or (0, 0)),
+        (strangers or details)[:CANDIDATES], key=lambda detail: place(detail["loc"]) or (0, 0)
     )
     reason = _reason(first, model)
     if len(details) > 1 and first["type"] != "extra_forbidden":
@@ -63,5 +69,5 @@ def _reason(detail: ErrorDetails, model: type[BaseModel]) -> str:
     secret = any(isinstance(part, str) and SECRET.search(part) for part in key)
     if secret or kind in ("way_in", "model_type"):
         return text
-    value = repr(detail["input"])
+    value = _PASSWORD.sub("...", repr(detail["input"]))
     return f"{text}, not {value if len(value) <= 60 else value[:57] + '...'}"

@@ -274,8 +274,7 @@ class Provisioner:
     async def take(self, folder: Path, *, force: bool = False) -> int | None:
         """Take signed files from a folder, as on a USB stick; else as `fetch`.
 
-        Refused unless the configuration allows it, or a person at the device gives `force`, which
-        also lets older files through.
+        Refused unless the configuration allows it; `force` lets older files through.
         """
         settings = self._settings()
         if settings.public_key is None or not settings.usb:
@@ -313,35 +312,36 @@ class Provisioner:
         for source, name in zip(sources, names, strict=True):
             before = self._mirror.read()
             holding = before.model_copy(deep=True)
-            mine = holding.web if shelf == "web" else holding.usb
+            mine = _shelf(holding, shelf)
             try:
                 await collect(source, self.identity.names, holding, mine, root, force=force)
             except (Refused, Unreachable) as error:
                 failures.append(error)
                 lines.append(f"{name}: {error}")
-                held: Shelf = getattr(before, shelf)
-                if mine.spare != held.spare:
-                    held.spare = mine.spare
-                    self._hold(before, shelf)
+                rest = before.model_copy(deep=True)
+                _shelf(rest, shelf).spare = mine.spare
+                self._hold(rest, before)
                 continue
-            if holding != before:
-                self._hold(holding, shelf)
+            self._hold(holding, before)
             return
         kind = next((type(e) for e in failures if isinstance(e, Refused)), Unreachable)
         raise kind("; ".join(lines))
 
-    def _hold(self, holding: Holding, shelf: str) -> None:
-        """Take one shelf of it over; another process may have filled the other meanwhile."""
+    def _hold(self, holding: Holding, before: Holding) -> None:
+        """Hold that, which was made of `before`.
+
+        Where another process has taken files meanwhile, what it holds stays: it may be newer,
+        and its key too.  What is left out here is found again at the next look.
+        """
+        if holding == before:
+            return
         try:
             self.places.state.mkdir(parents=True, exist_ok=True)
             with locked(self.places.state / "lock"):
-                newest = self._mirror.read()
-                mine: Shelf = getattr(holding, shelf)
-                self._mirror.write(
-                    newest.model_copy(
-                        update={shelf: mine, "root": holding.root, "key": holding.key}
-                    )
-                )
+                if self._mirror.read() != before:
+                    log.warning("another process has just taken files; those of this one are left")
+                    return
+                self._mirror.write(holding)
         except OSError as error:
             raise StoreError(f"{self.places.state}: {error.strerror}; check the disk") from error
 
@@ -358,6 +358,10 @@ class Provisioner:
         except ConfigError as error:
             note = f"changes made at the panel are left out: {error}"
             return Config.from_layers(layers), layers, [note]
+
+
+def _shelf(holding: Holding, name: str) -> Shelf:
+    return holding.web if name == "web" else holding.usb
 
 
 def provisioner_under(root: Path) -> Provisioner:

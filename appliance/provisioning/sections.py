@@ -103,8 +103,28 @@ def _public_key(value: str) -> str:
         raise PydanticCustomError("public_key", "{reason}", {"reason": str(error)}) from None
 
 
+def _token_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        fine = parts.scheme == "https" and parts.hostname and (parts.port or True)
+    except ValueError:
+        fine = False
+    if not fine or not (value.isascii() and value.isprintable()) or " " in value or "#" in value:
+        raise PydanticCustomError("token_url", "must be an https address")
+    return value
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not (text.isascii() and text.isprintable()) or text != text.strip():
+        raise PydanticCustomError("header", "must be printable ASCII, as a header's value is")
+    return value
+
+
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 _RoomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
+_HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=100)]
+_HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
 _CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 
 
@@ -119,8 +139,9 @@ class Section(BaseModel):
 class RoomConfig(Section):
     """Which room, and what opens it.
 
-    The token is in `token`, in `token_file`, in the systemd credential `token_credential`, or
-    asked of the hub's guest entrance with `guest = true`: one of them.
+    The token is in `token`, in `token_file`, in the systemd credential `token_credential`, asked
+    of a web service at `token_url`, or of the hub's guest entrance with `guest = true`: one of
+    them.
     """
 
     host: Annotated[str, AfterValidator(_host)] | None = None
@@ -133,6 +154,17 @@ class RoomConfig(Section):
     """A file with the token, mode 0600; a relative path begins at the folder of this file."""
     token_credential: _CredentialName | None = None
     """The name of a systemd credential (`LoadCredential=`) that is the token."""
+    token_url: Annotated[str, AfterValidator(_token_url)] | None = None
+    """A web service that gives tokens, https; asked again before a token ends."""
+    token_headers: dict[_HeaderName, _HeaderValue] = Field(default_factory=dict)
+    """Further headers of a request to `token_url`."""
+    token_secret_file: Path | None = None
+    """A file with what `token_url` wants as `Authorization`, mode 0600; a word alone is a Bearer
+    token."""
+    token_secret_credential: _CredentialName | None = None
+    """The name of a systemd credential with the same."""
+    token_ca_file: Path | None = None
+    """The only certificates (PEM) that `token_url` is believed by; else those of the system."""
     guest: bool = False
     """Whether to come in through the hub's guest entrance instead of with a token."""
     user_name: _Name = "Roomlet"
@@ -140,10 +172,15 @@ class RoomConfig(Section):
 
     @model_validator(mode="after")
     def _one_way_in(self) -> RoomConfig:
-        ways = [self.token, self.token_file, self.token_credential]
+        ways = [self.token, self.token_file, self.token_credential, self.token_url]
         if sum(way is not None for way in ways) + self.guest != 1:
             raise PydanticCustomError(
-                "way_in", "needs one of token, token_file, token_credential and guest = true"
+                "way_in",
+                "needs one of token, token_file, token_credential, token_url and guest = true",
+            )
+        if self.token_secret_file is not None and self.token_secret_credential is not None:
+            raise PydanticCustomError(
+                "way_in", "needs one of token_secret_file and token_secret_credential, not both"
             )
         if self.guest and (self.host is None or self.name is None):
             raise PydanticCustomError("way_in", "with guest = true needs host and name")
@@ -207,10 +244,29 @@ class ControlsConfig(DeviceConfig):
     also: list[str] = Field(default_factory=list)
     """Further backends, whose buttons act and whose lights follow too; each takes of `options`
     what it knows."""
+    hang_up_after: Annotated[float, Field(ge=0.5, le=10)] | None = None
+    """Seconds for which the mute button is held down to hang up; nothing of the kind if left
+    out."""
 
 
 class DisplayConfig(DeviceConfig):
     """The screen."""
+
+    cec: bool = True
+    """Whether to switch it on and off by HDMI-CEC, where the machine has that and `cec-ctl`."""
+    idle_minutes: Annotated[int, Field(ge=0, le=1440)] = 15
+    """Minutes without people after which it goes off; 0 for never."""
+
+
+class ScreenShareConfig(DeviceConfig):
+    """What comes in by HDMI, shown to the room for as long as something does."""
+
+    backend: str = "v4l2"
+    """A camera backend: a capture dongle is a camera to the system."""
+    device: str | None = None
+    """The input, an id that `roomlet devices` lists; nothing is shared if left out."""
+    layout: str | None = None
+    """The layout that the room changes to; left out, it stays."""
 
 
 class MuteConfig(Section):
@@ -220,6 +276,8 @@ class MuteConfig(Section):
     """Whether the device comes into the room muted."""
     allow_remote_unmute: bool = False
     """Whether the server or a moderator may open what it closed; never what the room closed."""
+    cover_microphone: bool = False
+    """Whether the privacy cover closes the microphone as well as the camera."""
     stop_microphone_while_muted: bool = True
     """Whether the microphone is let go while it is muted."""
     stop_camera_while_muted: bool = True
@@ -237,6 +295,8 @@ class PanelConfig(Section):
     """Origins of the pages that may show the panel in a frame."""
     hosts: list[str] = Field(default_factory=list)
     """Further names under which the panel may be asked for."""
+    qr: bool = False
+    """Whether the screen shows its address as a QR code while the device is in no call."""
 
 
 class PolicyConfig(Section):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -63,9 +65,57 @@ def _plain(key: str, value: Any, secrets: Secrets) -> Any:
     if isinstance(value, str) and secrets == "masked":
         if (password := _password(value)) is not None:
             return value.replace(f":{password}@", f":{MASK}@")
-        if SECRET.search(key) and key not in ("public_key", "token_credential"):
+        if _is_secret(key):
             return MASK
     return value
+
+
+def secrets_in(text: str) -> frozenset[str]:
+    """The lines of all secrets in a text of TOML; none where it is no TOML."""
+    try:
+        values = tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return frozenset()
+    lines = (line for secret in _secrets("", values) for line in secret.splitlines())
+    return frozenset(line for line in lines if line)
+
+
+def masked(lines: Iterable[str], secrets: frozenset[str]) -> Iterator[str]:
+    """Lines of TOML, or of a difference of it, with the mask in the place of secrets: of those
+    given, and of all that a line says of a secret's key, whatever way it is quoted."""
+    longest_first = sorted(secrets, key=len, reverse=True)
+    for line in lines:
+        found = _ASSIGNED.search(line)
+        if found is not None and _is_secret(found[1]):
+            yield f'{line[: found.end()]}"{MASK}"'
+            continue
+        for secret in longest_first:
+            line = line.replace(secret, MASK)
+        yield line
+
+
+_ASSIGNED: Final = re.compile(r"""^[+ -]?\s*(?:[\w"'-]+\s*\.\s*)*["']?([\w-]+)["']?\s*=\s*""")
+"""A key that is given a value; with what a difference puts before a line."""
+
+
+def _is_secret(key: str) -> bool:
+    # Others say where a secret is.
+    is_open = key == "public_key" or key.endswith(("_file", "_credential", "_url"))
+    return SECRET.search(key) is not None and not is_open
+
+
+def _secrets(key: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _secrets(key if _is_secret(key) else name, inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _secrets(key, inner)
+    elif isinstance(value, str):
+        if (password := _password(value)) is not None:
+            yield password
+        elif _is_secret(key):
+            yield value
 
 
 def _password(text: str) -> str | None:

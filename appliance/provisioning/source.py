@@ -1,7 +1,7 @@
 """Where a key stands in the text of a TOML file.
 
-The standard library's parser tells no positions.  It can be asked for them all the same: a
-statement ends on the first line with which the text up to there parses again and holds the key.
+The standard library's parser tells no positions.  It can be asked for them all the same: a key
+stands in the first statement up to the end of which the text holds it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,9 @@ Key = Sequence[str | int]
 
 MAX_BYTES: Final = 65_536
 """The largest file that is read: twenty times a whole device with all its comments."""
+
+DEEPEST: Final = 16
+"""Tables and arrays within each other at most: none that is meant has more than four."""
 
 _POSITION = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
 
@@ -61,7 +64,7 @@ class Source:
     def parse(self) -> dict[str, Any]:
         """The values in it.  Raises ConfigError with the position of a mistake in the syntax."""
         try:
-            return tomllib.loads(self.text)
+            values = tomllib.loads(self.text)
         except tomllib.TOMLDecodeError as error:
             text = str(error)
             found = _POSITION.search(text)
@@ -81,15 +84,20 @@ class Source:
             raise ConfigError(
                 "a value in it is larger than any that is meant; shorten it", path=self.path
             ) from None
+        if _is_deep(values):
+            raise ConfigError(
+                "a key in it has more parts than any that is meant; use fewer", path=self.path
+            )
+        return values
 
     def locate(self, key: Key) -> tuple[int, int] | None:
         """Line and column, from 1, of the statement that gives `key`; None if none does.
 
         Where the key itself is not there, as one that is missing, its nearest table counts.
         """
-        lines = self.text.splitlines(keepends=True)
+        statements = list(_statements(self.text))
         for length in range(len(key), 0, -1):
-            if (found := _locate(lines, key[:length])) is not None:
+            if (found := _locate(self.text, statements, key[:length])) is not None:
                 return found
         return None
 
@@ -107,22 +115,52 @@ def dotted(key: Key) -> str:
     return text
 
 
-def _locate(lines: Sequence[str], key: Key) -> tuple[int, int] | None:
-    def holds(count: int) -> bool:
-        """Whether the key stands in the first lines, up to the end of the statement there."""
-        for end in range(count, len(lines) + 1):
-            try:
-                return held(tomllib.loads("".join(lines[:end])), key)
-            except ValueError:
-                continue
-        return False
+_TOKEN = re.compile(
+    r""""{3}(?:\\.|[^\\])*?"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\])*"|'[^']*'|\#[^\n]*|[\[\]{}\n]""",
+    re.DOTALL,
+)
+"""What says where a statement ends: texts, comments, brackets, ends of lines."""
 
-    # What the first lines hold, more of them hold as well: so it can be found by halves.
-    line = bisect.bisect_left(range(1, len(lines) + 1), True, key=holds) + 1
-    if line > len(lines):
+
+def _statements(text: str) -> Iterator[tuple[int, int]]:
+    """The line on which each statement of a valid text begins, and the offset of its end; blank
+    lines and comments count as statements."""
+    depth, line, begun = 0, 1, 1
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if token in "[{":
+            depth += 1
+        elif token in "]}":
+            depth -= 1
+        line += token.count("\n")
+        if token == "\n" and depth == 0:
+            yield begun, match.end()
+            begun = line
+    yield begun, len(text)
+
+
+def _locate(text: str, statements: Sequence[tuple[int, int]], key: Key) -> tuple[int, int] | None:
+    def holds(statement: tuple[int, int]) -> bool:
+        try:
+            return held(tomllib.loads(text[: statement[1]]), key)
+        except ValueError:
+            return False
+
+    # What the first statements hold, more of them hold as well: so it can be found by halves.
+    index = bisect.bisect_left(statements, True, key=holds)
+    if index == len(statements):
         return None
+    line = statements[index][0]
     names = [part for part in key if isinstance(part, str)]
-    return line, _column(lines[line - 1], names[-1])
+    return line, _column(text.split("\n")[line - 1], names[-1])
+
+
+def _is_deep(values: Mapping[str, Any]) -> bool:
+    level: list[Any] = [values]
+    for _ in range(DEEPEST):
+        inner = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [one for many in inner for one in many if isinstance(one, dict | list)]
+    return bool(level)
 
 
 def held(values: Any, key: Key) -> bool:

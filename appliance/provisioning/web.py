@@ -71,9 +71,15 @@ class WebFolder:
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise Unreachable(f"cannot be asked: {reason}") from None
-        etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
+        etag, modified = (_repeatable(response, name) for name in ("ETag", "Last-Modified"))
         validator = Validator(etag=etag, last_modified=modified) if etag or modified else None
         return Answer(Found.YES, bytes(data), validator)
+
+
+def _repeatable(response: httpx.Response, name: str) -> str | None:
+    """A header that can be sent back."""
+    value: str | None = response.headers.get(name)
+    return value if value is not None and value.isascii() and value.isprintable() else None
 
 
 class Web:

@@ -8,7 +8,7 @@ from typing import Final
 
 from appliance.media.gate import SAFETY, Gate, Party
 
-_PEOPLE: Final = frozenset({Party.ROOM, Party.LATCH}) | SAFETY
+_PEOPLE: Final = frozenset({Party.ROOM, Party.LATCH, Party.COVER}) | SAFETY
 """Who closes the device as a whole: a button or a cover does not mean one leg of a call."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
@@ -35,6 +35,7 @@ from .phase import Phase
 from .plan import Constraints, JoinWishes
 from .properties import RoomProperties
 from .recovery import Recovery
+from .renewal import renew
 from .state import RoomState
 from .tasks import Tasks
 from .work_methods import KINDS, WorkMethods
@@ -153,6 +154,9 @@ class RoomSession(RoomProperties, EventEmitter, OwnCalls, WorkMethods, LegMethod
         """Called with each further microphone, as long as it cannot be heard yet; what it
         returns is called when that one is closed for good."""
 
+        self.renew_token: Callable[[], Awaitable[str]] | None = None
+        """Gives a newer token; asked from two minutes before the present one ends."""
+
     @property
     def mutes_agreed(self) -> bool:
         """Whether the server shows each own device as muted as it is.  While it does not, the
@@ -207,6 +211,7 @@ class RoomSession(RoomProperties, EventEmitter, OwnCalls, WorkMethods, LegMethod
                 on_event=self._server_event,
                 on_state=self._connection_changed,
                 on_reconnected=self._reconnected,
+                on_expiring=self._expiring,
             )
             admission = self._admission = Admission()
             await connection.open()
@@ -226,6 +231,12 @@ class RoomSession(RoomProperties, EventEmitter, OwnCalls, WorkMethods, LegMethod
             await asyncio.wait({giving_up})
             raise
         return self
+
+    def _expiring(self) -> None:
+        if self.renew_token is None or self._connection is None:
+            log.warning("the room token is about to end, and nothing renews it")
+        else:
+            self._tasks.start(renew(self._connection, self.renew_token), "renewal of the token")
 
     async def leave(self) -> None:
         """Leave the room: say goodbye, end the media, free the devices made here.

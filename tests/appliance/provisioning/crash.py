@@ -25,7 +25,7 @@ CALLS = ("open", "write", "fsync", "fchmod", "close", "replace", "unlink")
 
 def layers(value: int) -> Layers:
     """A configuration that can be told from others, larger than a page."""
-    text = f"[speaker]\nvolume = {value}\n" + f"# {value}\n" * 3_000
+    text = f"[speaker]\nvolume = {value}\n" + f"# {value}\n" * 1_500
     source = Source(Path("/etc/roomlet/device.toml"), text)
     return Layers([Part("device", source, source.parse())])
 

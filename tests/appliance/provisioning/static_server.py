@@ -82,7 +82,7 @@ class StaticServer:
 
     `sent` counts the answers with content, by name, and `sent_to` by user and name; `asked` counts
     all requests.  `statuses` makes a name answer with another status.  A name in `endless` has
-    50 MiB; with `modified_only` there are no ETags.
+    50 MiB; with `modified_only` there are no ETags.  `more` are headers of every answer.
     """
 
     def __init__(self, folder: Path, context: ssl.SSLContext) -> None:
@@ -93,6 +93,7 @@ class StaticServer:
         self.statuses: dict[str, int] = {}
         self.endless: set[str] = set()
         self.modified_only = False
+        self.more: dict[str, str] = {}
         self.stop_after: int | None = None
         """Requests until it vanishes, in the middle of an answer."""
         self.endless_bytes = 0
@@ -175,6 +176,7 @@ class StaticServer:
             else:
                 self.sent[name] += 1
                 self.sent_to[user, name] += 1
+        answer |= self.more
         if 300 <= status < 400 and status != 304:
             answer["Location"] = f"{self.url}{name}"
         text = "".join(f"{key}: {value}\r\n" for key, value in answer.items())

@@ -77,7 +77,7 @@ tones = [1000, 1500.5]
     assert config.camera.arguments == {"fourcc": "MJPG", "device": "usb-1"}
     assert config.controls.arguments == {"mute_pin": 17, "tally_red_pin": 22}
     assert config.panel.frame_ancestors == ["http://127.0.0.1:8080"]
-    assert "secret" not in repr(config)
+    assert "secret.of.mine" not in repr(config)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ tones = [1000, 1500.5]
             1,
             2,
             "room",
-            "one of token, token_file, token_credential and guest",
+            "one of token, token_file, token_credential, token_url and guest",
         ),
         ("[room]\nguest = true\n", 1, 2, "room", "needs host and name"),
         ('[room]\nhost = "ftp://hub"\ntoken = "x"\n', 2, 1, "room.host", "ws://HOST:PORT"),

@@ -165,3 +165,20 @@ async def test_records_of_a_name_server(tmp_path: Path) -> None:
         assert await discover(["dns"], root=tmp_path, resolver=resolver) == []
     finally:
         transport.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://[bad/",
+        "https://h:abc/",
+        "https://h:99999/",
+        "h:99999",
+        "h:0",
+        "https:///x",
+        "https://h/#a",
+        "https://h\u00e9/",
+    ],
+)
+def test_a_strange_network_does_not_keep_a_device_from_its_servers(text: str) -> None:
+    assert folder_url(text) is None

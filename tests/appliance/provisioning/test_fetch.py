@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from appliance.provisioning import ConfigError
+from appliance.provisioning import ConfigError, provisioner
 from appliance.provisioning.errors import Refused, Unreachable
 from appliance.provisioning.minisign import SecretKey
 from appliance.provisioning.mirror import Mirror
@@ -353,3 +355,48 @@ async def test_secrets_of_an_address_stay_out_of_messages(
     with pytest.raises(Unreachable) as caught:
         await device.fetch()
     assert "c4n4ry" not in str(caught.value)
+
+
+async def test_a_stick_does_not_lead_elsewhere(
+    tmp_path: Path, authority: Authority, fleet: FleetFolder
+) -> None:
+    device = make_device(tmp_path / "device", [], authority, fleet, "usb = true\n")
+    fleet.put("fleet.toml", FLEET)
+    fleet.put("abc.toml", "")
+    (fleet.folder / "abc.toml").rename(tmp_path / "elsewhere")
+    (fleet.folder / "abc.toml").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Refused, match="is a link"):
+        await device.take(fleet.folder)
+    (fleet.folder / "abc.toml").unlink()
+    os.mkfifo(fleet.folder / "abc.toml")
+    with pytest.raises(Refused, match="is no plain file"):
+        await device.take(fleet.folder)
+
+
+async def test_of_two_that_fetch_at_once_the_slower_does_not_bring_the_old_back(
+    device: Provisioner, fleet: FleetFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.put("fleet.toml", FLEET)
+    collect = provisioner.collect
+    other = Provisioner(device.places, device.identity)
+
+    async def slowly(*arguments: Any, **named: Any) -> None:
+        await collect(*arguments, **named)
+        monkeypatch.setattr(provisioner, "collect", collect)
+        fleet.put("fleet.toml", FLEET.replace("15", "20"))
+        assert await other.fetch() == 1
+
+    monkeypatch.setattr(provisioner, "collect", slowly)
+    assert await device.fetch() is None
+    assert device.reload().config.camera.rate == 20
+    assert Mirror(device.places.mirror).read().web.serials == {"fleet.toml": fleet.serial}
+
+
+async def test_a_validator_that_cannot_be_sent_back_is_left(
+    device: Provisioner, fleet: FleetFolder, server: StaticServer
+) -> None:
+    server.more["ETag"] = '"\u00e9"'
+    fleet.put("fleet.toml", FLEET)
+    assert await device.fetch() == 1
+    assert await device.fetch() is None
+    assert not any(v.etag for v in Mirror(device.places.mirror).read().web.validators.values())

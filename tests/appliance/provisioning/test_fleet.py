@@ -164,7 +164,7 @@ def test_a_bundle_holds_the_same_bytes_each_time(rooms: Path) -> None:
     assert (rooms / "fleet.tar.gz").read_bytes() == first
     with tarfile.open(rooms / "fleet.tar.gz") as archive:
         assert archive.getnames() == names
-        archive.extractall(rooms / "out", filter="data")
+        archive.extractall(rooms / "out")
     assert verify(rooms / "out", key.public).keys() == verify(folder, key.public).keys()
     assert "notes.txt" not in names
 
@@ -189,3 +189,44 @@ async def test_what_the_tools_make_a_device_takes(rooms: Path) -> None:
     assert await device.take(folder) == 1
     config = device.begin().config
     assert (config.room.user_name, config.speaker.volume) == ('Ash, "big" \\ ${x}', 50)
+
+
+def test_a_dry_run_does_not_show_secrets(rooms: Path) -> None:
+    (rooms / "rooms.csv").write_text("serial,one,two\nabc1,canary-1,canary-2\n")
+    template = rooms / "template.toml"
+    template.write_text(
+        "room = { host = 'ws://hub', token = '${one}' }\n"
+        "[provisioning]\nproxy = 'http://u:${two}@proxy:1'\n"
+    )
+
+    def made():  # type: ignore[no-untyped-def]
+        return render(rooms / "rooms.csv", template, rooms / "fleet")
+
+    first = made()
+    assert "canary" not in first.diff()
+    assert "+proxy = 'http://u:********@proxy:1'" in first.diff()
+    first.write(rooms / "fleet")
+    (rooms / "rooms.csv").write_text("serial,one,two\nabc1,canary-1,canary-3\n")
+    # That a secret is another one is shown.
+    assert "-proxy = 'http://u:********@proxy:1'\n+proxy" in made().diff()
+    assert "canary" not in made().diff()
+    template.write_text('[room]\nhost = "ws://hub"\n"token" = "canary\\u002d4"\n')
+    assert '+"token" = "********"' in made().diff()
+    assert "canary" not in made().diff()
+    template.write_text(
+        '[room]\nhost = "ws://hub"\ntoken_url = "https://x/"\n'
+        '[room.token_headers]\nX-Key2 = """\ncanary-5"""\n'
+    )
+    assert "canary" not in made().diff()
+    assert '+token_url = "https://x/"' in made().diff()
+
+
+def test_a_folder_without_files_is_not_signed_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="render some first"):
+        sign(tmp_path / "nowhere", SecretKey.generate())
+
+
+def test_a_signature_that_is_no_text(rooms: Path) -> None:
+    (rooms / "fleet/fleet.toml.minisig").write_bytes(b"\xff\xfe")
+    with pytest.raises(Refused, match="is no text"):
+        verify(rooms / "fleet", SecretKey.generate().public)

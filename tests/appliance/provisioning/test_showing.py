@@ -57,3 +57,16 @@ def test_nothing_has_changed_where_nothing_has() -> None:
     merged = layers(device='[room]\nhost = "h"\ntoken = "x"\n[speaker]\nvolume = 100\n')
     text = show(Config.from_layers(merged), merged, changed=True)
     assert "speaker" not in text
+
+
+def test_headers_to_a_token_endpoint_are_secret_and_the_places_of_secrets_are_not() -> None:
+    merged = layers(
+        device='[room]\nhost = "h"\ntoken_url = "https://u:c4n4ry@x/"\n'
+        'token_headers = { X-Key2 = "c4n4ry" }\ntoken_secret_credential = "room.secret"\n'
+    )
+    text = show(Config.from_layers(merged), merged)
+    assert "c4n4ry" not in text
+    assert f'token_headers = {{ X-Key2 = "{MASK}" }}' in text
+    assert 'token_secret_credential = "room.secret"' in text
+    assert f'token_url = "https://u:{MASK}@x/"' in text
+    assert "c4n4ry" not in repr(Config.from_layers(merged).room.token_headers)

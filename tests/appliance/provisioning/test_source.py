@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.provisioning.config import Config
 from appliance.provisioning.errors import ConfigError
+from appliance.provisioning.layers import Layers, Part
 from appliance.provisioning.source import Source, dotted
 
 TEXT = '''\
@@ -164,3 +166,48 @@ def test_line_ends_and_byte_order_marks_of_other_systems(tmp_path: Path) -> None
 
 def test_keys_are_written_as_people_write_them() -> None:
     assert dotted(("panel", "frame_ancestors", 0)) == "panel.frame_ancestors[0]"
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    ["".join(f"k{n} = 1\n" for n in range(4_000)), "x = [\n" + '"y",\n' * 8_000 + "]\n"],
+    ids=["unknown keys", "a long array"],
+)
+def test_rubbish_of_the_largest_size_is_told_soon(
+    rubbish: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = 0
+    loads = tomllib.loads
+
+    def counting(text: str) -> dict[str, Any]:
+        nonlocal parsed
+        parsed += 1
+        return loads(text)
+
+    monkeypatch.setattr(tomllib, "loads", counting)
+    source = Source(Path("a.toml"), "[room]\nguest = true\n" + rubbish)
+    part = Part("file", source, source.parse())
+    with pytest.raises(ConfigError, match=r"line 3, column 1: room\.(k0|x): unknown key"):
+        Config.from_layers(Layers([part]))
+    # Parsing is what takes the time; by halves, and of few mistakes.
+    assert parsed < 300
+
+
+def test_a_key_of_a_thousand_parts_is_refused() -> None:
+    with pytest.raises(ConfigError, match="more parts"):
+        Source(Path("a.toml"), ".".join(["a"] * 2_000) + " = 1").parse()
+
+
+def test_texts_and_brackets_do_not_hide_where_a_statement_ends() -> None:
+    text = (
+        "a = '''it's [\n''''\n"
+        'b = "\\"]" # "[\n'
+        'c = """\\"""" \n'
+        "d = [ '[', # ]\n  { e = 1 }]\n"
+        "f = 'C:\\'\n"
+        "g = 1"
+    )
+    source = Source(Path("a.toml"), text)
+    source.parse()
+    lines = [source.locate((key,)) for key in "abcdfg"]
+    assert lines == [(line, 1) for line in (1, 3, 4, 5, 7, 8)]
