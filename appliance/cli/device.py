@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from appliance.cli.config import ROOT_HELP
 from appliance.cli.loop import run_until_signal
 from appliance.cli.options import checked
 
@@ -24,18 +25,21 @@ def run(
         Path | None,
         typer.Option(help="The device's configuration, a TOML file; else what is provisioned."),
     ] = None,
+    root: Annotated[Path, typer.Option(help=ROOT_HELP)] = Path("/"),
 ) -> None:
     """The appliance, as a configuration describes it; SIGHUP reads that again."""
     import asyncio
     import faulthandler
 
-    from appliance.provisioning.provisioner import Provisioner
+    from appliance.provisioning.provisioner import provisioner_under
     from appliance.service import daemon
     from appliance.service.settings import FileSettings, ProvisionedSettings
 
     # A service manager that gives up on it ends it by SIGABRT: the log shall tell where it hung.
     faulthandler.enable()
-    settings = ProvisionedSettings(Provisioner()) if config is None else FileSettings(config)
+    settings = (
+        ProvisionedSettings(provisioner_under(root)) if config is None else FileSettings(config)
+    )
     reload = asyncio.Event()
 
     def ready(panel: str | None) -> None:

@@ -20,7 +20,9 @@ from appliance.cli import (
     demo,
     device,
     devices,
+    doctor,
     hub,
+    lights,
     log,
     provision,
     service,
@@ -46,7 +48,7 @@ app = typer.Typer(
 )
 
 # In the order of the help. A module without a name adds its commands to the top level.
-for commands in (demo, hub, device, token, devices, service):
+for commands in (demo, hub, device, token, devices, doctor, service, lights):
     app.add_typer(commands.app)
 app.add_typer(config.app, name="config", help="Look at configurations.")
 app.add_typer(log.app, name="log", help="What a device remembers of its past.")

@@ -7,7 +7,7 @@ of the same button on the device, under the same rule.
 
 from __future__ import annotations
 
-from appliance.panel.device import PanelDevice, PanelError, PanelState, Refused, TallyName
+from appliance.panel.device import PanelDevice, PanelError, PanelState, Refused, TallyName, named
 from appliance.panel.server import ListenError, Panel
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "PanelState",
     "Refused",
     "TallyName",
+    "named",
 ]

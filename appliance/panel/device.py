@@ -20,8 +20,15 @@ from hal.controls import Button
 TallyName = Literal["off", "live", "muted", "fault"]
 """The values of `hal.controls.Tally`, as they stand in JSON."""
 
-BUTTONS: Final = frozenset(button.value for button in Button)
-"""The names that `PanelDevice.press` and `release` take."""
+BUTTONS: Final = frozenset(button.value for button in Button if button is not Button.COVER)
+"""The names that `PanelDevice.press` and `release` take.  The cover is moved where it is."""
+
+
+def named(button: str) -> Button:
+    """A button of `BUTTONS`.  Raises Refused for another one."""
+    if button not in BUTTONS:
+        raise Refused(f"This device has no button {button!r}.")
+    return Button(button)
 
 
 class PanelError(Exception):

@@ -93,6 +93,7 @@ class Attendance:
         """One stay in the room; returns how long to stay out after it, as what, and why."""
         token = await self._get_token()
         session = self.session = self._make_session(token)
+        session.renew_token = self._get_token
         left = asyncio.get_running_loop().create_future()
 
         def has_left(event: Payload) -> None:

@@ -19,26 +19,29 @@ def banner(
     room: str,
     reason: str = "",
     missing: Collection[Kind] = (),
+    covered: bool = False,
     agreed: bool = True,
+    link: str = "",
 ) -> Banner:
     """Room, state and the next step, for people across the room.
 
     `closers` are those of the microphone's gate, `reason` is why the status is what it is.
-    `missing` are the classes of devices of which there is none, `agreed` is whether the room
-    shows what is muted here.  In a call in which all is well nothing covers the picture.
+    `missing` are the classes of devices of which there is none, `covered` is whether the privacy
+    cover closes the camera, `agreed` is whether the room shows what is muted here.  In a call in
+    which all is well nothing covers the picture; outside of one, the QR code of `link` is shown.
     """
     muted = tally is Tally.MUTED
     match status:
         case Status.STARTING:
             return Banner("Starting")
         case Status.IDLE:
-            return Banner(_sentence("Not in a call", reason))
+            return Banner(_sentence("Not in a call", reason), link=link)
         case Status.JOINING:
-            return Banner(_sentence(f"Joining {room}", reason))
+            return Banner(_sentence(f"Joining {room}", reason), link=link)
         case Status.RECONNECTING:
             return Banner(_sentence(f"{room}: connection lost, reconnecting", reason), muted)
         case Status.FAULT:
-            return Banner(_sentence("Out of order", reason), muted)
+            return Banner(_sentence("Out of order", reason), muted, link)
         case Status.IN_ROOM if Party.LEASE in closers:
             return Banner("The device does not answer. The microphone is off.", muted=True)
         case Status.IN_ROOM if tally is Tally.FAULT:
@@ -46,6 +49,7 @@ def banner(
         case Status.IN_ROOM:
             texts = [_muted_by(closers)] if muted else []
             texts += [text for kind, text in _MISSING.items() if kind in missing]
+            texts += ["The camera is covered."] if covered else []
             texts += [] if agreed else ["The room does not show yet what is muted here."]
             return Banner(" ".join(texts), muted)
 
@@ -60,6 +64,8 @@ _MISSING: Final[dict[Kind, str]] = {
 def _muted_by(closers: Collection[Party]) -> str:
     if Party.LATCH in closers:
         return "Muted by the switch. Move it back to speak."
+    if Party.COVER in closers:
+        return "Muted by the cover. Open it to speak."
     if closers == {Party.UNPLUGGED}:
         return "Nobody hears this room."
     if Party.ROOM not in closers and Party.REMOTE in closers:

@@ -1,4 +1,4 @@
-"""The buttons and lights of a device, and the promise that the tally light never lies.
+"""The buttons, switches and lights of a device, and the promise that the tally light never lies.
 
 The order is the promise.  To close, the gate closes first and the light turns red after it.
 To open, the light turns green first and the gate opens after it.  So there is no moment in which
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from appliance.media.gate import CameraGate, Gate, MicGate, Party
+from appliance.service.long_press import LongPress
 from appliance.service.tally import TallyLight
 from hal.controls import Button, Controls, Status, Tally
 from hal.controls.combined import CombinedControls
@@ -29,15 +30,23 @@ RETRY_AFTER: Final = 1.0
 VOLUME_STEP: Final = 5
 """Percent that one press of a volume button makes."""
 
+_VOLUME_STEPS: Final = {Button.VOLUME_UP: VOLUME_STEP, Button.VOLUME_DOWN: -VOLUME_STEP}
+
 _ROOMS: Final = frozenset({Party.ROOM, Party.SOFTWARE, Party.REMOTE})
 """Parties whose closing a press of the button withdraws."""
+
+_START: Final = frozenset({Party.START})
+
+_SWITCHES: Final = frozenset({Party.LATCH, Party.COVER})
+"""Parties that only a hand on the switch itself withdraws."""
 
 
 class Console:
     """The controls of one device, bound to its gates.
 
     `on_change` is called after each change of the light and of the gates, on any thread.
-    `on_volume` is called on the loop with the percent to add.  `on_press` is called on the loop
+    `on_volume` is called on the loop with the percent to add, `on_hang_up` when a person wants to
+    leave the room; it says whether there was one to leave.  `on_press` is called on the loop
     before anything else with each button that goes down and the moment (`time.monotonic`).
     `on_claim` is asked next, about push buttons: what it says True to means nothing else.
     """
@@ -49,13 +58,26 @@ class Console:
         camera: CameraGate,
         *,
         retry_after: float = RETRY_AFTER,
+        cover_microphone: bool = False,
+        long_press: float | None = None,
     ) -> None:
+        """`cover_microphone` says that the privacy cover closes the microphone too.  To hold the
+        mute button down for `long_press` seconds is to hang up; None: it is nothing else."""
         self.controls: Final = controls
         self.on_change: Callable[[], None] | None = None
         self.on_volume: Callable[[int], None] | None = None
+        self.on_hang_up: Callable[[], bool] | None = None
         self.on_press: Callable[[Button, float], None] | None = None
         self.on_claim: Callable[[Button], bool] | None = None
         self._gates: Final[dict[Button, Gate]] = {Button.MUTE: microphone, Button.CAMERA: camera}
+        self._switches: Final[dict[Button, tuple[Party, tuple[Gate, ...]]]] = {
+            Button.MUTE: (Party.LATCH, (microphone,)),
+            Button.CAMERA: (Party.LATCH, (camera,)),
+            Button.COVER: (Party.COVER, (camera, microphone) if cover_microphone else (camera,)),
+        }
+        self._long_press: Final = (
+            None if long_press is None else LongPress(Button.MUTE, long_press, self._held_long)
+        )
         self._microphone = microphone
         self._retry_after = retry_after
         self._status = Status.STARTING
@@ -99,6 +121,7 @@ class Console:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
+        self._forget_holding()
         self._unsubscribe()
         # From here on nobody shows the truth, so nothing may open.
         self._light.close()
@@ -137,46 +160,84 @@ class Console:
     def pushed(self, button: Button, where: str = "the panel") -> None:
         """A push button went down: on the device, or on the panel that stands for it.
         `where` is for the log."""
-        if self.on_press is not None:
-            self.on_press(button, time.monotonic())
-        if self.on_claim is not None and self.on_claim(button):
+        if self._claimed(button):
             return
         if (gate := self._gates.get(button)) is not None:
             self._toggle(gate, f"a press on {where}")
-        elif self.on_volume is not None:
-            self.on_volume(VOLUME_STEP if button is Button.VOLUME_UP else -VOLUME_STEP)
+        elif button is Button.HANG_UP:
+            self._hang_up()
+        elif button in _VOLUME_STEPS and self.on_volume is not None:
+            self.on_volume(_VOLUME_STEPS[button])
+
+    def _claimed(self, button: Button) -> bool:
+        """Tell of a press; whether it means nothing else."""
+        if self.on_press is not None:
+            self.on_press(button, time.monotonic())
+        return self.on_claim is not None and self.on_claim(button)
+
+    def _hang_up(self) -> bool:
+        # Before anything is waited for.
+        for gate in self._gates.values():
+            gate.mute(Party.START, "somebody here hung up")
+        return self.on_hang_up is not None and self.on_hang_up()
 
     def _moved(self, part: Controls, button: Button, down: bool) -> None:
         """The controls' handler, on the loop."""
         if button not in part.latching:
-            if down:
+            if self._long_press is not None and button is Button.MUTE:
+                self._held(self._long_press, part, down)
+            elif down:
                 self.pushed(button, part.device.label)
-        elif (gate := self._gates.get(button)) is not None:
-            why = f"the switch of {part.device.label}"
+        elif button in self._switches:
+            if down and self.on_press is not None:
+                self.on_press(button, time.monotonic())
+            if down or not self.controls.pressed(button):
+                self._throw(button, down, part)
+
+    def _held(self, long_press: LongPress, part: Controls, down: bool) -> None:
+        """The mute button where a long press is an act of its own.  It closes as it goes down.
+        It opens as it comes up: who wants to hang up must not be heard for two seconds first."""
+        why = f"a press on {part.device.label}"
+        if down:
+            if self._claimed(Button.MUTE):
+                return
+            opens = bool(self._microphone.closers & _ROOMS)
+            if not opens:
+                self._toggle(self._microphone, why)
+            long_press.begin(part, opens)
+        elif long_press.end(part) and self._microphone.closers & _ROOMS:
+            self._toggle(self._microphone, why)
+
+    def _held_long(self, opens: bool) -> None:
+        # What the beginning of the press has closed is not what it was for.
+        if self._hang_up() and not opens and Party.ROOM in self._microphone.closers:
+            self._toggle(self._microphone, "the press was a long one")
+
+    def _forget_holding(self) -> None:
+        if self._long_press is not None:
+            self._long_press.forget()
+
+    def _throw(self, button: Button, down: bool, part: Controls) -> None:
+        """A switch is where it is: its party holds its gates, or lets go of them."""
+        party, gates = self._switches[button]
+        what = "cover" if button is Button.COVER else "switch"
+        why = f"the {what} of {part.device.label}"
+        for gate in gates:
             if down:
-                if self.on_press is not None:
-                    self.on_press(button, time.monotonic())
-                gate.mute(Party.LATCH, why)
-            elif not self.controls.pressed(button):
-                gate.unmute(Party.LATCH, why)
+                gate.mute(party, why)
+            else:
+                gate.unmute(party, why)
 
     def _toggle(self, gate: Gate, why: str) -> None:
         closers = gate.closers
         if not closers & _ROOMS:
             # What a switch holds is moved back there.  The others let go by themselves, so
             # a press meanwhile must count.
-            if Party.LATCH not in closers:
+            if not closers & _SWITCHES:
                 gate.mute(Party.ROOM, why)
-        elif Party.START not in closers:
-            gate.unmute(Party.ROOM, why)
         else:
-            # Outside a call: what the room wants changes, but nothing opens before its time.
-            with self._light.quiet():
-                gate.mute(Party.LATCH, why)
-                gate.unmute(Party.ROOM, why)
-                gate.mute(Party.START, why)
-                if Party.LATCH not in closers:
-                    gate.unmute(Party.LATCH, why)
+            # Outside a call what the room wants changes, but nothing opens before its time.
+            gate.unmute(Party.ROOM, why, but=_START)
 
     def _light_failed(self) -> None:
         """On any thread, and under the lock of a gate."""
@@ -195,21 +256,27 @@ class Console:
         assert self._loop is not None
         try:
             self.controls.open_parts(self._loop, self._moved)
-        except HalError as error:
-            self._light.fail(error)
+        except Exception as error:
+            # A switch that cannot be read may be closed.
+            for button in self._switches.keys() & self.controls.latching:
+                self._throw(button, True, self.controls)
+            self._light.fail(self._failure(error))
             return
         with self._light.quiet():
             self._read_switches()
         self._light.mended()
         self.show(self._status)
 
+    def _failure(self, error: Exception) -> HalError:
+        """A fault of a driver or of ours must not end the controls for good, unnoticed."""
+        if isinstance(error, HalError):
+            return error
+        log.error("%s failed", self.controls.device.label, exc_info=error)
+        return HalError(f"{self.controls.device.label} failed: {error}; trying again")
+
     def _read_switches(self) -> None:
-        for button in self._gates.keys() & self.controls.latching:
-            why = f"the switch of {self.controls.device.label}"
-            if self.controls.pressed(button):
-                self._gates[button].mute(Party.LATCH, why)
-            else:
-                self._gates[button].unmute(Party.LATCH, why)
+        for button in self._switches.keys() & self.controls.latching:
+            self._throw(button, self.controls.pressed(button), self.controls)
 
     async def _keep(self) -> None:
         """Get failed controls back, sooner or later, and find out what has gone quietly."""
@@ -223,6 +290,7 @@ class Console:
             await asyncio.sleep(self._retry_after)
             self._failed.clear()
             self._microphone.mute(Party.WATCHDOG, "the controls are opened again")
+            self._forget_holding()
             self.controls.close()
             self._open()
 
@@ -230,12 +298,22 @@ class Console:
         """Take controls that have come back, and find out what has gone; on the loop."""
         if not self._light.works:
             return
-        if self.controls.recover():
+        try:
+            recovered = self.controls.recover()
+        except Exception as error:
+            self._lose(self._failure(error))
+            return
+        if recovered:
             self._read_switches()
         if not self.controls.present:
             label = self.controls.device.label
-            self._light.fail(DeviceUnplugged(f"{label} has gone; plug it in again"))
-            self._after_failure()
+            self._lose(DeviceUnplugged(f"{label} has gone; plug it in again"))
+
+    def _lose(self, error: HalError) -> None:
+        # The gate first, for the light may show anything after it.
+        self._microphone.mute(Party.WATCHDOG, str(error))
+        self._light.fail(error)
+        self._after_failure()
 
     def _changed(self) -> None:
         if self.on_change is not None:

@@ -15,26 +15,25 @@ from appliance.media.gate import CameraGate, Gate, MicGate, Party
 from appliance.media.lease import LIMIT, Lease
 from appliance.media.leg import MediaLeg
 from appliance.media.playout import DisplayPlayout, SpeakerPlayout
-from appliance.media.worker import Worker
-from appliance.panel import PanelState, Refused
+from appliance.panel import PanelState, named
 from appliance.provisioning import Config
 from appliance.room import LocalStream, RoomSession
 from appliance.service.agreement import Agreement
 from appliance.service.banner import banner
 from appliance.service.console import Console
-from appliance.service.guest import guest_token
+from appliance.service.entry import Entry
 from appliance.service.hardware import Hardware, other_camera, other_microphone, other_speaker
 from appliance.service.hotplug import HotPlug
 from appliance.service.layouts import Layouts
 from appliance.service.mute_log import NAME, MuteLog, state_directory
 from appliance.service.presence import Presence
 from appliance.service.probe import Probe
-from appliance.service.state import DeviceState, Situation
+from appliance.service.state import DeviceState
 from appliance.service.troubles import Troubles
 from appliance.service.usage import Usage
 from appliance.service.watch import CanvasWatch, WatchedDisplay, WatchedSpeaker
 from appliance.service.wire import TappedLeg
-from appliance.signaling.token import inspect, websocket_url
+from appliance.signaling.token import websocket_url
 from hal.audio import Speaker
 from hal.camera import VideoFormat
 from hal.controls import Button, Status
@@ -57,7 +56,11 @@ ROOM_EVENTS: Final = (
 
 
 class Device:
-    """A whole device, as its configuration describes it: what `appliance.panel` shows."""
+    """A whole device, as its configuration describes it: what `appliance.panel` shows.
+
+    `panel_link` is where people find its panel; the screen shows it outside a call, unless it is
+    empty.  `on_use` is called on the loop with each press of a button.
+    """
 
     def __init__(
         self,
@@ -72,6 +75,8 @@ class Device:
         lists what is plugged in; `lease` is how many seconds the loop may stand still before the
         gates close."""
         self.config = config
+        self.panel_link = ""
+        self.on_use: Callable[[], None] = lambda: None
         self.microphone_gate: Final = MicGate(allow_remote_unmute=config.mute.allow_remote_unmute)
         self.camera_gate: Final = CameraGate(allow_remote_unmute=config.mute.allow_remote_unmute)
         if config.mute.start_muted:
@@ -89,7 +94,13 @@ class Device:
         speaker = self._watched(hardware.speaker)
         if self.probe is not None:
             self.microphone_gate.subscribe(self._gate_moved)
-        self.console: Final = Console(hardware.controls, self.microphone_gate, self.camera_gate)
+        self.console: Final = Console(
+            hardware.controls,
+            self.microphone_gate,
+            self.camera_gate,
+            cover_microphone=config.mute.cover_microphone,
+            long_press=config.controls.hang_up_after,
+        )
         self.console.on_change = self._changed
         self.console.on_press = self._pressed
         self.console.on_volume = lambda step: self.set_volume(self._volume + step)
@@ -104,7 +115,7 @@ class Device:
         self.microphone.lease = self.camera.lease = self._lease
         self.speaker: Final = SpeakerPlayout(speaker)
         self.display: Final = DisplayPlayout(display)
-        self._parts: Final[dict[str, _Part]] = {
+        self.workers: Final[dict[str, _Part]] = {
             "microphone": self.microphone,
             "camera": self.camera,
             "speaker": self.speaker,
@@ -122,20 +133,22 @@ class Device:
         self._layouts.on_change = self._changed
         if self.probe is not None:
             self._layouts.on_layers = self.probe.layout
+        self._entry: Final = Entry(config)
         self.situation: Final = DeviceState()
-        self.situation.subscribe(self._show_situation)
-        self._presence: Final = Presence(
+        self.situation.subscribe(lambda now: self.console.show(now.status))
+        self.situation.subscribe(lambda _: self._changed())
+        self.presence: Final = Presence(
             config.policy,
             self.situation,
             self._make_session,
-            self._token,
+            self._entry.token,
             on_begin=lambda _: self.canvas.joining(),
             on_end=self._session_ended,
             patient=patient,
         )
-        self.console.on_claim = self._presence.claim
-        self._room = config.room.name or ""
-        self._troubles: Final = Troubles(self._changed)
+        self.console.on_claim = self.presence.claim
+        self.console.on_hang_up = self.presence.hang_up
+        self.troubles: Final = Troubles(self._changed)
         self._agreement: Final = Agreement(self._agreed, self._changed)
         self._observers: tuple[Callable[[], None], ...] = ()
         self._edge: float | None = None
@@ -151,8 +164,8 @@ class Device:
         Hardware that fails is tried again for as long as the device runs.  An impatient
         device raises HalError instead.
         """
-        for name, part in self._parts.items():
-            self._troubles.watch(name, part)
+        for name, part in self.workers.items():
+            self.troubles.watch(name, part)
         self.mute_log.start()
         self._lease.start()
         await self.console.start()
@@ -163,11 +176,11 @@ class Device:
                 raise error
         await self.hotplug.start()
         self._agreement.start()
-        self._presence.start()
+        self.presence.start()
 
     async def wait(self) -> None:
         """Wait until the device gives up.  Raises what an impatient one could not get over."""
-        await self._presence.wait()
+        await self.presence.wait()
 
     async def stop(self) -> None:
         """Leave the room and free the hardware.  Safe to call twice, or without `start`."""
@@ -175,47 +188,43 @@ class Device:
         self.microphone_gate.mute(Party.START, "the device stops")
         self.camera_gate.mute(Party.START, "the device stops")
         await self.hotplug.stop()
-        await self._presence.stop()
+        await self.presence.stop()
         await self._layouts.stop()
         await self._agreement.stop()
-        for part in self._parts.values():
+        for part in self.workers.values():
             part.on_error = None
-        await asyncio.gather(*(part.stop() for part in self._parts.values()))
+        await asyncio.gather(*(part.stop() for part in self.workers.values()))
         await self.console.stop()
         self._lease.stop()
         await asyncio.to_thread(self.mute_log.stop)
 
     @property
-    def workers(self) -> Mapping[str, Worker]:
-        """The threads at its devices, by name."""
-        return self._parts
-
-    @property
     def failures(self) -> list[HalError]:
         """What of its hardware does not work now, among that which should."""
         light = self.console.error
-        return [*self._troubles.errors(), *([] if light is None else [light])]
+        return [*self.troubles.errors(), *([] if light is None else [light])]
 
     def adopt(self, config: Config) -> None:
         """Go by another policy and volume from now on, without leaving the room.  Whatever else
         differs takes a new device."""
-        self._presence.adopt(config.policy)
+        self.presence.adopt(config.policy)
         if config.speaker.volume != self.config.speaker.volume:
             self.set_volume(config.speaker.volume)
         self.config = config
+        self._changed()
 
     # --- what the panel asks
 
     def state(self) -> PanelState:
         """See `PanelDevice.state`."""
-        session = self._presence.session
+        session = self.presence.session
         active = session is not None and session.active
         members = [member.to_dict() for member in session.members] if session and active else []
         own_id = (session.member_id or "") if session and active else ""
         own = next((member for member in members if member.get("id") == own_id), {})
         return PanelState(
             name=str(own.get("name") or self.config.room.user_name),
-            room=self._room,
+            room=self._entry.room,
             hub="" if self.config.room.host is None else websocket_url(self.config.room.host, ""),
             status=self.situation.present.status.value,
             status_reason=self.situation.present.reason,
@@ -246,13 +255,13 @@ class Device:
 
     def press(self, button: str) -> None:
         """See `PanelDevice.press`."""
-        pressed = _button(button)
+        pressed = named(button)
         self._edge = time.monotonic()
         self.console.press(pressed)
 
     def release(self, button: str) -> None:
         """See `PanelDevice.release`."""
-        self.console.release(_button(button))
+        self.console.release(named(button))
 
     def set_volume(self, volume: int) -> None:
         """See `PanelDevice.set_volume`.  Loudness grows with the square of the percent, which
@@ -290,16 +299,6 @@ class Device:
 
     # --- the room
 
-    async def _token(self) -> str:
-        room = self.config.room
-        token = self.config.read_token()
-        if token is None:
-            assert room.host is not None, "the configuration was checked"
-            assert room.name is not None, "the configuration was checked"
-            token = await guest_token(room.host, room.name, room.user_name)
-        self._room = inspect(token).room or room.name or ""
-        return token
-
     def _make_session(self, token: str) -> RoomSession:
         session = RoomSession(
             token,
@@ -328,7 +327,7 @@ class Device:
         return self.console.watch(capture.gate)
 
     def _agreed(self) -> bool:
-        session = self._presence.session
+        session = self.presence.session
         return session is None or not session.active or session.mutes_agreed
 
     async def _session_ended(self) -> None:
@@ -338,7 +337,7 @@ class Device:
         self._layouts.forget()
         self.display.show(None)
         await asyncio.gather(self.microphone.suspend(), self.camera.suspend())
-        self._troubles.forget(("microphone", "camera"))
+        self.troubles.forget(("microphone", "camera"))
         self._changed()
 
     # --- what happens on the device
@@ -349,6 +348,7 @@ class Device:
             self.probe.picture(frame, at)
 
     def _pressed(self, button: Button, at: float) -> None:
+        self.on_use()
         # The panel's finger was there before the loop came to it.
         edge, self._edge = self._edge, None
         if self.probe is not None and button is Button.MUTE and self.microphone_gate.is_open:
@@ -365,10 +365,6 @@ class Device:
             watched.on_sound = self.probe.sound
         return watched
 
-    def _show_situation(self, situation: Situation) -> None:
-        self.console.show(situation.status)
-        self._changed()
-
     def _changed(self) -> None:
         """Tell the screen and the panel; on any thread."""
         self.display.set_banner(
@@ -376,10 +372,12 @@ class Device:
                 self.situation.present.status,
                 self.console.tally,
                 self.microphone_gate.closers,
-                room=self._room,
+                room=self._entry.room,
                 reason=self.situation.present.reason,
                 missing=self.hotplug.missing,
+                covered=Party.COVER in self.camera_gate.closers,
                 agreed=self._agreement.holds,
+                link=self.panel_link,
             )
         )
         for observer in self._observers:
@@ -387,7 +385,7 @@ class Device:
 
     def _errors(self) -> list[str]:
         present = self.situation.present
-        return self._troubles.texts(
+        return self.troubles.texts(
             self.console.error,
             agreed=self._agreement.holds,
             reason=present.reason if present.status is Status.FAULT else "",
@@ -395,15 +393,8 @@ class Device:
         )
 
     def _stats(self) -> dict[str, int | float | str]:
-        session = self._presence.session
+        session = self.presence.session
         figures: dict[str, int | float | str] = dict(session.stats() if session else {})
         figures["microphone_xruns"] = self.microphone.xruns
         figures["speaker_xruns"] = self.speaker.xruns
         return figures
-
-
-def _button(name: str) -> Button:
-    try:
-        return Button(name)
-    except ValueError:
-        raise Refused(f"This device has no button {name!r}.") from None

@@ -53,6 +53,11 @@ class Duty:
         self.policy.called()
         self._stirred.set()
 
+    def hung_up(self) -> None:
+        """A person wants the device out of its room."""
+        self.policy.hung_up()
+        self._stirred.set()
+
     async def run(self) -> None:
         """Until it is cancelled, or `attend` raises."""
         told: Decision | None = None

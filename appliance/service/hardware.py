@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -42,22 +43,42 @@ def build(config: Config) -> Hardware:
     Raises ConfigError for a backend or option that cannot be, with its place in the file,
     and HalError for a device that is not there.
     """
+    with noting() as notes:
+        return Hardware(
+            camera=camera(config),
+            microphone=microphone(config),
+            speaker=speaker(config),
+            controls=controls(config),
+            display=_make(config, "display", lambda n, **o: registry.create("display", n, **o)),
+            notes=notes,
+        )
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[list[str]]:
+    """Collects what `Hardware.notes` tells of the devices made within."""
     notes = _Notes()
     logger = logging.getLogger(registry.__name__)
     logger.addHandler(notes)
     try:
-        return Hardware(
-            camera=_make(config, "camera", lambda n, **o: registry.create("camera", n, **o)),
-            microphone=_make(
-                config, "microphone", lambda n, **o: registry.create("microphone", n, **o)
-            ),
-            speaker=_make(config, "speaker", lambda n, **o: registry.create("speaker", n, **o)),
-            controls=_controls(config),
-            display=_make(config, "display", lambda n, **o: registry.create("display", n, **o)),
-            notes=notes.lines,
-        )
+        yield notes.lines
     finally:
         logger.removeHandler(notes)
+
+
+def camera(config: Config) -> Camera:
+    """The camera alone.  Raises as `build`."""
+    return _make(config, "camera", lambda n, **o: registry.create("camera", n, **o))
+
+
+def microphone(config: Config) -> Microphone:
+    """The microphone alone.  Raises as `build`."""
+    return _make(config, "microphone", lambda n, **o: registry.create("microphone", n, **o))
+
+
+def speaker(config: Config) -> Speaker:
+    """The loudspeaker alone.  Raises as `build`."""
+    return _make(config, "speaker", lambda n, **o: registry.create("speaker", n, **o))
 
 
 def other_camera(config: Config, device: Device) -> Camera:
@@ -82,7 +103,9 @@ def _options(wanted: DeviceConfig, device: Device) -> dict[str, object]:
     return options | {"device": device.id}
 
 
-def _controls(config: Config) -> Controls:
+def controls(config: Config) -> Controls:
+    """The buttons and lights alone.  Raises as `build`."""
+
     def create(name: str, **options: object) -> Controls:
         return registry.create("controls", name, **options)
 

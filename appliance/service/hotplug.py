@@ -16,7 +16,8 @@ from hal.registry import list_devices
 
 
 class _Hal(Protocol):
-    device: Device
+    @property
+    def device(self) -> Device: ...
 
 
 class HotPlug:
@@ -73,6 +74,7 @@ class HotPlug:
             Order(home.device, section.backend, section.device, section.fallback),
             swap,
             self._listed,
+            home=lambda: home.device,
             gate=getattr(worker, "gate", None),
             on_change=self._on_change,
             retry=self._retry,
@@ -91,7 +93,9 @@ class HotPlug:
             await succession.stop()
 
     def _listed(self, kind: Kind) -> list[Device]:
-        return [device for device in self._watcher.devices if device.kind == kind]
+        # What comes in by HDMI is no camera that looks at the room.
+        shared = self._config.screen_share.device
+        return [one for one in self._watcher.devices if one.kind == kind and one.id != shared]
 
     def _changed(self, change: Change) -> None:
         succession = self._successions.get(change.device.kind)

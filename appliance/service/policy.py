@@ -1,8 +1,8 @@
 """When a device is in its room.  Pure: times and members are given, nothing waits here.
 
-A device comes in at its start, or when a person presses the button.  It goes when it has been
-alone for long enough, and in the quiet hours as soon as nobody else is there.  With the end of the
-quiet hours it is as after a start.
+A device comes in at its start, or when a person presses the button.  It goes when a person hangs
+up, when it has been alone for long enough, and in the quiet hours as soon as nobody else is there.
+With the end of the quiet hours it is as after a start.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ class Policy:
         """A person wants the device in its room."""
         self._wanted, self._called, self._why = True, True, ""
         self._alone_since = None
+
+    def hung_up(self) -> None:
+        """A person wants the device out of its room, until one calls it again."""
+        self._wanted, self._called, self._why = False, False, "somebody here hung up"
 
     def decide(self, wall: dt.datetime, now: float, others: int | None) -> Decision:
         """What is right at the local time `wall` and at `now`, a clock in seconds that does not

@@ -37,7 +37,7 @@ class Presence:
             on_status=state.move,
             patient=patient,
         )
-        self._duty = Duty(Policy(config), self._attendance.run, self._others, self._stays_out)
+        self._duty = Duty(Policy(config), self._attendance.run, self.others, self._stays_out)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -72,7 +72,15 @@ class Presence:
         self._duty.called()
         return True
 
-    def _others(self) -> int | None:
+    def hang_up(self) -> bool:
+        """A person wants the device out of its room.  Says whether it was in it, or on its way."""
+        if self._task is None or self._duty.idle:
+            return False
+        self._duty.hung_up()
+        return True
+
+    def others(self) -> int | None:
+        """How many other people's members are in the room; None outside of one."""
         session = self.session
         if session is None or not session.active:
             return None

@@ -6,11 +6,13 @@ Both answer the same questions; only what is provisioned is put on trial.  See
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from appliance.provisioning import Config, ConfigError, Probation, load
 from appliance.provisioning.options import check_options
+from appliance.provisioning.places import DEVICE
 from appliance.provisioning.provisioner import Provisioner, Running
 
 
@@ -94,7 +96,16 @@ class ProvisionedSettings:
 
     def begin(self) -> Config:
         """See `Settings`."""
-        return self._take(self._provisioner.begin())
+        try:
+            return self._take(self._provisioner.begin())
+        except ConfigError as error:
+            if error.path is not None:
+                raise
+            # No file is to blame, for none says anything of a room.
+            place = self._provisioner.places.local / DEVICE
+            raise ConfigError(
+                f"this device is not configured; write {place}, or give --config"
+            ) from error
 
     def reload(self) -> Config:
         """See `Settings`."""
@@ -113,6 +124,7 @@ class ProvisionedSettings:
         """See `Settings`."""
         assert self._running is not None, "it has not begun"
         self._provisioner.keep(self._running)
+        self._running = replace(self._running, on_trial=False)
 
     def roll_back(self, reason: str) -> Config | None:
         """See `Settings`."""

@@ -31,10 +31,15 @@ class Order:
         """`home` is what was made of the configuration, of which the rest is a part."""
         self.home: Final = home
         self._backend = backend
+        self._device, self._others = device, others
         self._named = [*([device or home.id]), *others]
         self._any = not others
         self._real = [name for name, _ in AUTO[home.kind][:-1]]
         self._made_up = backend == "auto" and home.backend not in self._real
+
+    def known(self, home: Device) -> Order:
+        """The same, now that it is known which device the configuration leads to."""
+        return Order(home, self._backend, self._device, self._others)
 
     def rank(self, device: Device) -> int | None:
         """The smaller the better; None for one that is never taken."""
@@ -70,6 +75,8 @@ class Succession:
     that the light and the room show that nothing is heard or seen.
 
     `swap` puts a device behind the worker, or raises HalError.  `listed` says what is there.
+    `home` is what was made of the configuration as it is now: one that names no device leads to
+    the first one, and which that is shows only (in its id) once it was opened.
     `on_change` is called with each change of `missing` and of the device.
     """
 
@@ -80,13 +87,15 @@ class Succession:
         swap: Callable[[Device], Awaitable[None]],
         listed: Callable[[Kind], list[Device]],
         *,
+        home: Callable[[], Device] | None = None,
         gate: Gate | None = None,
         on_change: Callable[[], None] = lambda: None,
         retry: float = RETRY,
     ) -> None:
         self.missing = False
         self._worker = worker
-        self._order = order
+        self._given = order
+        self._home = home
         self._swap = swap
         self._listed = listed
         self._gate = gate
@@ -101,7 +110,13 @@ class Succession:
     @property
     def kind(self) -> Kind:
         """The class of its devices."""
-        return self._order.home.kind
+        return self._given.home.kind
+
+    @property
+    def _order(self) -> Order:
+        if not self._given.home.id and self._home is not None:
+            self._given = self._given.known(self._home())
+        return self._given
 
     @property
     def note(self) -> str | None:

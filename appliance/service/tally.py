@@ -152,8 +152,12 @@ class TallyLight:
             self._controls.set_tally(tally)
         except Exception as error:
             # Whatever it is: the light may show anything now.
-            self.fail(error if isinstance(error, HalError) else DeviceUnplugged(str(error)))
-            raise
+            if isinstance(error, HalError):
+                self.fail(error)
+                raise
+            failure = DeviceUnplugged(str(error))
+            self.fail(failure)
+            raise failure from error
         self._driven = self.shown = tally
 
 

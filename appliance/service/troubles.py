@@ -14,6 +14,7 @@ class Troubles:
     def __init__(self, on_change: Callable[[], None]) -> None:
         self._on_change = on_change
         self._failures: dict[str, HalError] = {}
+        self._remarks: dict[str, str] = {}
 
     def watch(self, name: str, worker: Worker) -> None:
         """Keep the present failure of a worker, which belongs to the device."""
@@ -26,6 +27,16 @@ class Troubles:
             self._on_change()
 
         worker.on_error = report
+
+    def remark(self, name: str, text: str | None) -> None:
+        """Keep what is to be known of a part that is no worker; None where nothing is."""
+        if self._remarks.get(name) == text:
+            return
+        if text is None:
+            self._remarks.pop(name, None)
+        else:
+            self._remarks[name] = text
+        self._on_change()
 
     def forget(self, names: Iterable[str]) -> None:
         """These do not work now, and so have no failure."""
@@ -48,4 +59,4 @@ class Troubles:
             texts.append("the room does not show yet what is muted here; it is told again")
         if reason:
             texts.append(reason)
-        return [*texts, *notes]
+        return [*texts, *self._remarks.values(), *notes]

@@ -26,9 +26,13 @@ class WatchedDisplay(Display):
 
     def __init__(self, display: Display) -> None:
         self.inner: Final = display
-        self.device = display.device
         self.on_picture: Callable[[VideoFrame, float], None] | None = None
         self._last: VideoFrame | None = None
+
+    @property
+    def device(self) -> Device:  # type: ignore[override]
+        """That of the display, which may know it only once it is open."""
+        return self.inner.device
 
     @classmethod
     def devices(cls) -> list[Device]:
@@ -66,8 +70,12 @@ class WatchedSpeaker(Speaker):
 
     def __init__(self, speaker: Speaker) -> None:
         self.inner: Final = speaker
-        self.device = speaker.device
         self.on_sound: Callable[[Samples, float], None] | None = None
+
+    @property
+    def device(self) -> Device:  # type: ignore[override]
+        """That of the speaker, which may know it only once it is open."""
+        return self.inner.device
 
     @classmethod
     def devices(cls) -> list[Device]:

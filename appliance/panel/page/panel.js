@@ -18,6 +18,7 @@ const CLOSERS = {
   start: "the device, until it knows its state",
   room: "a person in this room",
   latch: "the switch on the device",
+  cover: "the privacy cover of the device",
   software: "software on the device",
   remote: "a moderator",
   watchdog: "the device's own safety check",
@@ -203,7 +204,8 @@ function renderKey(key, s, open, thing, image) {
   key.querySelector("use").setAttribute("href", open === false ? `${image}-off` : image);
   // Everywhere: the icon is what is now, the words are what the key does.
   const [close, free] = thing === "camera" ? ["Turn camera off", "Turn camera on"] : ["Mute", "Unmute"];
-  const words = open === false ? free : close;
+  const covered = thing === "camera" && s !== null && s.camera_closers.includes("cover");
+  const words = covered ? "Camera covered" : open === false ? free : close;
   setText(key.querySelector("span"), words);
   // The visible words come first, so that a voice command finds the key by them.
   key.setAttribute("aria-label", thing === "camera" ? words : `${words} microphone`);

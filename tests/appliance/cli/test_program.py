@@ -26,7 +26,6 @@ async def test_version_and_help() -> None:
         (["demo", "--fro", "3"], "--fro"),
         (["demo", "--for", "3"], "10"),
         (["demo", "--report", "-"], "--report needs --for"),
-        (["run"], "--config"),
         (["hub", "--listen", "8080"], "'8080' is no address"),
         (["hub", "--cert", "x.pem"], "cert and key go together"),
         (["hub", "--panel", "x"], "NAME=URL"),

@@ -19,6 +19,7 @@ def test_a_call_in_which_all_is_well_is_not_covered() -> None:
         ({Party.ROOM, Party.REMOTE}, "Muted. Press the button"),
         ({Party.REMOTE}, "Muted by the room"),
         ({Party.LATCH, Party.ROOM}, "switch"),
+        ({Party.COVER, Party.ROOM}, "Muted by the cover. Open it"),
     ],
 )
 def test_who_is_muted_reads_how_to_speak(closers: set[Party], says: str) -> None:
@@ -48,6 +49,11 @@ def test_a_broken_light_is_told() -> None:
     assert shown.muted
 
 
+def test_a_covered_camera_is_told() -> None:
+    shown = banner(Status.IN_ROOM, Tally.LIVE, set(), room="demo", covered=True)
+    assert shown == Banner("The camera is covered.", muted=False)
+
+
 def test_a_hanging_program_is_told() -> None:
     shown = banner(Status.IN_ROOM, Tally.FAULT, {Party.LEASE}, room="demo")
     assert shown == Banner("The device does not answer. The microphone is off.", muted=True)
@@ -65,3 +71,11 @@ def test_what_is_missing_is_told_with_the_remedy() -> None:
 def test_a_room_that_shows_something_else_is_told() -> None:
     shown = banner(Status.IN_ROOM, Tally.MUTED, {Party.ROOM}, room="demo", agreed=False)
     assert shown.text.endswith("The room does not show yet what is muted here.")
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_the_panel_is_shown_outside_a_call_only(status: Status) -> None:
+    link = "http://192.168.7.20:8081/"
+    shown = banner(status, Tally.OFF, {Party.START}, room="demo", link=link)
+    outside = status in (Status.IDLE, Status.JOINING, Status.FAULT)
+    assert shown.link == (link if outside else "")

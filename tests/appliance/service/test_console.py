@@ -40,10 +40,21 @@ class WitnessControls(VirtualControls):
 
 
 class Rig:
-    def __init__(self, **options: object) -> None:
+    def __init__(
+        self, *, cover_microphone: bool = False, long_press: float | None = None, **options: object
+    ) -> None:
         self.microphone, self.camera = MicGate(), CameraGate()
         self.controls = WitnessControls(self.microphone, **options)
-        self.console = Console(self.controls, self.microphone, self.camera, retry_after=0.01)
+        self.console = Console(
+            self.controls,
+            self.microphone,
+            self.camera,
+            retry_after=0.01,
+            cover_microphone=cover_microphone,
+            long_press=long_press,
+        )
+        self.hung_up = 0
+        self.console.on_hang_up = self.hang_up
 
     @property
     def light(self) -> Tally:
@@ -52,6 +63,10 @@ class Rig:
     def in_a_call(self) -> None:
         self.microphone.unmute(Party.START)
         self.camera.unmute(Party.START)
+
+    def hang_up(self) -> bool:
+        self.hung_up += 1
+        return True
 
     async def tap(self, button: Button) -> None:
         self.controls.tap(button)
@@ -71,7 +86,7 @@ async def turn() -> None:
 
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
-    rig = Rig()
+    rig = Rig(latching=["cover"])
     await rig.console.start()
     yield rig
     await rig.console.stop()
@@ -108,13 +123,16 @@ async def test_the_button_opens_what_a_moderator_closed(rig: Rig) -> None:
 
 async def test_the_button_outside_a_call_opens_nothing(rig: Rig) -> None:
     changes: list[bool] = []
+    parties: list[Party | None] = []
     rig.microphone.subscribe(lambda gate: changes.append(gate.is_open))
+    rig.microphone.subscribe(lambda gate: parties.append(gate.last and gate.last.by))
     await rig.tap(Button.MUTE)
     assert rig.microphone.closers == {Party.START, Party.ROOM}
     assert rig.light is Tally.OFF
     await rig.tap(Button.MUTE)
     assert rig.microphone.closers == {Party.START}
     assert True not in changes
+    assert parties == [Party.ROOM] * 2, "the log of mutes says who it was, once"
     await rig.tap(Button.MUTE)
     rig.in_a_call()
     assert rig.light is Tally.MUTED
@@ -152,6 +170,148 @@ async def test_a_switch_holds_what_no_button_opens() -> None:
     await turn()
     assert rig.light is Tally.MUTED
     await rig.console.stop()
+
+
+async def test_the_cover_beats_everybody(rig: Rig) -> None:
+    rig.in_a_call()
+    rig.controls.press(Button.COVER)
+    await turn()
+    assert rig.camera.closers == {Party.COVER}
+    assert rig.camera.last is not None
+    assert rig.camera.last.why == "the cover of Virtual controls"
+    assert rig.microphone.is_open
+    await rig.tap(Button.CAMERA)
+    assert rig.camera.closers == {Party.COVER}, "nothing to open, and nothing for later"
+    for party in Party:
+        if party is not Party.COVER:
+            rig.camera.mute(party)
+            rig.camera.unmute(party)
+            assert Party.COVER in rig.camera.closers
+    rig.camera.unmute(Party.ROOM)
+    rig.controls.release(Button.COVER)
+    await turn()
+    assert rig.camera.is_open
+
+
+async def test_the_camera_button_under_the_cover_keeps_its_word(rig: Rig) -> None:
+    rig.in_a_call()
+    await rig.tap(Button.CAMERA)
+    rig.controls.press(Button.COVER)
+    await turn()
+    rig.controls.release(Button.COVER)
+    await turn()
+    assert rig.camera.closers == {Party.ROOM}
+
+
+async def test_a_cover_for_the_microphone_too() -> None:
+    rig = Rig(cover_microphone=True, latching=["cover"])
+    rig.controls.press(Button.COVER)  # before the device starts
+    await rig.console.start()
+    rig.in_a_call()
+    assert rig.camera.closers == rig.microphone.closers == {Party.COVER}
+    assert rig.light is Tally.MUTED
+    await rig.tap(Button.MUTE)
+    assert rig.light is Tally.MUTED
+    rig.controls.release(Button.COVER)
+    await turn()
+    assert rig.light is Tally.LIVE
+    assert rig.camera.is_open
+    await rig.console.stop()
+    assert not rig.controls.lies
+
+
+async def test_a_cover_that_cannot_be_read_counts_as_closed() -> None:
+    rig = Rig(latching=["cover"])
+    rig.controls.unplug()
+    await rig.console.start()
+    rig.in_a_call()
+    assert rig.camera.closers == {Party.COVER}
+    rig.controls.replug()
+    await rig.until(lambda: rig.camera.is_open)
+    await rig.console.stop()
+
+
+async def test_who_hangs_up_is_not_heard_any_more(rig: Rig) -> None:
+    rig.in_a_call()
+    await rig.tap(Button.HANG_UP)
+    assert rig.hung_up == 1
+    assert rig.microphone.closers == rig.camera.closers == {Party.START}
+    assert rig.light is Tally.OFF
+
+
+@pytest.fixture
+async def holding() -> AsyncIterator[Rig]:
+    rig = Rig(long_press=0.5)
+    await rig.console.start()
+    rig.in_a_call()
+    yield rig
+    await rig.console.stop()
+    assert not rig.controls.lies
+
+
+async def test_a_long_press_hangs_up_and_leaves_the_mute_as_it_was(holding: Rig) -> None:
+    holding.controls.press(Button.MUTE)
+    await turn()
+    assert holding.light is Tally.MUTED, "it closes as the button goes down"
+    await holding.until(lambda: holding.hung_up == 1)
+    assert holding.microphone.closers == {Party.START}
+    holding.controls.release(Button.MUTE)
+    await turn()
+    holding.in_a_call()
+    assert holding.light is Tally.LIVE
+
+
+async def test_a_long_press_of_a_muted_device_is_never_heard(holding: Rig) -> None:
+    opened: list[bool] = []
+    await holding.tap(Button.MUTE)
+    holding.microphone.subscribe(lambda gate: opened.append(gate.is_open))
+    holding.controls.press(Button.MUTE)
+    await holding.until(lambda: holding.hung_up == 1)
+    holding.controls.release(Button.MUTE)
+    await turn()
+    assert True not in opened
+    assert holding.microphone.closers == {Party.START, Party.ROOM}
+
+
+async def test_a_short_press_opens_on_its_release(holding: Rig) -> None:
+    await holding.tap(Button.MUTE)
+    assert holding.light is Tally.MUTED
+    holding.controls.press(Button.MUTE)
+    await turn()
+    assert holding.light is Tally.MUTED
+    holding.controls.release(Button.MUTE)
+    await turn()
+    assert holding.light is Tally.LIVE
+    holding.console.pushed(Button.MUTE)  # a panel that knows no release
+    assert holding.light is Tally.MUTED
+    ended = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.7, ended.set)
+    await ended.wait()
+    assert holding.hung_up == 0
+
+
+async def test_a_button_that_is_pulled_while_it_is_held_opens_nothing(holding: Rig) -> None:
+    await holding.tap(Button.MUTE)
+    holding.controls.press(Button.MUTE)
+    await turn()
+    holding.controls.unplug()
+    ended = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.7, ended.set)
+    await ended.wait()
+    assert holding.hung_up == 0
+    assert Party.ROOM in holding.microphone.closers
+
+
+async def test_a_press_that_calls_the_device_in_does_not_hang_up(holding: Rig) -> None:
+    holding.console.on_claim = lambda _: True
+    holding.controls.press(Button.MUTE)
+    ended = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.7, ended.set)
+    await ended.wait()
+    holding.controls.release(Button.MUTE)
+    await turn()
+    assert holding.hung_up == 0
+    assert holding.light is Tally.LIVE
 
 
 async def test_a_broken_light_keeps_the_gate_closed(rig: Rig) -> None:
@@ -221,6 +381,35 @@ async def test_nothing_opens_before_the_start_or_after_the_stop() -> None:
     await rig.console.stop()
     rig.in_a_call()
     assert not rig.microphone.is_open
+
+
+@pytest.mark.parametrize("step", ["open", "recover"])
+async def test_a_drivers_bug_does_not_end_the_controls_for_good(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    rig.in_a_call()
+    proper = getattr(rig.controls, step)
+    met = 0
+
+    def buggy(*arguments: object) -> object:
+        nonlocal met
+        met += 1
+        if met == 1:
+            raise RuntimeError("bad handle")
+        return proper(*arguments)
+
+    monkeypatch.setattr(rig.controls, step, buggy)
+    if step == "open":
+        rig.controls.unplug()
+        rig.controls.replug()
+        rig.controls.fails = True
+        rig.microphone.mute(Party.ROOM)
+        rig.controls.fails = False
+    await rig.until(lambda: met >= 1 and rig.console.error is not None)
+    await rig.until(lambda: met >= 2 and rig.console.error is None)
+    rig.microphone.unmute(Party.ROOM)
+    assert rig.light is Tally.LIVE
+    assert rig.microphone.is_open
 
 
 async def test_the_status_light_shows_what_it_was_told_before(rig: Rig) -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from typing import Any, cast
 
+import gpiozero
 import numpy as np
 import pytest
+from gpiozero.pins.mock import MockFactory
 
 from appliance.hub.config import HubConfig
 from appliance.hub.server import HubServer
 from appliance.media.gate import Gate, Party
 from appliance.panel import PanelState, Refused
-from appliance.service import attendance
+from appliance.room.errors import GateHeld
+from appliance.service import attendance, mute_log
 from appliance.service.device import Device
 from appliance.service.hardware import build
 from appliance.service.wire import SentSound
 from hal.camera.synthetic import SyntheticCamera
-from hal.controls import Tally
+from hal.controls import Button, Tally
 from hal.controls.virtual import VirtualControls
 from hal.errors import HalError
 from tests.appliance.service.conftest import MakeDevice, settings, until
@@ -265,3 +269,117 @@ async def test_an_impatient_device_does_not_go_on_without_its_camera(hub: HubSer
         await device.start()
     await device.stop()
     assert device.microphone_gate.closers >= {Party.START}
+
+
+COVERED = {"backend": "virtual", "options": {"latching": ["cover"]}}
+
+
+async def test_the_cover_takes_the_picture_away_whatever_anybody_presses(
+    make_device: MakeDevice,
+) -> None:
+    oak = await make_device("Oak", 1, controls=COVERED)
+    elm = await make_device("Elm", 2)
+    controls_of(oak).press(Button.COVER)
+    await until(elm, lambda state: member(state, "Oak").get("video_muted") is True)
+    await until(oak, lambda _: oak.self_view() is None)
+    assert oak.state().camera_closers == ["cover"]
+    assert oak.state().mic_open
+    session = oak.presence.session
+    assert session is not None
+    with pytest.raises(GateHeld, match="cover"):
+        await session.video_unmute()
+    tap(oak, "camera")
+    with pytest.raises(Refused, match="no button 'cover'"):
+        oak.release("cover")
+    assert oak.state().camera_closers == ["cover"]
+    controls_of(oak).release(Button.COVER)
+    await until(elm, lambda state: member(state, "Oak").get("video_muted") is False)
+    await until(oak, lambda _: oak.self_view() is not None)
+    await oak.stop()
+    entries = [one for one in mute_log.read(oak.mute_log.path) if one["who"] == "cover"]
+    assert [(one["what"], one["act"]) for one in entries[-2:]] == [
+        ("camera", "close"),
+        ("camera", "open"),
+    ]
+    assert entries[-1]["why"] == "the cover of Virtual controls"
+
+
+async def test_a_cover_of_the_microphone_silences_the_wire(make_device: MakeDevice) -> None:
+    oak = await make_device("Oak", 1, controls=COVERED, mute={"cover_microphone": True})
+    elm = await make_device("Elm", 2)
+    await until(elm, lambda _: level(elm, 1000.0) > -30)
+    controls_of(oak).press(Button.COVER)
+    await until(elm, lambda _: level(elm, 1000.0) < -60)
+    assert oak.state().tally == "muted"
+    tap(oak, "mute")
+    assert oak.state().closers == ["cover"]
+    controls_of(oak).release(Button.COVER)
+    await until(elm, lambda _: level(elm, 1000.0) > -30)
+
+
+@pytest.mark.parametrize("by", ["the hang-up button", "a long press"])
+async def test_a_person_hangs_up_and_calls_again(make_device: MakeDevice, by: str) -> None:
+    oak = await make_device("Oak", 1, controls={"backend": "virtual", "hang_up_after": 0.5})
+    elm = await make_device("Elm", 2)
+    await until(elm, lambda _: level(elm, 1000.0) > -30)
+    if by == "a long press":
+        oak.press("mute")
+    else:
+        tap(oak, "hang_up")
+    await until(oak, lambda state: state.status == "idle")
+    oak.release("mute")
+    assert oak.state().status_reason == "somebody here hung up; press the button to join"
+    assert oak.state().tally == "off"
+    await until(elm, lambda state: not member(state, "Oak"))
+    tap(oak, "mute")
+    await until(oak, lambda state: state.status == "in_room" and state.tally == "live")
+    await until(elm, lambda _: level(elm, 1000.0) > -30)
+
+
+@pytest.fixture
+def pins() -> Iterator[MockFactory]:
+    factory = MockFactory()
+    before, gpiozero.Device.pin_factory = gpiozero.Device.pin_factory, factory
+    yield factory
+    factory.reset()
+    gpiozero.Device.pin_factory = before
+
+
+class SentKinds(SentSound):
+    """Counts the RTP packets of pictures beside those of sound."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pictures = 0
+
+    def sent(self, data: bytes) -> None:
+        before = self.packets
+        super().sent(data)
+        if self.packets == before and not 192 <= data[1] <= 223:
+            self.pictures += 1
+
+
+async def test_a_contact_on_a_pin_covers_the_camera_and_another_hangs_up(
+    pins: MockFactory, make_device: MakeDevice
+) -> None:
+    """From the pin's level to the packets that leave."""
+    options = {"cover_pin": 16, "hang_up_pin": 24, "mute_pin": 17, "tally_green": 6}
+    controls = {"backend": "gpio", "options": options}
+    oak = await make_device("Oak", 1, joined=False, controls=controls)
+    assert oak.probe is not None
+    wire = oak.probe.sent = SentKinds()  # type: ignore[misc]
+    elm = await make_device("Elm", 2)
+    await until(oak, lambda _: wire.pictures > 5)
+    pins.pin(16).drive_low()
+    await until(elm, lambda state: member(state, "Oak").get("video_muted") is True)
+    assert oak.camera_gate.closers == {Party.COVER}
+    covered, sounds = wire.pictures, wire.packets
+    await until(oak, lambda _: wire.packets > sounds + 50)
+    assert wire.pictures == covered, "no picture leaves, while sound goes on"
+    pins.pin(16).drive_high()
+    await until(oak, lambda _: wire.pictures > covered)
+    assert pins.pin(6).state
+    pins.pin(24).drive_low()
+    await until(oak, lambda state: state.status == "idle")
+    assert not pins.pin(6).state
+    await until(elm, lambda state: not member(state, "Oak"))

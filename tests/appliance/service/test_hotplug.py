@@ -52,7 +52,7 @@ def seen(device: Device, name: str) -> dict[str, Any]:
 
 def events_of(device: Device, *names: str) -> list[tuple[str, Any]]:
     heard: list[tuple[str, Any]] = []
-    session = device._presence.session
+    session = device.presence.session
     assert session is not None
     for name in names:
         session.on(name, lambda event, name=name: heard.append((name, event.to_dict())))
@@ -113,9 +113,9 @@ async def test_a_room_without_a_microphone_says_so_everywhere(make_device: MakeD
     await until(oak, lambda state: state.tally == "live" and not state.errors)
     assert [name for name, _ in heard] == ["microphone.disconnected", "microphone.updated"]
     assert oak.state().member_id == member
-    whys = [change["why"] for change in log_of(oak)]
-    assert "the microphone has gone" in whys
-    assert "there is a microphone again" in whys
+    # The log has a thread of its own, which may still be at it.
+    told = {"the microphone has gone", "there is a microphone again"}
+    await until(oak, lambda _: told <= {change["why"] for change in log_of(oak)})
 
 
 async def test_what_the_room_has_muted_stays_so(make_device: MakeDevice) -> None:

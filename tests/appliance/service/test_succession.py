@@ -126,6 +126,41 @@ async def test_the_next_one_takes_over_and_gives_back(rig: Rig) -> None:
     assert rig.succession.note is None
 
 
+async def test_the_first_one_that_it_finds_is_the_preferred_one() -> None:
+    """A configuration without a name: which device that is shows once it was opened."""
+    worker, listed = Worker(), [HOME, OTHER]
+    home = Device("", "first USB camera", "camera", "v4l2")
+    worker.device = home
+    succession = Succession(
+        worker,  # type: ignore[arg-type]
+        Order(home, "auto", None, []),
+        worker.swap,
+        lambda kind: listed,
+        home=lambda: home,
+        retry=0.01,
+    )
+    succession.start()
+    assert succession.note is None
+    home = worker.device = HOME
+    worker.there.add("other")
+    assert succession.note is None
+    succession.plugged()
+    async with asyncio.timeout(30):
+        while succession._plugged:
+            await asyncio.sleep(0.002)
+        assert worker.tried == [], "what works is left alone"
+        worker.pull()
+        while worker.device != OTHER:
+            await asyncio.sleep(0.002)
+        assert succession.note == "Camera home has gone; the camera is now Camera other"
+        worker.there.add("home")
+        succession.plugged()
+        while worker.device != HOME:
+            await asyncio.sleep(0.002)
+    assert succession.note is None
+    await succession.stop()
+
+
 async def test_one_that_is_no_better_changes_nothing(rig: Rig) -> None:
     rig.listed = [HOME, OTHER]
     rig.worker.there.add("other")

@@ -1,0 +1,164 @@
+"""All that one configuration describes: a device, its panel, its figures, and who is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from appliance.panel import Panel
+from appliance.provisioning import Config, Health
+from appliance.service import journal
+from appliance.service.device import Device
+from appliance.service.hardware import build
+from appliance.service.journal import Message
+from appliance.service.metrics import MetricsServer
+from appliance.service.notify import Notifier
+from appliance.service.panel_link import panel_link
+from appliance.service.periphery import Periphery
+from appliance.service.state import Situation
+from appliance.service.state_file import StateFile, carry
+from hal.controls import Status
+
+log = logging.getLogger(__name__)
+
+
+class Appliance:
+    """`device` is there after `start`."""
+
+    device: Device
+
+    def __init__(
+        self, config: Config, notifier: Notifier, state_file: StateFile, *, patient: bool = True
+    ) -> None:
+        self.config = config
+        self._notifier = notifier
+        self._state_file = state_file
+        self._patient = patient
+        self._panel: Panel | None = None
+        self._metrics: MetricsServer | None = None
+        self._periphery: Periphery | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._told = Status.STARTING
+        self.running = False
+
+    @property
+    def panel_url(self) -> str | None:
+        """The panel's address; None without one."""
+        return None if self._panel is None else self._panel.url
+
+    async def start(self, before: Device | None = None) -> None:
+        """Begin, in the place of `before`, which has stopped.
+
+        Raises ConfigError, HalError, PanelError and MetricsError.
+        """
+        self._loop = asyncio.get_running_loop()
+        secret = self.config.room.token
+        if secret is not None:
+            journal.SECRETS.add(secret.get_secret_value())
+        # Looking for devices reads files and asks libraries: not on the loop.
+        hardware = await asyncio.to_thread(build, self.config)
+        self.device = device = Device(self.config, hardware, patient=self._patient)
+        if before is None:
+            self._state_file.restore(device.microphone_gate, device.camera_gate)
+        else:
+            carry(before.microphone_gate, device.microphone_gate)
+            carry(before.camera_gate, device.camera_gate)
+        device.situation.subscribe(self._moved)
+        self._unsubscribe = device.subscribe(self._changed)
+        try:
+            await self._serve_panel()
+            await self._serve_metrics()
+            await device.start()
+            self._periphery = Periphery(self.config, device)
+            self._periphery.start()
+        except BaseException:
+            await self.stop()
+            raise
+        self.running = True
+        self._changed()
+
+    async def stop(self) -> None:
+        """Leave the room and free everything.  Safe to call twice, or without `start`."""
+        self.running = False
+        self._unsubscribe()
+        # The device first: its gates close before anything is waited for.
+        if hasattr(self, "device"):
+            await self.device.stop()
+        if self._periphery is not None:
+            await self._periphery.stop()
+        for server in (self._panel, self._metrics):
+            if server is not None:
+                await server.stop()
+        self._panel = self._metrics = None
+
+    async def adopt(self, config: Config) -> None:
+        """Take over what may change in place.  Raises PanelError and MetricsError."""
+        before, self.config = self.config, config
+        if config.panel != before.panel:
+            if self._panel is not None:
+                await self._panel.stop()
+                self._panel = None
+            await self._serve_panel()
+        # After the panel: the screen leads people there.
+        self.device.adopt(config)
+        if config.metrics != before.metrics:
+            if self._metrics is not None:
+                await self._metrics.stop()
+                self._metrics = None
+            await self._serve_metrics()
+
+    def health(self) -> Health:
+        """How the device is, for a trial."""
+        present = self.device.situation.present
+        failures = [str(error) for error in self.device.failures]
+        if present.settled and not failures:
+            return Health(True)
+        return Health(False, "; ".join([present.sentence(""), *failures]))
+
+    async def _serve_panel(self) -> None:
+        wanted = self.config.panel
+        if wanted.enabled:
+            self._panel = Panel(
+                self.device,
+                wanted.listen,
+                embed_origins=wanted.frame_ancestors,
+                hosts=wanted.hosts,
+            )
+            await self._panel.start()
+        self.device.panel_link = panel_link(self.panel_url) if wanted.qr else ""
+
+    async def _serve_metrics(self) -> None:
+        if self.config.metrics.listen is not None:
+            self._metrics = MetricsServer(self.device, self.config.metrics.listen)
+            await self._metrics.start()
+            log.info("figures at %s", self._metrics.address)
+
+    # --- views
+
+    def _moved(self, situation: Situation) -> None:
+        """The state is another one; on the loop."""
+        state = self.device.state()
+        journal.describe({"ROOM": state.room, "MEMBER_ID": state.member_id})
+        self._notifier.status(situation.sentence(state.room))
+        if situation.settled:
+            self._notifier.ready()
+        before, self._told = self._told, situation.status
+        if situation.status is before:
+            return
+        if situation.status is Status.IN_ROOM and before is not Status.RECONNECTING:
+            log.info("in %s", state.room, extra=Message.JOINED.extra)
+        elif situation.status is Status.FAULT:
+            log.error("out of order: %s", situation.reason, extra=Message.FAULT.extra)
+        elif before in (Status.IN_ROOM, Status.RECONNECTING) and situation.status in (
+            Status.IDLE,
+            Status.JOINING,
+        ):
+            log.info("out of the room: %s", situation.reason, extra=Message.LEFT.extra)
+
+    def _changed(self) -> None:
+        """Anything may be another; on any thread."""
+        assert self._loop is not None
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(lambda: self._state_file.write(self.device.state()))

@@ -1,0 +1,230 @@
+"""A device that goes by settings which change, in a real room."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import tomli_w
+
+from appliance.hub.server import HubServer
+from appliance.media.gate import Party
+from appliance.provisioning import Config, Probation
+from appliance.service.daemon import Daemon, in_place
+from appliance.service.journal import Message
+from appliance.service.notify import Notifier
+from appliance.service.settings import FileSettings
+from appliance.service.state_file import StateFile
+from tests.appliance.service.conftest import DEADLINE, settings, token_for
+
+
+class Told(Notifier):
+    """What the service manager was told."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.words: list[str] = []
+
+    def _send(self, message: str) -> None:
+        self.words.append(message.split("\n")[0])
+
+
+class Running:
+    """A daemon on a file, in a task."""
+
+    def __init__(self, hub: HubServer, folder: Path) -> None:
+        self.hub = hub
+        self.path = folder / "device.toml"
+        self.token = token_for(hub, "Oak")
+        self.stop, self.reload, self.ready = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.notifier = Told()
+        self.write()
+        self.daemon = Daemon(
+            FileSettings(self.path),
+            lambda _: self.ready.set(),
+            notifier=self.notifier,
+            state_file=StateFile(folder / "state.json"),
+        )
+        self.task: asyncio.Task[None] | None = None
+
+    def write(self, **sections: Any) -> None:
+        values = settings(self.hub, "Oak", 1, **{"panel": {"listen": "127.0.0.1:0"}, **sections})
+        plain = values.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+        plain["room"]["token"] = self.token
+        self.path.write_text(tomli_w.dumps(plain))
+        self.path.chmod(0o600)
+
+    async def start(self) -> None:
+        self.task = asyncio.create_task(self.daemon.run(self.stop, self.reload))
+        await self.until(lambda: "STATUS=In demo." in self.notifier.words)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        assert self.task is not None
+        async with asyncio.timeout(2 * DEADLINE):
+            while not holds():
+                assert not self.task.done(), self.task
+                await asyncio.sleep(0.02)
+
+    async def reloaded(self) -> None:
+        """Read the settings again, and wait until that is over."""
+        self.notifier.words.clear()
+        self.reload.set()
+        await self.until(lambda: self.notifier.words.count("READY=1") == 1)
+
+
+@pytest.fixture
+async def running(hub: HubServer, tmp_path: Path) -> AsyncIterator[Running]:
+    running = Running(hub, tmp_path)
+    await running.start()
+    yield running
+    running.stop.set()
+    if running.task is not None:
+        await asyncio.gather(running.task, return_exceptions=True)
+
+
+async def test_from_start_to_stop(running: Running) -> None:
+    words = running.notifier.words
+    assert words[0] == "STATUS=Starting."
+    assert words.index("STATUS=Joining the room.") < words.index("STATUS=In demo.")
+    assert words.count("READY=1") == 1
+    running.stop.set()
+    assert running.task is not None
+    await running.task
+    assert "STOPPING=1" in words
+
+
+async def test_a_small_change_leaves_the_member_in_its_room(running: Running) -> None:
+    device = running.daemon.appliance.device
+    member = device.state().member_id
+    running.write(
+        speaker={"backend": "synthetic", "options": {"device_id": 1}, "volume": 30},
+        metrics={"listen": "127.0.0.1:0"},
+        policy={"leave_empty_minutes": 9},
+    )
+    await running.reloaded()
+    assert running.daemon.appliance.device is device
+    assert (device.state().volume, device.state().member_id) == (30, member)
+    metrics = running.daemon.appliance._metrics
+    assert metrics is not None
+    async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+        told = (await client.get(f"http://{metrics.address}/metrics")).text
+    assert 'roomlet_state{state="in_room"} 1.0' in told
+    assert 'roomlet_info{room="demo"' in told
+
+
+async def test_a_large_change_begins_anew_and_keeps_what_was_muted(running: Running) -> None:
+    before = running.daemon.appliance.device
+    before.press("mute")
+    before.release("mute")
+    await running.until(lambda: Party.ROOM in before.microphone_gate.closers)
+    running.write(camera={"backend": "synthetic", "width": 64, "height": 36, "rate": 5})
+    await running.reloaded()
+    after = running.daemon.appliance.device
+    assert after is not before
+    assert Party.ROOM in after.microphone_gate.closers
+    await running.until(lambda: after.state().status == "in_room")
+    await running.until(lambda: after.state().tally == "muted")
+    assert not after.microphone_gate.is_open
+
+
+async def test_a_mistake_changes_nothing(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = running.daemon.appliance.device
+    running.path.write_text("[room]\nhots = 1\n")
+    await running.reloaded()
+    assert running.daemon.appliance.device is device
+    assert device.state().status == "in_room"
+    told = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    (refused,) = [one for one in told if "refused" in one.getMessage()]
+    assert "did you mean host?" in refused.getMessage()
+    assert refused.__dict__["MESSAGE_ID"] == Message.CONFIG_REFUSED.value
+
+
+async def test_what_does_not_work_gives_way_to_what_did(running: Running) -> None:
+    before = running.daemon.appliance.device
+    running.write(
+        camera={"backend": "file", "device": "/nowhere/at/all.mp4"},
+        panel={"listen": "192.0.2.9:80"},
+    )
+    await running.reloaded()
+    after = running.daemon.appliance.device
+    assert after is not before
+    assert after.config == before.config
+    await running.until(lambda: after.state().status == "in_room")
+
+
+class Trial(FileSettings):
+    """A file whose second version is on trial, and is given back to the first."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.time = 0.0
+        self.kept = 0
+        self.failures: list[str] = []
+        self.first: Config | None = None
+        self.tried: Probation | None = None
+
+    def begin(self) -> Config:
+        self.first = super().begin()
+        return self.first
+
+    def now(self) -> float:
+        return self.time
+
+    def probation(self) -> Probation | None:
+        if self._config is self.first:
+            return None
+        self.tried = Probation(now=self.time, duration=90)
+        return self.tried
+
+    def keep(self) -> None:
+        self.kept += 1
+
+    def roll_back(self, reason: str) -> Config | None:
+        self.failures.append(reason)
+        self._config = self.first
+        return self.first
+
+
+async def test_a_trial_ends_in_trust_or_in_the_old_ways(hub: HubServer, tmp_path: Path) -> None:
+    running = Running(hub, tmp_path)
+    trial = running.daemon._settings = Trial(running.path)
+    await running.start()
+    try:
+        running.write(policy={"leave_empty_minutes": 3})
+        await running.reloaded()
+        assert trial.kept == 0
+        trial.time = 90
+        await running.until(lambda: trial.kept == 1)
+
+        running.write(room={"host": "ws://127.0.0.1:9", "name": "demo", "token": running.token})
+        await running.reloaded()
+        await running.until(lambda: running.daemon.appliance.device.situation.present.reason != "")
+        trial.time = 180
+        await running.until(lambda: bool(trial.failures))
+        assert trial.failures[0].startswith("after 90 s: Joining")
+        await running.until(lambda: running.daemon.appliance.device.state().status == "in_room")
+        assert running.daemon.appliance.config is trial.first
+    finally:
+        running.stop.set()
+        assert running.task is not None
+        await running.task
+
+
+def test_what_may_change_in_place() -> None:
+    def config(**sections: Any) -> Config:
+        return Config.model_validate(
+            {"room": {"host": "h", "name": "demo", "guest": True}, **sections}
+        )
+
+    plain = config()
+    assert in_place(plain, config(speaker={"volume": 3}, log={"level": "debug"}))
+    assert not in_place(plain, config(speaker={"device": "default"}))
+    assert not in_place(plain, config(camera={"rate": 5}, policy={"auto_join": False}))
+    assert in_place(plain, plain)
