@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final, Literal, TypeAlias, get_args, overload
 
@@ -151,19 +151,26 @@ def options_of(kind: Kind, name: str) -> frozenset[str]:
     return frozenset(_auto_options(kind) if name == "auto" else _parameters(load(kind, name)))
 
 
-def list_devices(kind: Kind | None = None) -> list[Device]:
+def list_devices(kind: Kind | None = None, names: Collection[str] | None = None) -> list[Device]:
     """Every device of every backend that works here, of one class or of all.
 
-    A backend whose library is missing has no devices; the reason is logged.
+    `names` are the backends that are asked, all by default; `auto` stands for its candidates.  A
+    backend whose library is missing has no devices; the reason is logged.
     """
     found: list[Device] = []
     for one in KINDS if kind is None else (kind,):
-        for name in backends(one):
+        wanted = backends(one) if names is None else _spelled_out(one, names)
+        for name in wanted:
             try:
                 found += load(one, name).devices()
             except HalError as error:
                 log.debug("%s backend %s lists no devices: %s", one, name, error)
     return found
+
+
+def _spelled_out(kind: Kind, names: Collection[str]) -> list[str]:
+    automatic = {name for name, _ in AUTO[kind]} if "auto" in names else set()
+    return [name for name in backends(kind) if name in automatic or name in names]
 
 
 def _automatic(kind: Kind, options: Mapping[str, object]) -> Backend:

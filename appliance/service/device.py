@@ -40,7 +40,6 @@ from hal.controls import Button, Status
 from hal.display.memory import MemoryDisplay
 from hal.errors import HalError
 from hal.hotplug import Finder
-from hal.registry import list_devices
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +67,7 @@ class Device:
         hardware: Hardware,
         *,
         patient: bool = True,
-        find: Finder = list_devices,
+        find: Finder | None = None,
         lease: float = LIMIT,
     ) -> None:
         """With `patient` set to False a join that fails ends it; see `Attendance`.  `find`

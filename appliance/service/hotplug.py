@@ -31,7 +31,7 @@ class HotPlug:
         self,
         config: Config,
         *,
-        find: Finder = list_devices,
+        find: Finder | None = None,
         retry: float = RETRY,
         on_change: Callable[[], None] = lambda: None,
         on_controls: Callable[[], None] = lambda: None,
@@ -41,7 +41,7 @@ class HotPlug:
         self._on_change = on_change
         self._on_controls = on_controls
         self._successions: dict[Kind, Succession] = {}
-        self._watcher: Final = DeviceWatcher(self._changed, find=find)
+        self._watcher: Final = DeviceWatcher(self._changed, find=find or self._find)
 
     @property
     def missing(self) -> frozenset[Kind]:
@@ -91,6 +91,13 @@ class HotPlug:
         await self._watcher.close()
         for succession in self._successions.values():
             await succession.stop()
+
+    def _find(self, kind: Kind) -> list[Device]:
+        """What could be taken: no other backend is stirred every now and then."""
+        section = getattr(self._config, kind)
+        if getattr(section, "fallback", ()):
+            return list_devices(kind)  # those may be anybody's
+        return list_devices(kind, {section.backend, *getattr(section, "also", ())})
 
     def _listed(self, kind: Kind) -> list[Device]:
         # What comes in by HDMI is no camera that looks at the room.

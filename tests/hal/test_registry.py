@@ -14,6 +14,7 @@ from hal.audio.synthetic import SyntheticMicrophone, SyntheticSpeaker
 from hal.camera import Camera
 from hal.camera.synthetic import SyntheticCamera
 from hal.controls.virtual import VirtualControls
+from hal.device import Device
 from hal.display.memory import MemoryDisplay
 from hal.errors import BackendUnavailable, DeviceNotFound, OptionInvalid
 
@@ -223,3 +224,22 @@ def test_our_own_installed_entry_points_are_no_conflict(
     monkeypatch.setattr(registry, "entry_points", installed)
     assert registry.backends("camera") == list(registry.BUILTIN["camera"])
     assert not caplog.records
+
+
+def test_only_the_backends_that_are_named_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def devices(name: str) -> list[Device]:
+        asked.append(name)
+        return [Device(name, name, "microphone", name)]
+
+    class Backend:
+        def __init__(self, name: str) -> None:
+            self.devices = lambda: devices(name)
+
+    monkeypatch.setattr(registry, "load", lambda kind, name: Backend(name))
+    found = registry.list_devices("microphone", {"synthetic"})
+    assert [device.id for device in found] == asked == ["synthetic"]
+    asked.clear()
+    registry.list_devices("microphone", {"auto"})
+    assert set(asked) == {name for name, _ in registry.AUTO["microphone"]}

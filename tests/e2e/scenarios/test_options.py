@@ -15,6 +15,7 @@ from scenarios.client import Client, updated
 from scenarios.covering import covers
 from scenarios.meeting import Meeting
 from scenarios.official_client import OfficialClient
+from scenarios.test_local_overlay import shows
 from sdk_client import Pixels
 
 from hal.camera import scene
@@ -60,22 +61,24 @@ async def _overlaid(client: Client, me: str) -> bool:
         await eventually("the canvas is shown", client.screen)
         return await shown.count() > 0 and await shown.first.is_visible()
 
+    # Flipped, it can be told from what comes from the room.
+    client.session.local_overlay.set_mirrored(True)  # type: ignore[attr-defined]
+
     def frame(picture: Pixels | None) -> int:
         code = None if picture is None else scene.decode(picture.luma, *client.layers()[me])
         return -1 if code is None else code.frame
 
-    # The way over the hub takes time: only an overlay is ahead of what has come over it since.
-    ahead, last = 0, 0
+    last = 0
 
     async def later() -> int:
         now = frame(await client.picture())
         return now if now > last else 0
 
-    for _ in range(10):
+    for _ in range(20):
         last = await eventually("pictures move on", later)
-        mine = frame(await client.screen())
-        ahead += mine > frame(await client.picture()) >= 0
-    return ahead > 0
+        if shows(client, client.layers()[me], await client.screen(), mirrored=True):
+            return True
+    return False
 
 
 class StunServer(asyncio.DatagramProtocol):

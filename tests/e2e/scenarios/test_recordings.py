@@ -83,8 +83,7 @@ async def test_records_the_room(meeting: Meeting, tmp_path: Path) -> None:
     for one in (client, witness):
         recordings = (await one.call("getRecordings"))["recordings"]
         assert [r["state"] for r in recordings if r["id"] == recording_id] == ["recording"]
-    await witness.hears_tone(client.tone)
-    await witness.hears_tone(client.tone)
+    await witness.hears([client.tone], 2.0)
     await stop(meeting)
     await witness.told("room.updated", room_updated(recording=False), before)
     await eventually("the duration is known", lambda: client.get("duration", on="take"))
