@@ -97,7 +97,7 @@ class Recorder(SentSound):
 
 @pytest.mark.parametrize("stop_microphone", [False, True])
 async def test_mute_truth_on_the_wire(make_device: MakeDevice, stop_microphone: bool) -> None:
-    """Once the gate has closed at most one packet rings on, and none once the light is red."""
+    """From the press on at most one more packet carries sound, and none once the light is red."""
     device = await make_device(
         "Oak", 1, joined=False, mute={"stop_microphone_while_muted": stop_microphone}
     )
@@ -111,8 +111,10 @@ async def test_mute_truth_on_the_wire(make_device: MakeDevice, stop_microphone: 
 
     device.microphone_gate.subscribe(moved)
     await recorder.until_audible(0.0)
+    presses = []
     for _ in range(5):
         await recorder.until_audible(time.monotonic())
+        presses.append(time.monotonic())
         tap(device, "mute")
         await until(device, lambda state: state.tally == "muted")
         await asyncio.sleep(0.3)
@@ -125,8 +127,9 @@ async def test_mute_truth_on_the_wire(make_device: MakeDevice, stop_microphone: 
     assert len(greens) == 6
     opened = [at for at, is_open in gate_moves if is_open]
     closed = [at for at, is_open in gate_moves if not is_open]
-    for gate, red, green in zip(closed, reds, greens[1:], strict=True):
-        after = [audible for at, audible in recorder.log if gate < at < green]
+    for press, gate, red, green in zip(presses, closed, reds, greens[1:], strict=True):
+        assert press <= gate
+        after = [audible for at, audible in recorder.log if press < at < green]
         assert sum(after) <= 1
         # The decoder's own overlap may ring in the first packet of silence.
         behind = [audible for at, audible in recorder.log if red < at < green]
