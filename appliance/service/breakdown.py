@@ -11,7 +11,8 @@ import contextlib
 import logging
 from typing import Final
 
-from appliance.provisioning import Config
+from appliance.provisioning import Config, ConfigError
+from appliance.service import hardware
 from appliance.service.notify import Notifier
 from hal import registry
 from hal.controls import Button, Controls, Status, Tally
@@ -65,12 +66,11 @@ class Breakdown:
             await asyncio.to_thread(self._display.close)
 
     def _make_controls(self) -> Controls | None:
-        section = None if self._config is None else self._config.controls
         try:
-            if section is None:
+            if self._config is None:
                 return registry.create("controls", "auto")
-            return registry.create("controls", section.backend, **section.arguments)
-        except HalError as error:
+            return hardware.controls(self._config)
+        except (ConfigError, HalError) as error:
             log.error("no light shows the fault: %s", error)
             return None
 

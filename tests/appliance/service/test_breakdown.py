@@ -24,12 +24,17 @@ def pins() -> Iterator[MockFactory]:
     gpiozero.Device.pin_factory = before
 
 
-def config(**display: object) -> Config:
+def config(also: bool = False, **display: object) -> Config:
+    """With pins, alone or beside other controls."""
     options = {"mute_pin": 17, "tally_red": RED, "tally_green": GREEN, "status_pin": STATUS}
     return Config.model_validate(
         {
             "room": {"host": "h", "name": "demo", "guest": True},
-            "controls": {"backend": "gpio", "options": options},
+            "controls": (
+                {"backend": "virtual", "also": ["gpio"], "options": options}
+                if also
+                else {"backend": "gpio", "options": options}
+            ),
             "display": {"backend": "memory", "options": {"width": 640, "height": 360}, **display},
         }
     )
@@ -55,6 +60,18 @@ async def test_light_and_screen_show_it_and_the_tally_stays_dark(pins: MockFacto
     await keeping
     await breakdown.close()
     assert not pins.pin(STATUS).state
+
+
+async def test_the_pins_show_it_beside_other_controls(pins: MockFactory) -> None:
+    breakdown, stop = Breakdown(config(also=True), ""), asyncio.Event()
+    await breakdown.show()
+    keeping = asyncio.create_task(breakdown.keep(600, stop))
+    async with asyncio.timeout(30):
+        while not pins.pin(STATUS).state:
+            await asyncio.sleep(0.01)
+    stop.set()
+    await keeping
+    await breakdown.close()
 
 
 async def test_it_ends_by_itself(pins: MockFactory) -> None:
