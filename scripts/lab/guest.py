@@ -26,7 +26,7 @@ RUN_S = 1500
 
 MEMORY_MIB = 2048
 
-NICE = 15
+NICE = 5
 
 PARTS = ("drivers", "picamera2", "call")
 """What the guest runs one after the other; see its script "run"."""

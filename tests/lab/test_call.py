@@ -8,12 +8,14 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from appliance.hub.config import HubConfig
+from appliance.hub.server import HubServer
 from appliance.service.device import Device
 from hal.audio.alsa import AlsaSpeaker
 from hal.device import Device as HalDevice
@@ -64,6 +66,24 @@ ON_PINS = {
 }
 FAR = {"camera": {"backend": "synthetic", "width": 320, "height": 180, "rate": 5}}
 """A far end that leaves the machine its time."""
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[HubServer]:
+    """A room server whose canvas is of the members' size and rate.  Its own measure, 720p at 30
+    pictures a second, is more than an emulated machine encodes, and no sound gets through beside."""
+    config = HubConfig(
+        listen="127.0.0.1:0",
+        data=tmp_path / "hub",
+        open_rooms=("demo",),
+        width=320,
+        height=180,
+        rate=5,
+    )
+    made = HubServer(config, environment={})
+    await made.start()
+    yield made
+    await made.stop()
 
 
 @pytest.fixture

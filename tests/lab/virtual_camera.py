@@ -1,9 +1,10 @@
 """libcamera's virtual pipeline in the place of a Raspberry Pi's camera, for the real Picamera2.
 
-The pipeline differs from a sensor's in three things, and here is what makes up for each:
+The pipeline differs from a sensor's in four things, and here is what makes up for each:
 
 - It gives NV12 as two planes of one buffer, where Picamera2 allocates one plane: `_TwoPlanes`.
 - It completes a request the moment it is queued: `_Pace` hands it one a frame time.
+- It has no raw stream, whose formats Picamera2 asks for when it opens: there are none.
 - Picamera2 imports the bindings of kms++ for a preview window that nobody opens here; Debian has
   none: a mock takes their place.
 """
@@ -36,6 +37,7 @@ def virtual_camera(monkeypatch: pytest.MonkeyPatch, rate: float) -> Iterator[Non
     monkeypatch.setattr(libcamera.Camera, "queue_request", pace.queue)
     monkeypatch.setattr(libcamera.Camera, "stop", pace.stop)
     monkeypatch.setattr(implementation, "DmaAllocator", _two_planes(libcamera))
+    monkeypatch.setattr(implementation.Picamera2, "_get_raw_modes", lambda _: [])
     with pace:
         yield
 
