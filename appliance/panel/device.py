@@ -52,6 +52,8 @@ class PanelState:
     """A value of `hal.controls.Status`: what the device is doing."""
     status_reason: str = ""
     """Why, in one sentence; empty when there is nothing to explain."""
+    visiting: bool = False
+    """Whether `room` is another one than the device's own, where it is for a while."""
     tally: TallyName = "off"
     """What the LED shows now."""
     mic_open: bool = False
@@ -84,8 +86,8 @@ class PanelState:
 class PanelDevice(Protocol):
     """The device behind the panel.
 
-    Every method is called on the panel's event loop and returns at once, except
-    `select_layout`, which asks the room.
+    Every method is called on the panel's event loop and returns at once, except `visit` and
+    `select_layout`, which ask a room.
     """
 
     def state(self) -> PanelState:
@@ -109,6 +111,15 @@ class PanelDevice(Protocol):
 
     def set_volume(self, volume: int, /) -> None:
         """Set the loudspeaker, 0 to 100."""
+
+    async def visit(self, invitation: str, /) -> None:
+        """Go to another room for a while: by its code, a link to it, or a token.
+
+        Returns once the device is there.  Raises Refused with the reason.
+        """
+
+    def go_home(self) -> None:
+        """A person wants the device in its own room: to end a visit, or from outside any room."""
 
     async def select_layout(self, name: str, /) -> None:
         """Ask the room for a layout.  Raises Refused with the room's reason."""
