@@ -9,7 +9,7 @@ Exceptions::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -112,7 +112,7 @@ class PanelDevice(Protocol):
     def set_volume(self, volume: int, /) -> None:
         """Set the loudspeaker, 0 to 100."""
 
-    async def visit(self, invitation: str, /) -> None:
+    def visit(self, invitation: str, /) -> Coroutine[Any, Any, None]:
         """Go to another room for a while: by its code, a link to it, or a token.
 
         Returns once the device is there.  Raises Refused with the reason.
@@ -121,7 +121,7 @@ class PanelDevice(Protocol):
     def go_home(self) -> None:
         """A person wants the device in its own room: to end a visit, or from outside any room."""
 
-    async def select_layout(self, name: str, /) -> None:
+    def select_layout(self, name: str, /) -> Coroutine[Any, Any, None]:
         """Ask the room for a layout.  Raises Refused with the room's reason."""
 
     def screen(self) -> VideoFrame | None:

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from appliance.service.errors import InvitationInvalid
 from appliance.signaling.token import inspect
 
-TEXT_MAX: Final = 4096
-"""Characters of an invitation; the longest part of it can be a token."""
+TEXT_MAX: Final = 4000
+"""Characters of an invitation, which may be a token; the panel takes 4096 bytes."""
 
 _CODE: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 """The names that a room can have; as in `RoomConfig.name`."""
