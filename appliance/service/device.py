@@ -20,6 +20,7 @@ from appliance.provisioning import Config
 from appliance.room import LocalStream, RoomSession
 from appliance.service.agreement import Agreement
 from appliance.service.banner import banner
+from appliance.service.calendar.keeper import Keeper
 from appliance.service.console import Console
 from appliance.service.entry import Entry
 from appliance.service.hardware import Hardware, other_camera, other_microphone, other_speaker
@@ -148,6 +149,13 @@ class Device:
         self.console.on_claim = self.presence.claim
         self.console.on_hang_up = self.presence.hang_up
         self.troubles: Final = Troubles(self._changed)
+        self.calendar: Final = Keeper(
+            config,
+            self.presence,
+            lambda: self._entry.room,
+            remark=lambda text: self.troubles.remark("calendar", text),
+            changed=self._changed,
+        )
         self._agreement: Final = Agreement(self._agreed, self._changed)
         self._observers: tuple[Callable[[], None], ...] = ()
         self._edge: float | None = None
@@ -176,6 +184,7 @@ class Device:
         await self.hotplug.start()
         self._agreement.start()
         self.presence.start()
+        self.calendar.start()
 
     async def wait(self) -> None:
         """Wait until the device gives up.  Raises what an impatient one could not get over."""
@@ -187,6 +196,7 @@ class Device:
         self.microphone_gate.mute(Party.START, "the device stops")
         self.camera_gate.mute(Party.START, "the device stops")
         await self.hotplug.stop()
+        await self.calendar.stop()
         await self.presence.stop()
         await self._layouts.stop()
         await self._agreement.stop()
@@ -204,9 +214,10 @@ class Device:
         return [*self.troubles.errors(), *([] if light is None else [light])]
 
     def adopt(self, config: Config) -> None:
-        """Go by another policy and volume from now on, without leaving the room.  Whatever else
-        differs takes a new device."""
+        """Go by another policy, calendar and volume from now on, without leaving the room.
+        Whatever else differs takes a new device."""
         self.presence.adopt(config.policy)
+        self.calendar.adopt(config)
         if config.speaker.volume != self.config.speaker.volume:
             self.set_volume(config.speaker.volume)
         self.config = config
@@ -240,6 +251,7 @@ class Device:
             canvas_fps=round(self.canvas.fps, 1),
             joined_ms=None if self.canvas.joined_ms is None else round(self.canvas.joined_ms),
             errors=self._errors(),
+            meeting=self.calendar.shown(),
             stats=self._stats(),
         )
 
@@ -377,6 +389,7 @@ class Device:
                 covered=Party.COVER in self.camera_gate.closers,
                 agreed=self._agreement.holds,
                 link=self.panel_link,
+                booked=self.calendar.sentence(),
             )
         )
         for observer in self._observers:
@@ -394,6 +407,7 @@ class Device:
     def _stats(self) -> dict[str, int | float | str]:
         session = self.presence.session
         figures: dict[str, int | float | str] = dict(session.stats() if session else {})
+        figures |= self.calendar.figures()
         figures["microphone_xruns"] = self.microphone.xruns
         figures["speaker_xruns"] = self.speaker.xruns
         return figures

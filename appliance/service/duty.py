@@ -58,6 +58,11 @@ class Duty:
         self.policy.hung_up()
         self._stirred.set()
 
+    def dismissed(self, why: str) -> None:
+        """What the device was called for is over."""
+        self.policy.dismissed(why)
+        self._stirred.set()
+
     async def run(self) -> None:
         """Until it is cancelled, or `attend` raises."""
         told: Decision | None = None

@@ -79,6 +79,22 @@ class Presence:
         self._duty.hung_up()
         return True
 
+    @property
+    def idle(self) -> bool:
+        """Whether the device stays out of its room on purpose."""
+        return self._task is None or self._duty.idle
+
+    def book(self) -> None:
+        """A meeting calls the device into its room: somebody wished for it, so it is as if they had
+        pressed the button, in quiet hours too."""
+        if self._task is not None:
+            self._duty.called()
+
+    def dismiss(self, why: str) -> None:
+        """The meeting is over."""
+        if self._task is not None:
+            self._duty.dismissed(why)
+
     def others(self) -> int | None:
         """How many other people's members are in the room; None outside of one."""
         session = self.session
