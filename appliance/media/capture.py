@@ -142,6 +142,7 @@ class MicCapture(_Capture):
         self._epoch = gate.epoch
         # Samples since the device was opened: all before were heard under another state.
         self._fresh = 0
+        self._framed_at: float | None = None
 
     @property
     def device(self) -> Device:
@@ -182,6 +183,10 @@ class MicCapture(_Capture):
         self._periods.clear()
         self._fresh = 0
         self._microphone.open()
+        if self._framed_at is not None:
+            # A pause is one on the wire too.  Sound that went on where it had ended would be taken
+            # for late by as much, and made to wait for more of that kind.
+            self._encoder.skip(round((time.monotonic() - self._framed_at) * RATE / FRAME))
 
     def _close(self) -> None:
         self._microphone.close()
@@ -201,6 +206,7 @@ class MicCapture(_Capture):
             return
         whole = np.concatenate(self._periods)
         self._periods.clear()
+        self._framed_at = time.monotonic()
         self.level_dbfs = _level(whole)
         if any(outlet.active for outlet in self._outlets):
             self._to_loop(self._send, packetize(self._encoder.encode(whole), "opus"), epoch)

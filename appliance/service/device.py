@@ -15,16 +15,19 @@ from appliance.media.gate import CameraGate, Gate, MicGate, Party
 from appliance.media.lease import LIMIT, Lease
 from appliance.media.leg import MediaLeg
 from appliance.media.playout import DisplayPlayout, SpeakerPlayout
-from appliance.panel import PanelState, named
+from appliance.panel import PanelState, Refused, named
 from appliance.provisioning import Config
 from appliance.room import LocalStream, RoomSession
 from appliance.service.agreement import Agreement
+from appliance.service.attendance import Failure
 from appliance.service.banner import banner
 from appliance.service.calendar.keeper import Keeper
 from appliance.service.console import Console
 from appliance.service.entry import Entry
+from appliance.service.errors import ServiceError
 from appliance.service.hardware import Hardware, other_camera, other_microphone, other_speaker
 from appliance.service.hotplug import HotPlug
+from appliance.service.invitation import Invitation
 from appliance.service.layouts import Layouts
 from appliance.service.mute_log import NAME, MuteLog, state_directory
 from appliance.service.presence import Presence
@@ -133,26 +136,25 @@ class Device:
         self._layouts.on_change = self._changed
         if self.probe is not None:
             self._layouts.on_layers = self.probe.layout
-        self._entry: Final = Entry(config)
         self.situation: Final = DeviceState()
         self.situation.subscribe(lambda now: self.console.show(now.status))
         self.situation.subscribe(lambda _: self._changed())
         self.presence: Final = Presence(
             config.policy,
             self.situation,
+            Entry(config),
             self._make_session,
-            self._entry.token,
             on_begin=lambda _: self.canvas.joining(),
             on_end=self._session_ended,
             patient=patient,
         )
-        self.console.on_claim = self.presence.claim
+        self.console.on_claim = self._claimed
         self.console.on_hang_up = self.presence.hang_up
         self.troubles: Final = Troubles(self._changed)
         self.calendar: Final = Keeper(
             config,
             self.presence,
-            lambda: self._entry.room,
+            lambda: self.presence.home.room,
             remark=lambda text: self.troubles.remark("calendar", text),
             changed=self._changed,
         )
@@ -227,15 +229,16 @@ class Device:
 
     def state(self) -> PanelState:
         """See `PanelDevice.state`."""
-        session = self.presence.session
+        session, host = self.presence.session, self.presence.entry.host
         active = session is not None and session.active
         members = [member.to_dict() for member in session.members] if session and active else []
         own_id = (session.member_id or "") if session and active else ""
         own = next((member for member in members if member.get("id") == own_id), {})
         return PanelState(
             name=str(own.get("name") or self.config.room.user_name),
-            room=self._entry.room,
-            hub="" if self.config.room.host is None else websocket_url(self.config.room.host, ""),
+            room=self.presence.entry.room,
+            hub="" if host is None else websocket_url(host, ""),
+            visiting=self.presence.visiting,
             status=self.situation.present.status.value,
             status_reason=self.situation.present.reason,
             tally=self.console.tally.value,
@@ -285,6 +288,17 @@ class Device:
         """See `PanelDevice.select_layout`."""
         await self._layouts.select(name)
 
+    async def visit(self, invitation: str) -> None:
+        """See `PanelDevice.visit`."""
+        try:
+            await self.presence.visit(Entry(self.config, Invitation.parse(invitation)))
+        except (*Failure, ServiceError) as error:
+            raise Refused(str(error)) from error
+
+    def go_home(self) -> None:
+        """See `PanelDevice.go_home`."""
+        self.presence.go_home()
+
     def screen(self) -> VideoFrame | None:
         """See `PanelDevice.screen`."""
         if isinstance(self._screen, MemoryDisplay):
@@ -310,10 +324,10 @@ class Device:
 
     # --- the room
 
-    def _make_session(self, token: str) -> RoomSession:
+    def _make_session(self, entry: Entry, token: str) -> RoomSession:
         session = RoomSession(
             token,
-            host=self.config.room.host,
+            host=entry.host,
             root_element=self.display,
             speaker=self.speaker,
             local_stream=LocalStream(self.microphone, self.camera),
@@ -365,6 +379,11 @@ class Device:
         if self.probe is not None and button is Button.MUTE and self.microphone_gate.is_open:
             self.probe.pressed(at if edge is None else edge)
 
+    def _claimed(self, button: Button) -> bool:
+        if button is Button.MUTE and self.presence.at is None and self.calendar.claim():
+            return True
+        return self.presence.claim(button)
+
     def _gate_moved(self, gate: Gate) -> None:
         # Before anything can pass again: observers run ahead of the next period.
         if self.probe is not None and gate.is_open:
@@ -383,7 +402,7 @@ class Device:
                 self.situation.present.status,
                 self.console.tally,
                 self.microphone_gate.closers,
-                room=self._entry.room,
+                room=self.presence.entry.room,
                 reason=self.situation.present.reason,
                 missing=self.hotplug.missing,
                 covered=Party.COVER in self.camera_gate.closers,

@@ -10,11 +10,15 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from appliance.provisioning import Config, ConfigError
+from appliance.service.attendance import Failure
 from appliance.service.calendar.meeting import Meeting
 from appliance.service.calendar.meetings import Meetings, Plan, When
-from appliance.service.calendar.place import elsewhere, hosts_of
+from appliance.service.calendar.place import Place, hosts_of, place_of
 from appliance.service.calendar.reader import CalendarError, read
 from appliance.service.calendar.source import Source
+from appliance.service.entry import Entry
+from appliance.service.errors import ServiceError
+from appliance.service.invitation import Invitation
 from appliance.service.journal import Message
 
 log = logging.getLogger(__name__)
@@ -34,14 +38,17 @@ class Guest(Protocol):
     """Who comes and goes: `Presence`."""
 
     @property
-    def idle(self) -> bool:
-        """Whether it stays out of its room on purpose."""
+    def at(self) -> str | None:
+        """The room where it is: empty for its own; None while it stays out on purpose."""
 
     def others(self) -> int | None:
         """How many others are in the room; None outside of it."""
 
     def book(self) -> None:
-        """Come in."""
+        """Come into the own room."""
+
+    async def visit(self, entry: Entry, /) -> None:
+        """Go to another room; returns once it is there.  Raises why it is not."""
 
     def dismiss(self, why: str, /) -> None:
         """Go."""
@@ -85,6 +92,9 @@ class Keeper:
         self._error = ""
         self._running = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._ending: list[asyncio.Task[None]] = []
+        """Those of a configuration before, which were cancelled."""
+        self._visit: asyncio.Task[None] | None = None
 
     # --- life
 
@@ -100,9 +110,10 @@ class Keeper:
     async def stop(self) -> None:
         """End it.  Safe to call twice, or without `start`."""
         self._running = False
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._ending, *([] if self._visit is None else [self._visit])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def adopt(self, config: Config) -> None:
         """Go by another configuration from now on."""
@@ -112,6 +123,7 @@ class Keeper:
             return
         for task in self._tasks:
             task.cancel()
+        self._ending = [task for task in (*self._ending, *self._tasks) if not task.done()]
         self._tasks, self._agenda, self._plan = [], (), Plan()
         self._read_at = self._parsed_at = None
         self._tell("")
@@ -131,7 +143,8 @@ class Keeper:
             "at": f"{day}{begins:%H:%M}",
             "until": f"{ends:%H:%M}",
             "when": when.value,
-            "room": self._elsewhere(one),
+            "room": str(self._place(one)),
+            "join": self._way(one),
         }
 
     def sentence(self) -> str:
@@ -148,8 +161,22 @@ class Keeper:
                 return f"{title} has ended."
             case _:
                 text = f"Next: {title} at {at}{where}."
-        # Only its own room is a press away.
-        return text if where or one["when"] == "next" else f"{text} Press the button to join."
+        return f"{text} Press the button to join." if self.offered else text
+
+    @property
+    def offered(self) -> Meeting | None:
+        """The meeting that a press of the button joins."""
+        plan = self._plan
+        return plan.shown if plan.open and plan.when in (When.SOON, When.NOW) else None
+
+    def claim(self) -> bool:
+        """Whether a press that calls the device leads to a meeting in another room, and so not
+        into its own."""
+        one = self.offered
+        if one is None or not (room := self._place(one).room):
+            return False
+        self._go(one, room)
+        return True
 
     def figures(self) -> dict[str, float]:
         """For the metrics."""
@@ -165,9 +192,13 @@ class Keeper:
         plain = one.title and self._config.calendar.show_titles and not one.private
         return one.title if plain else "Meeting"
 
-    def _elsewhere(self, one: Meeting) -> str:
+    def _way(self, one: Meeting) -> str:
+        place = self._place(one)
+        return "" if place.foreign else "visit" if place.room else "home"
+
+    def _place(self, one: Meeting) -> Place:
         hosts = hosts_of(self._config.room.host or "", self._config.calendar.hosts)
-        return elsewhere(one, self._room(), hosts)
+        return place_of(one, self._room(), hosts)
 
     # --- the calendar
 
@@ -232,18 +263,33 @@ class Keeper:
         plan = self.meetings.look(
             self._now(),
             self._agenda,
-            idle=self._guest.idle,
+            at=self._guest.at,
             others=self._guest.others(),
             stays=self._config.policy.auto_join,
-            elsewhere=self._elsewhere,
+            place=self._place,
         )
         before, self._plan = self._plan, plan
         if plan.join is not None:
             title = self._title(plan.join)
             log.info("comes by the calendar: %s", title, extra=Message.BOOKED.extra)
-            self._guest.book()
+            if room := self._place(plan.join).room:
+                self._go(plan.join, room)
+            else:
+                self._guest.book()
         if plan.leave:
             log.info("goes by the calendar: %s", plan.leave, extra=Message.BOOKED.extra)
             self._guest.dismiss(plan.leave)
         if (before.shown, before.when) != (plan.shown, plan.when):
             self._changed()
+
+    def _go(self, one: Meeting, room: str) -> None:
+        if self._visit is not None:
+            self._visit.cancel()
+        self._visit = asyncio.create_task(self._go_to(one, room), name="meeting")
+
+    async def _go_to(self, one: Meeting, room: str) -> None:
+        try:
+            await self._guest.visit(Entry(self._config, Invitation(room)))
+        except (*Failure, ServiceError) as error:
+            log.warning("not in %s for %s: %s", room, self._title(one), error)
+            self._remark(f"the device is not in {room} for a meeting: {error}")

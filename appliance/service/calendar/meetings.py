@@ -7,12 +7,13 @@ others are there.  Who hangs up, or a room that stays empty, ends the meeting fo
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from appliance.provisioning.config import CalendarConfig
 from appliance.service.calendar.meeting import Meeting
+from appliance.service.calendar.place import Place
 
 
 class When(Enum):
@@ -37,6 +38,8 @@ class Plan:
     shown: Meeting | None = None
     """The meeting to tell people of."""
     when: When = When.NEXT
+    open: bool = False
+    """Whether the device may go there."""
 
 
 class Meetings:
@@ -49,7 +52,10 @@ class Meetings:
         self._ended: dict[str, dt.datetime] = {}
         self._brought: Meeting | None = None
         """For which it is in the room; None where it would be there without."""
-        self._was_idle: bool | None = None
+        self._known = False
+        """Whether there was a look before."""
+        self._at: str | None = None
+        """The room at the last look, or where it had the device go."""
         self._alone_since: dt.datetime | None = None
 
     def carry(self, before: Meetings) -> None:
@@ -62,53 +68,70 @@ class Meetings:
         now: dt.datetime,
         agenda: Iterable[Meeting],
         *,
-        idle: bool,
+        at: str | None,
         others: int | None,
         stays: bool,
-        elsewhere: Callable[[Meeting], str],
+        place: Callable[[Meeting], Place],
     ) -> Plan:
         """What to do at `now`.
 
-        `idle` is whether the device stays out of its room on purpose, `others` counts the members
-        beside it, None outside a room; `stays` is whether it would be there without a meeting too.
+        `at` is the room where the device is, or is on its way to: empty for its own, None while it
+        stays out on purpose.  `others` counts the members beside it, None outside a room; `stays`
+        is whether it would be in its own room without a meeting too.
         """
         self._forget(now)
         ahead = [one for one in agenda if one.ends > now]
-        here = [one for one in ahead if not elsewhere(one)]
+        rooms = {one.key: where.room for one in ahead if not (where := place(one)).foreign}
         soon = dt.timedelta(minutes=self.config.join_before_minutes)
-        on = [one for one in here if one.begins <= now]
-        near = [one for one in here if one.begins - soon <= now]
-        self._notice(on, near, idle=idle, stays=stays)
-        join = self._to_join(on, idle=idle)
-        leave = "" if idle else self._to_leave(now, on, others)
+        near = [one for one in ahead if one.begins - soon <= now and one.key in rooms]
+        on = [one for one in near if one.begins <= now]
+        if self._known:
+            self._notice_leaving([one for one in on if rooms[one.key] == self._at], at)
+            here = [one for one in near if rooms[one.key] == at]
+            self._notice_coming(here, at, stays=stays and at == "")
+        here = [one for one in on if rooms[one.key] == at]
+        self._stay_on(here)
+        join, leave = self._to_join(on, rooms, at, others), ""
+        if join is None and at is not None:
+            leave = self._to_leave(now, here, others)
         shown = self._to_show(now, ahead)
-        self._was_idle = idle and join is None
-        return Plan(join, leave, shown, self._when(shown, now, soon))
+        self._known, self._at = True, at if join is None else rooms[join.key]
+        offered = shown is not None and shown.key in rooms
+        return Plan(join, leave, shown, self._when(shown, now, soon), offered)
 
-    def _notice(self, on: list[Meeting], near: list[Meeting], *, idle: bool, stays: bool) -> None:
-        """What has happened since the last look."""
-        if idle and self._was_idle is False:
-            # Somebody hung up, or the policy found the room empty.
-            for one in on:
-                self._ended[one.key] = one.ends
-            self._brought = None
-        if not idle and self._was_idle and near:
-            # Somebody pressed the button: that one it is, even if it had ended.
-            one = near[-1]
-            self._called[one.key] = one.ends
-            self._ended.pop(one.key, None)
-            self._brought = None if stays else one
-        if not idle and self._was_idle is not True:
-            for one in on:
-                self._called.setdefault(one.key, one.ends)
-                if self._brought is not None and one.ends > self._brought.ends:
-                    # One after the other: the later end counts.
-                    self._brought = one
+    def _notice_leaving(self, on: list[Meeting], at: str | None) -> None:
+        """Somebody hung up, or the policy found the room empty."""
+        if self._at is None or at == self._at:
+            return
+        for one in on:
+            self._ended[one.key] = one.ends
+        self._brought = None
 
-    def _to_join(self, on: list[Meeting], *, idle: bool) -> Meeting | None:
-        if not idle or not self.config.auto_join:
+    def _notice_coming(self, near: list[Meeting], at: str | None, *, stays: bool) -> None:
+        """Somebody pressed the button: that meeting it is, even if it had ended."""
+        if at is None or at == self._at or not near:
+            return
+        one = near[-1]
+        self._called[one.key] = one.ends
+        self._ended.pop(one.key, None)
+        self._brought = None if stays else one
+
+    def _stay_on(self, here: list[Meeting]) -> None:
+        """The device is there already: for a meeting that follows, or that begins around it."""
+        for one in here:
+            self._called.setdefault(one.key, one.ends)
+            if self._brought is not None and one.ends > self._brought.ends:
+                # One after the other: the later end counts.
+                self._brought = one
+
+    def _to_join(
+        self, on: list[Meeting], rooms: Mapping[str, str], at: str | None, others: int | None
+    ) -> Meeting | None:
+        """Nobody is left alone for a meeting, and where a person went the device stays."""
+        if not self.config.auto_join or others or (at and self._brought is None):
             return None
-        fresh = [one for one in on if one.key not in self._called and one.key not in self._ended]
+        done = self._called.keys() | self._ended.keys()
+        fresh = [one for one in on if one.key not in done and rooms[one.key] != at]
         if not fresh:
             return None
         one = max(fresh, key=lambda meeting: meeting.begins)
@@ -117,7 +140,7 @@ class Meetings:
         self._brought, self._alone_since = one, None
         return one
 
-    def _to_leave(self, now: dt.datetime, on: list[Meeting], others: int | None) -> str:
+    def _to_leave(self, now: dt.datetime, here: list[Meeting], others: int | None) -> str:
         if others != 0:
             self._alone_since = None
             return ""
@@ -127,10 +150,10 @@ class Meetings:
             return ""
         alone = now - self._alone_since
         patience = dt.timedelta(minutes=self.config.no_show_minutes)
-        if on and patience and alone >= patience:
-            return self._end(on, "the room was empty during the meeting")
+        if here and patience and alone >= patience:
+            return self._end(here, "the room was empty during the meeting")
         rest = dt.timedelta(minutes=self.config.leave_after_minutes)
-        if not on and now >= self._brought.ends + rest:
+        if not here and now >= self._brought.ends + rest:
             return self._end([self._brought], "the meeting is over")
         return ""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -24,30 +25,45 @@ def hosts_of(server: str, further: Collection[str]) -> frozenset[str]:
     return frozenset(name for name in (_host(server), *(one.lower() for one in further)) if name)
 
 
-def elsewhere(meeting: Meeting, own: str, hosts: Collection[str]) -> str:
-    """The other room or host where a meeting is; empty for this device's own room.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a meeting is; by default in the device's own room."""
+
+    room: str = ""
+    """Another room of the room server."""
+    foreign: str = ""
+    """Another host, where the device does not go."""
+
+    def __str__(self) -> str:
+        """For people; empty for the own room."""
+        return self.foreign or self.room
+
+
+def place_of(meeting: Meeting, own: str, hosts: Collection[str]) -> Place:
+    """Where a meeting is.
 
     The first of these that says something: the property X-ROOMLET-ROOM (a link, or the name of a
     room), CONFERENCE (a link to anywhere), then links to rooms of `hosts` in URL, LOCATION,
     DESCRIPTION.  `own` is the name of the device's room.
     """
     if _ROOM.fullmatch(meeting.room):
-        return _other(meeting.room, own)
+        return _in(meeting.room, own)
     for text in (meeting.room, meeting.conference):
         for link in _LINK.findall(text):
-            host = _host(link)
-            room = _room(link)
-            return _other(room, own) if room and host in hosts else host or "another place"
+            host, room = _host(link), _room(link)
+            if room and host in hosts:
+                return _in(room, own)
+            return Place(foreign=host or "another place")
     for text in meeting.texts:
         for link in _LINK.findall(text):
             room = _room(link)
             if room and _host(link) in hosts:
-                return _other(room, own)
-    return ""
+                return _in(room, own)
+    return Place()
 
 
-def _other(room: str, own: str) -> str:
-    return "" if room == own else room
+def _in(room: str, own: str) -> Place:
+    return Place("" if room == own else room)
 
 
 def _host(link: str) -> str:

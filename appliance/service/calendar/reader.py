@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import json
+import os
 import resource
 import sys
 from pathlib import Path
@@ -83,6 +84,10 @@ def local_zone() -> dt.tzinfo:
 
 
 def _main() -> None:
+    with contextlib.suppress(OSError):
+        # Behind sound and picture in all that is scarce.
+        os.nice(10)
+        Path("/proc/self/oom_score_adj").write_text("800")
     for limit, value in (
         (resource.RLIMIT_CPU, CPU_S),
         (resource.RLIMIT_AS, MEMORY),

@@ -224,6 +224,22 @@ async def test_time_on_the_wire_is_steady_through_mutes(live: tuple[MicCapture, 
     assert (steps == 1920).sum() <= 2
 
 
+async def test_a_pause_is_as_long_on_the_wire_as_it_was(live: tuple[MicCapture, Wire]) -> None:
+    capture, wire = live
+    capture.gate.unmute(Party.START)
+    await until(lambda: len(wire.packets) >= 10)
+    await capture.suspend()
+    await asyncio.sleep(0)
+    count = len(wire.packets)
+    with pytest.raises(TimeoutError):
+        await until(lambda: len(wire.packets) > count, deadline=0.5)
+    await capture.resume()
+    await until(lambda: len(wire.packets) >= count + 20)
+    # How late each packet is, by its own time: the soonest before and after tell of the clock.
+    late = [at - p.timestamp / 48_000 for at, p in wire.packets]
+    assert abs(min(late[count:]) - min(late[:count])) < 0.1
+
+
 async def test_a_pulled_microphone_is_told_once_and_comes_back() -> None:
     microphone = SyntheticMicrophone(pattern="continuous")
     capture = MicCapture(microphone, MicGate())

@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from appliance.hub.config import HubConfig
+from appliance.hub.server import HubServer
 from appliance.service.device import Device
 from appliance.service.journal import SECRETS, Message
 from hal.controls import Button
@@ -17,11 +20,20 @@ from tests.appliance.service.calendar.calendar_server import (
     event,
     served,
 )
-from tests.appliance.service.conftest import MakeDevice, hub, make_device, settings, until
+from tests.appliance.service.conftest import MakeDevice, make_device, settings, token_for, until
 
-__all__ = ["hub", "make_device"]
+__all__ = ["make_device"]
 
 MINUTE = dt.timedelta(minutes=1)
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[HubServer]:
+    config = HubConfig(listen="127.0.0.1:0", data=tmp_path / "hub", open_rooms=("demo", "elm"))
+    hub = HubServer(config, environment={})
+    await hub.start()
+    yield hub
+    await hub.stop()
 
 
 @pytest.fixture
@@ -79,6 +91,47 @@ async def test_one_touch_and_an_early_end(make_device: MakeDevice, server: Calen
     assert "canary" not in repr(oak.state())
 
 
+async def test_a_meeting_in_another_room(
+    make_device: MakeDevice, server: CalendarServer, hub: HubServer
+) -> None:
+    began = now() - MINUTE
+    server.data = calendar(event("a", began, began + 30 * MINUTE, "Far", "X-ROOMLET-ROOM:elm"))
+    far = {"token": token_for(hub, "Elm", room_name="elm"), "host": hub.url, "user_name": "Elm"}
+    elm = await make_device("Elm", 2, room=far)
+    oak = await make_device(
+        "Oak", 1, calendar={"url": server.url, "leave_after_minutes": 0}, joined=False
+    )
+    await until(elm, lambda state: {one["name"] for one in state.members} == {"Elm", "Oak"})
+    await until(oak, lambda state: state.room == "elm" and state.visiting)
+    # Once it is alone, and the time is over, it goes home, where it lives.
+    oak.calendar._now = lambda: began + 31 * MINUTE
+    elm.presence.hang_up()
+    await until(oak, lambda state: state.room == "demo" and state.status == "in_room")
+
+
+async def test_one_touch_leads_to_another_room(
+    make_device: MakeDevice, server: CalendarServer
+) -> None:
+    soon = now() + 5 * MINUTE
+    server.data = calendar(event("a", soon, soon + 30 * MINUTE, "Far", "X-ROOMLET-ROOM:elm"))
+    oak = await make_device(joined=False, policy={"auto_join": False}, calendar={"url": server.url})
+    await until(oak, lambda state: state.meeting.get("room") == "elm")
+    assert "in elm. Press the button to join." in oak.calendar.sentence()
+    oak.press("mute")
+    oak.release("mute")
+    await until(oak, lambda state: state.room == "elm" and state.status == "in_room")
+
+
+async def test_a_room_that_does_not_let_in_is_told(
+    make_device: MakeDevice, server: CalendarServer
+) -> None:
+    began = now() - MINUTE
+    server.data = calendar(event("a", began, began + 30 * MINUTE, "Far", "X-ROOMLET-ROOM:ash"))
+    oak = await make_device(joined=False, calendar={"url": server.url})
+    await until(oak, lambda state: any("not in ash" in text for text in state.errors))
+    await until(oak, lambda state: state.room == "demo" and state.status == "in_room")
+
+
 async def test_a_server_that_goes_leaves_the_last_agenda(
     make_device: MakeDevice, server: CalendarServer
 ) -> None:
@@ -107,14 +160,14 @@ async def _look_again(device: Device) -> None:
 
 
 async def test_another_calendar_in_place(
-    make_device: MakeDevice, server: CalendarServer, hub: object
+    make_device: MakeDevice, server: CalendarServer, hub: HubServer
 ) -> None:
     later = now() + 120 * MINUTE
     server.data = calendar(event("a", later, later + 30 * MINUTE))
     oak = await make_device()
     assert not oak.state().meeting
     change = {"calendar": {"url": server.url}}
-    oak.adopt(settings(hub, "Oak", 1, **change))  # type: ignore[arg-type]
+    oak.adopt(settings(hub, "Oak", 1, **change))
     await until(oak, lambda state: bool(state.meeting) and state.status == "in_room")
-    oak.adopt(settings(hub, "Oak", 1))  # type: ignore[arg-type]
+    oak.adopt(settings(hub, "Oak", 1))
     assert not oak.state().meeting

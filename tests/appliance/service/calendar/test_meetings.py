@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from appliance.provisioning.config import CalendarConfig
 from appliance.service.calendar.meeting import Meeting
 from appliance.service.calendar.meetings import Meetings, Plan, When
+from appliance.service.calendar.place import Place
 
 NINE = dt.datetime(2026, 3, 16, 9, tzinfo=dt.UTC)
 
@@ -28,32 +29,34 @@ class Room:
 
     def __init__(self, *agenda: Meeting, stays: bool = False, **config: Any) -> None:
         self.meetings = Meetings(CalendarConfig(**config))
-        self.agenda, self.stays, self.foreign = list(agenda), stays, set[str]()
-        self.idle, self.others = not stays, 0
+        self.agenda, self.stays = list(agenda), stays
+        self.places: dict[str, Place] = {}
+        self.at: str | None = "" if stays else None
+        self.others = 0
 
     def look(self, minute: float) -> Plan:
         plan = self.meetings.look(
             at(minute),
             self.agenda,
-            idle=self.idle,
-            others=None if self.idle else self.others,
+            at=self.at,
+            others=None if self.at is None else self.others,
             stays=self.stays,
-            elsewhere=lambda one: "x" if one.key in self.foreign else "",
+            place=lambda one: self.places.get(one.key, Place()),
         )
         if plan.join is not None:
-            self.idle = False
+            self.at = self.places.get(plan.join.key, Place()).room
         if plan.leave:
-            self.idle = True
+            self.at = "" if self.stays and self.at else None
         return plan
 
 
 def test_it_comes_at_the_beginning_and_goes_after_the_end() -> None:
     room = Room(meeting(0, 30), leave_after_minutes=5)
     assert room.look(-20).when is When.NEXT
-    assert (room.look(-5).when, room.idle) == (When.SOON, True)
+    assert (room.look(-5).when, room.at) == (When.SOON, None)
     assert room.look(0).join == room.agenda[0]
     room.others = 2
-    assert room.look(20) == Plan(shown=room.agenda[0], when=When.NOW)
+    assert room.look(20) == Plan(shown=room.agenda[0], when=When.NOW, open=True)
     room.others = 0
     assert not room.look(30).leave
     assert not room.look(34.9).leave
@@ -74,11 +77,11 @@ def test_who_hangs_up_has_ended_it() -> None:
     room = Room(meeting(0, 30))
     room.look(0)
     room.look(1)
-    room.idle = True
-    assert room.look(2) == Plan(shown=room.agenda[0], when=When.ENDED)
+    room.at = None
+    assert room.look(2) == Plan(shown=room.agenda[0], when=When.ENDED, open=True)
     assert room.look(10).join is None
     # And the press of a button makes it go on.
-    room.idle = False
+    room.at = ""
     assert room.look(11).when is When.NOW
 
 
@@ -96,7 +99,7 @@ def test_nobody_comes() -> None:
 def test_one_touch_before_the_beginning() -> None:
     room = Room(meeting(0, 30), auto_join=False)
     room.look(-6)
-    room.idle = False
+    room.at = ""
     assert room.look(-5).join is None
     assert not room.look(31).leave
     assert room.look(36).leave
@@ -121,14 +124,55 @@ def test_one_meeting_after_the_other() -> None:
 
 def test_a_meeting_elsewhere_is_only_shown() -> None:
     room = Room(meeting(0, 30, "far"))
-    room.foreign = {"far"}
+    room.places["far"] = Place(foreign="evil.example")
     assert room.look(5) == Plan(shown=room.agenda[0], when=When.NOW)
+
+
+def test_a_meeting_in_another_room_waits_for_who_is_in_this_one() -> None:
+    room = Room(meeting(0, 30, "far"), stays=True)
+    room.places["far"] = Place("elm")
+    room.look(-5)
+    room.others = 1
+    assert room.look(0).join is None
+    room.others = 0
+    assert room.look(3).join == room.agenda[0]
+    room.others = 2
+    assert not room.look(50).leave
+    room.others = 0
+    assert room.look(51).leave == "the meeting is over"
+    assert (room.at, room.look(52)) == ("", Plan())
+
+
+def test_a_visit_that_fails_or_ends_is_not_made_again() -> None:
+    room = Room(meeting(0, 30, "far"))
+    room.places["far"] = Place("elm")
+    assert room.look(0).join
+    room.at = None
+    assert (room.look(1).join, room.look(1).when) == (None, When.ENDED)
+
+
+def test_where_a_person_went_the_device_stays() -> None:
+    room = Room(meeting(0, 30))
+    room.look(-1)
+    room.at = "ash"
+    assert not any(room.look(m).join or room.look(m).leave for m in range(40))
+
+
+def test_from_one_room_to_the_next() -> None:
+    room = Room(meeting(0, 30, "a"), meeting(30, 60, "b"))
+    room.places = {"a": Place("elm"), "b": Place()}
+    room.look(0)
+    room.others = 1
+    room.look(20)
+    room.others = 0
+    assert room.look(30).join == room.agenda[1]
+    assert room.at == ""
 
 
 def test_another_device_object_goes_on_where_the_one_before_stopped() -> None:
     room = Room(meeting(0, 30))
     room.look(0)
-    room.idle = True
+    room.at = None
     room.look(1)
     after = Room(*room.agenda)
     after.meetings.carry(room.meetings)
@@ -157,12 +201,12 @@ def test_whatever_people_do(
     for wait, act in acts:
         minute += wait
         if act == "press":
-            room.idle = False
+            room.at = ""
         elif act == "hang up":
-            room.idle = True
-        elif not room.idle:
+            room.at = None
+        elif room.at is not None:
             room.others = max(0, room.others + (act == "come") - (act == "go"))
-        room.others = 0 if room.idle else room.others
+        room.others = 0 if room.at is None else room.others
         others = room.others
         plan = room.look(minute)
         assert not (plan.leave and others)

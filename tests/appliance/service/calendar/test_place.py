@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.service.calendar.meeting import Meeting
-from appliance.service.calendar.place import elsewhere, hosts_of
+from appliance.service.calendar.place import hosts_of, place_of
 
 START = dt.datetime(2026, 3, 16, 9, tzinfo=dt.UTC)
 PLAIN = Meeting("a/1", "Sync", START, START + dt.timedelta(minutes=30))
@@ -40,10 +40,12 @@ HOSTS = hosts_of("ws://hub.local:8080", ["meet.example"])
     ],
 )
 def test_where(meeting: dict[str, object], where: str) -> None:
-    assert elsewhere(replace(PLAIN, **meeting), "oak", HOSTS) == where  # type: ignore[arg-type]
+    place = place_of(replace(PLAIN, **meeting), "oak", HOSTS)  # type: ignore[arg-type]
+    assert str(place) == where
+    assert bool(place.foreign) == ("." in where)
 
 
 @given(st.text(), st.text(), st.tuples(st.text(), st.text()))
 def test_nothing_that_stands_there_raises(room: str, link: str, texts: tuple[str, str]) -> None:
     one = replace(PLAIN, room=room, conference=f"https://{link}", texts=texts)
-    assert isinstance(elsewhere(one, "oak", HOSTS), str)
+    assert place_of(one, "oak", HOSTS)
