@@ -362,6 +362,8 @@ class CalendarConfig(Section):
     """Minutes after the end until it leaves, if it came for the meeting and is alone."""
     no_show_minutes: Annotated[int, Field(ge=0, le=240)] = 15
     """Minutes alone in a meeting after which that counts as ended; 0 for never."""
+    release: bool = False
+    """Whether a meeting that ended early is made shorter on the server; with `caldav` only."""
     show_titles: bool = True
     """Whether titles are shown; those of private events never are."""
     hosts: list[_HostPort] = Field(default_factory=list)
@@ -375,6 +377,8 @@ class CalendarConfig(Section):
             raise PydanticCustomError(
                 "way_in", "needs user with one of password_file and password_credential, or neither"
             )
+        if self.release and self.kind != "caldav":
+            raise PydanticCustomError("way_in", 'with release = true needs kind = "caldav"')
         return self
 
 

@@ -104,7 +104,7 @@ def _meeting(event: Any, zone: dt.tzinfo) -> Meeting | None:
         return None
     if str(event.get("STATUS", "")).upper() == "CANCELLED":
         return None
-    begins, ends = _instant(start, zone), _instant(stop, zone)
+    begins, ends = instant(start, zone), instant(stop, zone)
     length = stop.replace(tzinfo=None) - start.replace(tzinfo=None)
     if ends <= begins or begins.astimezone(start.tzinfo or zone).time() != start.time():
         # It begins in a gap of the clocks, and the library took its end from the hands of a clock.
@@ -116,7 +116,7 @@ def _meeting(event: Any, zone: dt.tzinfo) -> Meeting | None:
     origin = event.get("RECURRENCE-ID")
     at = begins
     if origin is not None and isinstance(origin.dt, dt.datetime):
-        at = _instant(origin.dt, zone)
+        at = instant(origin.dt, zone)
     return Meeting(
         key=f"{uid}/{at:%Y%m%dT%H%M%SZ}",
         title=" ".join(_text(event, "SUMMARY").split())[:TITLE_MAX],
@@ -129,7 +129,7 @@ def _meeting(event: Any, zone: dt.tzinfo) -> Meeting | None:
     )
 
 
-def _instant(time: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+def instant(time: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
     """In a gap the offset before it holds, as RFC 5545 has it; of two equal times, the first."""
     return (time.replace(tzinfo=zone) if time.tzinfo is None else time).astimezone(dt.UTC)
 

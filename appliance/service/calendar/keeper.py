@@ -29,6 +29,9 @@ LOOK_EVERY: Final = 1.0
 RETRY: Final = 15.0
 """Seconds that the wait grows from while nobody answers."""
 
+GRACE: Final = 120.0
+"""Seconds from an early end until the server is told: who hung up by mistake is back by then."""
+
 BEHIND: Final = dt.timedelta(hours=1)
 AHEAD: Final = dt.timedelta(days=2)
 """What of the calendar is read."""
@@ -83,6 +86,7 @@ class Keeper:
         self._changed = changed
         self._now = now
         self._every = every
+        self.grace = GRACE
         self.meetings: Final = Meetings(config.calendar)
         self._agenda: tuple[Meeting, ...] = ()
         self._read_at: dt.datetime | None = None
@@ -92,6 +96,9 @@ class Keeper:
         self._error = ""
         self._running = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._source: Source | None = None
+        self._releases: dict[str, asyncio.Task[None]] = {}
+        """By meeting: those that ended early, until they are told to the server, and after."""
         self._ending: list[asyncio.Task[None]] = []
         """Those of a configuration before, which were cancelled."""
         self._visit: asyncio.Task[None] | None = None
@@ -102,15 +109,21 @@ class Keeper:
         """Begin, on the running loop."""
         self._running = True
         if self._config.calendar.url is not None:
+            self._source = Source(self._config)
             self._tasks = [
-                asyncio.create_task(self._refresh(), name="calendar"),
+                asyncio.create_task(self._refresh(self._source), name="calendar"),
                 asyncio.create_task(self._attend(), name="meetings"),
             ]
 
     async def stop(self) -> None:
         """End it.  Safe to call twice, or without `start`."""
         self._running = False
-        tasks = [*self._tasks, *self._ending, *([] if self._visit is None else [self._visit])]
+        tasks = [
+            *self._tasks,
+            *self._ending,
+            *self._releases.values(),
+            *([] if self._visit is None else [self._visit]),
+        ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -202,8 +215,8 @@ class Keeper:
 
     # --- the calendar
 
-    async def _refresh(self) -> None:
-        source, failures = Source(self._config), 0
+    async def _refresh(self, source: Source) -> None:
+        failures = 0
         while True:
             minutes = self._config.calendar.refresh_minutes
             try:
@@ -279,8 +292,31 @@ class Keeper:
         if plan.leave:
             log.info("goes by the calendar: %s", plan.leave, extra=Message.BOOKED.extra)
             self._guest.dismiss(plan.leave)
+        self._release(plan.ended)
         if (before.shown, before.when) != (plan.shown, plan.when):
             self._changed()
+
+    def _release(self, ended: tuple[Meeting, ...]) -> None:
+        if not self._config.calendar.release:
+            return
+        keys = {one.key for one in ended}
+        for key in [key for key in self._releases if key not in keys]:
+            # Somebody came back, or its time is over.
+            self._releases.pop(key).cancel()
+        for one in ended:
+            if one.key not in self._releases:
+                work = self._tell_server(one, self._now())
+                self._releases[one.key] = asyncio.create_task(work, name="release")
+
+    async def _tell_server(self, one: Meeting, until: dt.datetime) -> None:
+        await asyncio.sleep(self.grace)
+        assert self._source is not None, "a meeting came from there"
+        try:
+            await self._source.release(one, until)
+        except (CalendarError, ConfigError) as error:
+            log.warning("an early end is not told to the calendar: %s", error)
+        else:
+            log.info("the calendar is told that %s has ended", self._title(one))
 
     def _go(self, one: Meeting, room: str) -> None:
         if self._visit is not None:

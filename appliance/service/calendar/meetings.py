@@ -40,6 +40,8 @@ class Plan:
     when: When = When.NEXT
     open: bool = False
     """Whether the device may go there."""
+    ended: tuple[Meeting, ...] = ()
+    """Those whose time is not over, but they are."""
 
 
 class Meetings:
@@ -97,7 +99,8 @@ class Meetings:
         shown = self._to_show(now, ahead)
         self._known, self._at = True, at if join is None else rooms[join.key]
         offered = shown is not None and shown.key in rooms
-        return Plan(join, leave, shown, self._when(shown, now, soon), offered)
+        ended = tuple(one for one in on if one.key in self._ended)
+        return Plan(join, leave, shown, self._when(shown, now, soon), offered, ended)
 
     def _notice_leaving(self, on: list[Meeting], at: str | None) -> None:
         """Somebody hung up, or the policy found the room empty."""

@@ -14,7 +14,7 @@ import os
 import resource
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from appliance.service.calendar.meeting import Meeting
@@ -41,7 +41,19 @@ async def read(
 
     `zone` is a name of the IANA's, None for this machine's own zone.  Raises CalendarError.
     """
-    head = json.dumps({"begin": begin.isoformat(), "end": end.isoformat(), "zone": zone})
+    head = {"begin": begin.isoformat(), "end": end.isoformat(), "zone": zone}
+    answer = await _run(head, data)
+    return tuple(Meeting.from_json(one) for one in answer["meetings"]), answer["skipped"]
+
+
+async def shortened(data: bytes, key: str, until: dt.datetime) -> bytes | None:
+    """As `release.shorten`, in this machine's zone.  Raises CalendarError."""
+    head = {"key": key, "until": until.isoformat(timespec="seconds"), "zone": None}
+    text: str | None = (await _run(head, data))["text"]
+    return None if text is None else text.encode()
+
+
+async def _run(head: dict[str, Any], data: bytes) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -52,7 +64,7 @@ async def read(
     )
     try:
         async with asyncio.timeout(WALL_S):
-            out, _ = await process.communicate(head.encode() + b"\n" + data)
+            out, _ = await process.communicate(json.dumps(head).encode() + b"\n" + data)
     except TimeoutError:
         raise CalendarError(_TOO_MUCH) from None
     finally:
@@ -62,10 +74,10 @@ async def read(
             await process.wait()
     if process.returncode:
         raise CalendarError(_TOO_MUCH)
-    answer = json.loads(out)
+    answer: dict[str, Any] = json.loads(out)
     if answer["error"]:
         raise CalendarError(f"the calendar cannot be read: {answer['error']}; check calendar.url")
-    return tuple(Meeting.from_json(one) for one in answer["meetings"]), answer["skipped"]
+    return answer
 
 
 _TOO_MUCH: Final = (
@@ -100,6 +112,16 @@ def _main() -> None:
     head = json.loads(sys.stdin.buffer.readline())
     data = sys.stdin.buffer.read()
     zone = local_zone() if head["zone"] is None else ZoneInfo(head["zone"])
+    if "key" in head:
+        from appliance.service.calendar.release import shorten
+
+        try:
+            text = shorten(data, head["key"], dt.datetime.fromisoformat(head["until"]), zone)
+        except NoCalendar as error:
+            print(json.dumps({"error": str(error)}))
+            return
+        print(json.dumps({"error": "", "text": None if text is None else text.decode()}))
+        return
     begin, end = (dt.datetime.fromisoformat(head[name]) for name in ("begin", "end"))
     try:
         reading = read_agenda(data, begin, end, zone)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import logging
 import ssl
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
@@ -19,8 +21,11 @@ from appliance.provisioning import Config
 from appliance.provisioning.errors import Unreachable
 from appliance.provisioning.web import tls_context
 from appliance.service import journal
-from appliance.service.calendar.reader import CalendarError
+from appliance.service.calendar.meeting import Meeting
+from appliance.service.calendar.reader import CalendarError, shortened
 from appliance.signaling.errors import one_line
+
+log = logging.getLogger(__name__)
 
 DEADLINE: Final = 30.0
 """Seconds for one answer, from the name's look-up to the last byte."""
@@ -63,16 +68,49 @@ class Source:
 
         Raises CalendarError, and ConfigError for a password that is not there.
         """
-        calendar = self._config.calendar
-        password = await asyncio.to_thread(self._config.read_calendar_password)
-        auth: tuple[str, str] | None = None
-        if password is not None and calendar.user is not None:
-            journal.SECRETS.add(password)
-            auth = (calendar.user, password)
+        calendar, auth = self._config.calendar, await self._auth()
         headers = {"Accept-Encoding": "identity"}
         if calendar.kind == "ics":
             status, data = await self._ask("GET", headers | self._known, auth)
             return None if status == 304 else data
+        objects = await self._query(begin, end, auth)
+        # None at all is an empty calendar too.
+        return "\r\n".join([one.text for one in objects] or [_EMPTY]).encode()
+
+    async def release(self, meeting: Meeting, until: dt.datetime) -> None:
+        """Have a meeting end at `until`, in the collection of a CalDAV server.
+
+        Nothing is written over what somebody else changed.  Raises as `fetch`.
+        """
+        auth = await self._auth()
+        uid = meeting.key.rpartition("/")[0]
+        for one in await self._query(meeting.begins, meeting.ends, auth):
+            if uid[:40] not in one.text.replace("\r\n ", "").replace("\n ", ""):
+                continue
+            text = await shortened(one.text.encode(), meeting.key, until)
+            if text is None:
+                continue
+            url = str(httpx.URL(self._url).join(one.href))
+            if not one.etag or httpx.URL(url).netloc != httpx.URL(self._url).netloc:
+                raise CalendarError(f"{self.where} gives no ETag; an early end is not told to it")
+            headers = {"If-Match": one.etag, "Content-Type": "text/calendar; charset=utf-8"}
+            status, _ = await self._ask("PUT", headers, auth, text.decode(), url)
+            if status == 412:
+                log.info("a meeting was changed meanwhile, and so is not made shorter")
+            return
+
+    async def _auth(self) -> tuple[str, str] | None:
+        user = self._config.calendar.user
+        password = await asyncio.to_thread(self._config.read_calendar_password)
+        if password is None or user is None:
+            return None
+        journal.SECRETS.add(password)
+        return user, password
+
+    async def _query(
+        self, begin: dt.datetime, end: dt.datetime, auth: tuple[str, str] | None
+    ) -> list[_Object]:
+        headers = {"Accept-Encoding": "identity"}
         headers |= {"Depth": "1", "Content-Type": "application/xml; charset=utf-8"}
         status, data = await self._ask("REPORT", headers, auth, _QUERY.format(begin=begin, end=end))
         if status != 207:
@@ -88,6 +126,7 @@ class Source:
         headers: dict[str, str],
         auth: tuple[str, str] | None,
         content: str | None = None,
+        url: str | None = None,
     ) -> tuple[int, bytes]:
         data = bytearray()
         try:
@@ -100,7 +139,7 @@ class Source:
                     timeout=DEADLINE,
                 ) as client,
                 client.stream(
-                    method, self._url, headers=headers, auth=auth, content=content
+                    method, url or self._url, headers=headers, auth=auth, content=content
                 ) as answer,
             ):
                 status = answer.status_code
@@ -122,6 +161,8 @@ class Source:
                 f"{self.where} does not give the calendar (it answers {status});"
                 " check calendar.user and its password"
             )
+        if method == "PUT" and status in (201, 204, 412):
+            return status, b""
         if status not in (200, 207) and not (status == 304 and self._known):
             raise CalendarError(
                 f"{self.where} does not give the calendar (it answers {status}); check calendar.url"
@@ -140,17 +181,31 @@ class Source:
         }
 
 
-def _objects(data: bytes) -> bytes:
-    """The calendars in a multistatus, one after the other.  Raises CalendarError."""
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """One event, or series, of a collection."""
+
+    href: str
+    etag: str
+    text: str
+
+
+def _objects(data: bytes) -> list[_Object]:
+    """What is in a multistatus.  Raises CalendarError."""
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise CalendarError("the CalDAV server sends what no such server sends; check calendar.url")
     try:
         root = ET.fromstring(data)
     except ET.ParseError:
         raise CalendarError("the CalDAV server's answer is no XML; check calendar.url") from None
-    texts = [one.text or "" for one in root.iter(f"{{{_CALDAV}}}calendar-data")]
-    # None at all is an empty calendar too.
-    return "\r\n".join(texts or [_EMPTY]).encode()
+    found = []
+    for response in root.iter("{DAV:}response"):
+        text = response.findtext(f".//{{{_CALDAV}}}calendar-data")
+        if text:
+            href = response.findtext("{DAV:}href", "").strip()
+            etag = response.findtext(".//{DAV:}getetag", "").strip()
+            found.append(_Object(href, etag, text))
+    return found
 
 
 _EMPTY: Final = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:roomlet\r\nEND:VCALENDAR\r\n"

@@ -78,7 +78,9 @@ def test_who_hangs_up_has_ended_it() -> None:
     room.look(0)
     room.look(1)
     room.at = None
-    assert room.look(2) == Plan(shown=room.agenda[0], when=When.ENDED, open=True)
+    assert room.look(2) == Plan(
+        shown=room.agenda[0], when=When.ENDED, open=True, ended=(room.agenda[0],)
+    )
     assert room.look(10).join is None
     # And the press of a button makes it go on.
     room.at = ""
