@@ -33,7 +33,9 @@ from hal.errors import HalError
 
 log = logging.getLogger(__name__)
 
-IN_PLACE: Final = frozenset({"log", "metrics", "panel", "policy", "provisioning", "speaker"})
+IN_PLACE: Final = frozenset(
+    {"calendar", "log", "metrics", "panel", "policy", "provisioning", "speaker"}
+)
 """Sections that may change while the device stays in its room; of the speaker, the volume."""
 
 LOOK_EVERY: Final = 1.0
