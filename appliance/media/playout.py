@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _IDLE: Final = 0.1
 """Seconds after which a screen without new pictures is drawn again for its banner."""
 
+
 class _Playout(Worker):
     """A thread that keeps one output device open and fed."""
 
