@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from av import VideoFrame
@@ -36,7 +37,7 @@ from appliance.service.usage import Usage
 from appliance.service.watch import CanvasWatch
 from appliance.service.wire import TappedLeg
 from appliance.signaling.token import websocket_url
-from hal.controls import Button, Status
+from hal.controls import Button, Controls, Status
 from hal.errors import HalError
 from hal.hotplug import Finder
 
@@ -83,7 +84,6 @@ class Device:
         self.probe: Final = Probe(config.probe.tones) if config.probe.enabled else None
         self.canvas: Final = CanvasWatch()
         self._patient = patient
-        self._notes = list(hardware.notes)
         if self.probe is not None:
             self.microphone_gate.subscribe(self._gate_moved)
         self.console: Final = Console(
@@ -189,13 +189,34 @@ class Device:
         light = self.console.error
         return [*self.troubles.errors(), *([] if light is None else [light])]
 
-    def adopt(self, config: Config) -> None:
-        """Go by another policy and volume from now on, without leaving the room.  Whatever else
-        differs takes a new device."""
-        self.presence.adopt(config.policy)
-        if config.speaker.volume != self.config.speaker.volume:
-            self.set_volume(config.speaker.volume)
+    async def adopt(self, config: Config) -> None:
+        """Go by another configuration of the same room from now on, without leaving it.
+
+        Raises ConfigError and HalError where its hardware cannot be taken; all is as before then.
+        """
+        before = self.config
+        async with AsyncExitStack() as undo:
+            await self.parts.adopt(config, undo)
+            controls: Controls | None = None
+            if _wiring(config) != _wiring(before):
+                controls = await self.parts.make("controls", config, undo)
+            self.console.adopt(
+                controls,
+                cover_microphone=config.mute.cover_microphone,
+                long_press=config.controls.hang_up_after,
+            )
+            undo.pop_all()
         self.config = config
+        for gate in (self.microphone_gate, self.camera_gate):
+            gate.allow_remote_unmute = config.mute.allow_remote_unmute
+        self.presence.adopt(config.policy)
+        if config.speaker.volume != before.speaker.volume:
+            self.set_volume(config.speaker.volume)
+        if config.mute != before.mute and self.presence.session is not None:
+            await self.presence.session.set_stop_while_muted(
+                microphone=config.mute.stop_microphone_while_muted,
+                camera=config.mute.stop_camera_while_muted,
+            )
         self._changed()
 
     # --- what the panel asks
@@ -378,7 +399,7 @@ class Device:
             self.console.error,
             agreed=self._agreement.holds,
             reason=present.reason if present.status is Status.FAULT else "",
-            notes=[*self.hotplug.notes, *self._notes],
+            notes=[*self.hotplug.notes, *self.parts.notes],
         )
 
     def _stats(self) -> dict[str, int | float | str]:
@@ -387,3 +408,8 @@ class Device:
         figures["microphone_xruns"] = self.microphone.xruns
         figures["speaker_xruns"] = self.speaker.xruns
         return figures
+
+
+def _wiring(config: Config) -> Any:
+    """Which controls a configuration names."""
+    return config.controls.model_copy(update={"hang_up_after": None})
