@@ -122,6 +122,8 @@ class DisplayPlayout(_Playout):
         self.shown: VideoFrame | None = None
         self.frames_shown = 0
         self._display = display
+        self._banner = Banner()
+        self._overlay: Overlay | None = None
         self._changed = threading.Condition()
         # Under the lock of `_changed`.
         self._newest: VideoFrame | None = None
@@ -154,12 +156,32 @@ class DisplayPlayout(_Playout):
 
     def set_banner(self, banner: Banner) -> None:
         """Say something on the screen."""
+        self._banner = banner
         self._display.set_banner(banner)
         self._wake()
 
     def set_overlay(self, overlay: Overlay | None) -> None:
         """Put the local picture over the canvas."""
+        self._overlay = overlay
         self._display.set_overlay(overlay)
+
+    async def swap(self, display: Display) -> None:
+        """Go on with another screen, which shows what this one does.
+
+        When that one does not open, the one before is back and HalError is raised.
+        """
+        before = self._display
+
+        def take(one: Display) -> None:
+            self._display = one
+            # Any thread may have said something since the other one was made.
+            one.set_overlay(self._overlay)
+            one.set_banner(self._banner)
+
+        async def put() -> None:
+            take(display)
+
+        await self._exchange(put, lambda: take(before))
 
     def _wake(self) -> None:
         with self._changed:

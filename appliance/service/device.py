@@ -6,15 +6,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from av import VideoFrame
 
-from appliance.media.capture import CameraCapture, MicCapture
+from appliance.media.capture import MicCapture
 from appliance.media.gate import CameraGate, Gate, MicGate, Party
 from appliance.media.lease import LIMIT, Lease
 from appliance.media.leg import MediaLeg
-from appliance.media.playout import DisplayPlayout, SpeakerPlayout
 from appliance.panel import PanelState, Refused, named
 from appliance.provisioning import Config
 from appliance.room import LocalStream, RoomSession
@@ -25,29 +25,24 @@ from appliance.service.calendar.keeper import Keeper
 from appliance.service.console import Console
 from appliance.service.entry import Entry
 from appliance.service.errors import ServiceError
-from appliance.service.hardware import Hardware, other_camera, other_microphone, other_speaker
-from appliance.service.hotplug import HotPlug
+from appliance.service.hardware import Hardware
 from appliance.service.invitation import Invitation
 from appliance.service.layouts import Layouts
 from appliance.service.mute_log import NAME, MuteLog, state_directory
+from appliance.service.parts import Parts
 from appliance.service.presence import Presence
 from appliance.service.probe import Probe
 from appliance.service.state import DeviceState
 from appliance.service.troubles import Troubles
 from appliance.service.usage import Usage
-from appliance.service.watch import CanvasWatch, WatchedDisplay, WatchedSpeaker
+from appliance.service.watch import CanvasWatch
 from appliance.service.wire import TappedLeg
 from appliance.signaling.token import websocket_url
-from hal.audio import Speaker
-from hal.camera import VideoFormat
-from hal.controls import Button, Status
-from hal.display.memory import MemoryDisplay
+from hal.controls import Button, Controls, Status
 from hal.errors import HalError
 from hal.hotplug import Finder
 
 log = logging.getLogger(__name__)
-
-_Part = MicCapture | CameraCapture | SpeakerPlayout | DisplayPlayout
 
 ROOM_EVENTS: Final = (
     "room.joined",
@@ -90,11 +85,6 @@ class Device:
         self.probe: Final = Probe(config.probe.tones) if config.probe.enabled else None
         self.canvas: Final = CanvasWatch()
         self._patient = patient
-        self._notes = list(hardware.notes)
-        self._screen = hardware.display
-        display = WatchedDisplay(hardware.display)
-        display.on_picture = self._picture_shown
-        speaker = self._watched(hardware.speaker)
         if self.probe is not None:
             self.microphone_gate.subscribe(self._gate_moved)
         self.console: Final = Console(
@@ -107,31 +97,25 @@ class Device:
         self.console.on_change = self._changed
         self.console.on_press = self._pressed
         self.console.on_volume = lambda step: self.set_volume(self._volume + step)
-        self.microphone: Final = MicCapture(
-            hardware.microphone, self.microphone_gate, bitrate=config.microphone.bitrate
-        )
-        wanted = VideoFormat(config.camera.width, config.camera.height, config.camera.rate)
-        self.camera: Final = CameraCapture(
-            hardware.camera, self.camera_gate, wanted, config.camera.bitrate
-        )
         self._lease: Final = Lease([self.microphone_gate, self.camera_gate], lease)
-        self.microphone.lease = self.camera.lease = self._lease
-        self.speaker: Final = SpeakerPlayout(speaker)
-        self.display: Final = DisplayPlayout(display)
-        self.workers: Final[dict[str, _Part]] = {
-            "microphone": self.microphone,
-            "camera": self.camera,
-            "speaker": self.speaker,
-            "display": self.display,
-        }
-        self.hotplug: Final = HotPlug(
-            config, find=find, on_change=self._changed, on_controls=self.console.look
+        self.parts: Final = Parts(
+            config,
+            hardware,
+            self.microphone_gate,
+            self.camera_gate,
+            self._lease,
+            probe=self.probe,
+            on_picture=self._picture_shown,
+            on_change=self._changed,
+            on_controls=self.console.look,
+            find=find,
         )
-        self.hotplug.follow(self.microphone, hardware.microphone, other_microphone)
-        self.hotplug.follow(self.camera, hardware.camera, other_camera)
-        self.hotplug.follow(
-            self.speaker, speaker, lambda *wanted: self._watched(other_speaker(*wanted))
-        )
+        self.microphone: Final = self.parts.microphone
+        self.camera: Final = self.parts.camera
+        self.speaker: Final = self.parts.speaker
+        self.display: Final = self.parts.display
+        self.workers: Final = self.parts.workers
+        self.hotplug: Final = self.parts.hotplug
         self._layouts: Final = Layouts()
         self._layouts.on_change = self._changed
         if self.probe is not None:
@@ -215,14 +199,35 @@ class Device:
         light = self.console.error
         return [*self.troubles.errors(), *([] if light is None else [light])]
 
-    def adopt(self, config: Config) -> None:
-        """Go by another policy, calendar and volume from now on, without leaving the room.
-        Whatever else differs takes a new device."""
+    async def adopt(self, config: Config) -> None:
+        """Go by another configuration of the same room from now on, without leaving it.
+
+        Raises ConfigError and HalError where its hardware cannot be taken; all is as before then.
+        """
+        before = self.config
+        async with AsyncExitStack() as undo:
+            await self.parts.adopt(config, undo)
+            controls: Controls | None = None
+            if _wiring(config) != _wiring(before):
+                controls = await self.parts.make("controls", config, undo)
+            self.console.adopt(
+                controls,
+                cover_microphone=config.mute.cover_microphone,
+                long_press=config.controls.hang_up_after,
+            )
+            undo.pop_all()
+        self.config = config
+        for gate in (self.microphone_gate, self.camera_gate):
+            gate.allow_remote_unmute = config.mute.allow_remote_unmute
         self.presence.adopt(config.policy)
         self.calendar.adopt(config)
-        if config.speaker.volume != self.config.speaker.volume:
+        if config.speaker.volume != before.speaker.volume:
             self.set_volume(config.speaker.volume)
-        self.config = config
+        if config.mute != before.mute and self.presence.session is not None:
+            await self.presence.session.set_stop_while_muted(
+                microphone=config.mute.stop_microphone_while_muted,
+                camera=config.mute.stop_camera_while_muted,
+            )
         self._changed()
 
     # --- what the panel asks
@@ -301,9 +306,7 @@ class Device:
 
     def screen(self) -> VideoFrame | None:
         """See `PanelDevice.screen`."""
-        if isinstance(self._screen, MemoryDisplay):
-            return self._screen.picture()
-        return self.display.shown
+        return self.parts.picture()
 
     def self_view(self) -> VideoFrame | None:
         """See `PanelDevice.self_view`."""
@@ -389,12 +392,6 @@ class Device:
         if self.probe is not None and gate.is_open:
             self.probe.opened()
 
-    def _watched(self, speaker: Speaker) -> WatchedSpeaker:
-        watched = WatchedSpeaker(speaker)
-        if self.probe is not None:
-            watched.on_sound = self.probe.sound
-        return watched
-
     def _changed(self) -> None:
         """Tell the screen and the panel; on any thread."""
         self.display.set_banner(
@@ -420,7 +417,7 @@ class Device:
             self.console.error,
             agreed=self._agreement.holds,
             reason=present.reason if present.status is Status.FAULT else "",
-            notes=[*self.hotplug.notes, *self._notes],
+            notes=[*self.hotplug.notes, *self.parts.notes],
         )
 
     def _stats(self) -> dict[str, int | float | str]:
@@ -430,3 +427,8 @@ class Device:
         figures["microphone_xruns"] = self.microphone.xruns
         figures["speaker_xruns"] = self.speaker.xruns
         return figures
+
+
+def _wiring(config: Config) -> Any:
+    """Which controls a configuration names."""
+    return config.controls.model_copy(update={"hang_up_after": None})
