@@ -28,7 +28,7 @@ _CONCEAL: Final = 3
 """Frames of 20 ms that a gap is covered with the fading last sound; then silence."""
 
 _SLACK: Final = 0.015
-"""Seconds of more than the target delay that are borne before samples are cut out."""
+"""Seconds of more than is needed that are borne before samples are cut out."""
 
 _CUT: Final = RATE // 100
 """Samples that are cut out or said twice at a time: 10 ms."""
@@ -37,7 +37,7 @@ _CUTS: Final = 15
 """Cuts of 10 ms in one review, so that no pull takes long: 150 ms given back a second."""
 
 _REVIEW: Final = 50
-"""Pulls (one second) over which the least delay must exceed the target for a cut."""
+"""Pulls (one second) over which the delay must exceed what is needed for a cut."""
 
 
 class AudioReceiver:
@@ -63,7 +63,7 @@ class AudioReceiver:
         self._gap = _CONCEAL
         self._buffering = True
         self._held = 0.0
-        self._least = float("inf")
+        self._least, self._most = float("inf"), 0.0
         self._pulls = 0
         inlet.on_packet = self._received
 
@@ -84,7 +84,7 @@ class AudioReceiver:
                     return self._conceal()
                 self._buffering = False
                 self._held = self.hold
-                self._least = float("inf")
+                self._least, self._most = float("inf"), 0.0
                 self._pulls = 0
             self._review()
             self._stretch()
@@ -155,13 +155,23 @@ class AudioReceiver:
         return self._last
 
     def _review(self) -> None:
-        """Give back delay that a burst has left behind, ten milliseconds at a time."""
-        self._least = min(self._least, self._buffered())
+        """Give back delay that nothing needs any more, ten milliseconds at a time.
+
+        What the soonest packets leave in the buffer, less the jitter, is what the latest ones
+        will find there: a frame must be left then.  The least delay has its share of the jitter
+        in it already, so that a whole target is more than enough there.
+        """
+        buffered = self._buffered()
+        self._least, self._most = min(self._least, buffered), max(self._most, buffered)
         self._pulls += 1
         if self._pulls < _REVIEW:
             return
-        excess = self._least - self._target() - _SLACK
-        self._pulls, self._least = 0, float("inf")
+        spare = max(
+            self._least - self._jitter.target,
+            self._most - self._jitter.spread - FRAME / RATE,
+        )
+        excess = spare - self.hold - _SLACK
+        self._pulls, self._least, self._most = 0, float("inf"), 0.0
         if excess <= 0:
             return
         for _ in range(min(max(1, int(excess * RATE) // _CUT), _CUTS)):

@@ -137,11 +137,15 @@ class MicCapture(_Capture):
         self.gate = gate
         self.level_dbfs = _SILENCE_DBFS
         self._microphone = microphone
+        self.bitrate = bitrate
+        """Bit/s of Opus; may be set at any time."""
         self._encoder = OpusEncoder(bitrate)
+        self._encoded_at = bitrate
         self._periods: list[Samples] = []
         self._epoch = gate.epoch
         # Samples since the device was opened: all before were heard under another state.
         self._fresh = 0
+        self._framed_at: float | None = None
 
     @property
     def device(self) -> Device:
@@ -182,6 +186,10 @@ class MicCapture(_Capture):
         self._periods.clear()
         self._fresh = 0
         self._microphone.open()
+        if self._framed_at is not None:
+            # A pause is one on the wire too.  Sound that went on where it had ended would be taken
+            # for late by as much, and made to wait for more of that kind.
+            self._encoder.skip(round((time.monotonic() - self._framed_at) * RATE / FRAME))
 
     def _close(self) -> None:
         self._microphone.close()
@@ -201,6 +209,11 @@ class MicCapture(_Capture):
             return
         whole = np.concatenate(self._periods)
         self._periods.clear()
+        if self.bitrate != self._encoded_at:
+            # libopus takes another rate only from its beginning.
+            self._encoded_at = self.bitrate
+            self._encoder.reset(self._encoded_at)
+        self._framed_at = time.monotonic()
         self.level_dbfs = _level(whole)
         if any(outlet.active for outlet in self._outlets):
             self._to_loop(self._send, packetize(self._encoder.encode(whole), "opus"), epoch)
@@ -291,6 +304,11 @@ class CameraCapture(_Capture):
     def bitrate(self) -> int:
         """What is sent now, in bit/s: the least that a receiver has asked for."""
         return max(_MIN_BITRATE, min([self._most, *self._estimates.values()]))
+
+    def limit(self, bitrate: int) -> None:
+        """Send at most so many bit/s from now on."""
+        self._most = bitrate
+        self._camera.set_bitrate(self.bitrate)
 
     def attach(self, outlet: Outlet) -> None:
         """Feed an outlet; its keyframe requests and estimates reach the encoder."""

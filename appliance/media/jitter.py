@@ -54,11 +54,13 @@ class AudioJitterBuffer:
     """Orders audio packets and says how long to hold them.
 
     `target` is the delay in seconds that covers the jitter of the last three seconds: it rises at
-    once with a late packet and falls when the late one is forgotten.
+    once with a late packet and falls when the late one is forgotten.  `spread` is that jitter:
+    seconds by which the latest packet came after the soonest.
     """
 
     def __init__(self) -> None:
         self.target = _MIN_DELAY
+        self.spread = 0.0
         self.received = 0
         self.late = 0
         self._unwrap = Unwrapper(32)
@@ -123,8 +125,8 @@ class AudioJitterBuffer:
             queue.append((arrival, transit))
             while arrival - queue[0][0] > _WINDOW:
                 queue.popleft()
-        spread = self._slowest[0][1] - self._fastest[0][1]
-        self.target = min(max(_MIN_DELAY, spread + _MIN_DELAY / 2), _MAX_DELAY)
+        self.spread = min(self._slowest[0][1] - self._fastest[0][1], _MAX_DELAY)
+        self.target = min(max(_MIN_DELAY, self.spread + _MIN_DELAY / 2), _MAX_DELAY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ Exceptions::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -52,6 +52,8 @@ class PanelState:
     """A value of `hal.controls.Status`: what the device is doing."""
     status_reason: str = ""
     """Why, in one sentence; empty when there is nothing to explain."""
+    visiting: bool = False
+    """Whether `room` is another one than the device's own, where it is for a while."""
     tally: TallyName = "off"
     """What the LED shows now."""
     mic_open: bool = False
@@ -77,6 +79,10 @@ class PanelState:
     """From the start of joining to the first picture of the room, in ms."""
     errors: list[str] = field(default_factory=list)
     """What does not work now, one line each, with a remedy."""
+    meeting: dict[str, str] = field(default_factory=dict)
+    """The booked meeting that is on, or the next one of the day: `title`, `at` and `until` (local
+    times of day), `when` (`next`, `soon`, `now`, `ended`), `room` where it is in another one,
+    `join` how the device gets there: `home`, `visit`, or not at all."""
     stats: dict[str, int | float | str] = field(default_factory=dict)
     """Further figures, shown under their own names."""
 
@@ -84,8 +90,8 @@ class PanelState:
 class PanelDevice(Protocol):
     """The device behind the panel.
 
-    Every method is called on the panel's event loop and returns at once, except
-    `select_layout`, which asks the room.
+    Every method is called on the panel's event loop and returns at once, except `visit` and
+    `select_layout`, which ask a room.
     """
 
     def state(self) -> PanelState:
@@ -110,7 +116,16 @@ class PanelDevice(Protocol):
     def set_volume(self, volume: int, /) -> None:
         """Set the loudspeaker, 0 to 100."""
 
-    async def select_layout(self, name: str, /) -> None:
+    def visit(self, invitation: str, /) -> Coroutine[Any, Any, None]:
+        """Go to another room for a while: by its code, a link to it, or a token.
+
+        Returns once the device is there.  Raises Refused with the reason.
+        """
+
+    def go_home(self) -> None:
+        """A person wants the device in its own room: to end a visit, or from outside any room."""
+
+    def select_layout(self, name: str, /) -> Coroutine[Any, Any, None]:
         """Ask the room for a layout.  Raises Refused with the room's reason."""
 
     def screen(self) -> VideoFrame | None:

@@ -3,7 +3,8 @@
 Each message is one JSON object.  Out: ``{"state": {...}}`` when it changed; ``{"beat": n}`` when
 nothing did for a while (a page that hears neither must not go on showing the last LED);
 ``{"error": "..."}`` for what the device refused.  In: ``{"press": "mute"}``,
-``{"release": "mute"}``, ``{"volume": 0..100}``, ``{"layout": "grid-responsive"}``.
+``{"release": "mute"}``, ``{"volume": 0..100}``, ``{"layout": "grid-responsive"}``,
+``{"visit": "a code or link"}``, ``{"home": true}``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final
@@ -22,6 +23,9 @@ from appliance.panel.device import BUTTONS, PanelDevice, Refused
 
 HOLD = 2.0
 """Seconds after which a button that one page holds can be pressed anew on another."""
+
+REQUESTS: Final = 8
+"""Requests of one page that a room may have yet to answer."""
 
 HEARTBEAT: Final = 2.0
 """Seconds between two signs of life while the state does not change."""
@@ -40,6 +44,8 @@ class _Viewer:
         self.wake = asyncio.Event()
         self.errors: list[str] = []
         self.held: set[str] = set()
+        self.requests: set[asyncio.Task[None]] = set()
+        """What a room is asked for, which takes its time."""
 
 
 class Live:
@@ -85,6 +91,7 @@ class Live:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._viewers.discard(viewer)
+            tasks += viewer.requests
             for task in tasks:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
@@ -132,12 +139,31 @@ class Live:
             if message["type"] == "websocket.disconnect":
                 return
             try:
-                await self._obey(viewer, message.get("text") or "")
+                self._obey(viewer, message.get("text") or "")
             except Refused as refusal:
-                viewer.errors.append(str(refusal))
-                viewer.wake.set()
+                self._refuse(viewer, refusal)
 
-    async def _obey(self, viewer: _Viewer, text: str) -> None:
+    def _refuse(self, viewer: _Viewer, refusal: Refused) -> None:
+        viewer.errors.append(str(refusal))
+        viewer.wake.set()
+
+    def _ask(self, viewer: _Viewer, request: Coroutine[Any, Any, None]) -> None:
+        """Ask a room for something; meanwhile the page's buttons must go on to work."""
+
+        async def asking() -> None:
+            try:
+                await request
+            except Refused as refusal:
+                self._refuse(viewer, refusal)
+
+        if len(viewer.requests) >= REQUESTS:
+            request.close()
+            raise Refused("The room has not answered yet: wait a moment.")
+        task = asyncio.create_task(asking(), name="panel-request")
+        viewer.requests.add(task)
+        task.add_done_callback(viewer.requests.discard)
+
+    def _obey(self, viewer: _Viewer, text: str) -> None:
         try:
             command = json.loads(text)
         except ValueError:
@@ -150,7 +176,11 @@ class Live:
             case {"volume": int(volume)} if 0 <= volume <= 100 and not isinstance(volume, bool):
                 self._device.set_volume(volume)
             case {"layout": str(name)}:
-                await self._device.select_layout(name)
+                self._ask(viewer, self._device.select_layout(name))
+            case {"visit": str(invitation)}:
+                self._ask(viewer, self._device.visit(invitation))
+            case {"home": True}:
+                self._device.go_home()
             case _:
                 raise Refused(f"The panel does not know the command {_brief(command)}.")
 

@@ -53,7 +53,8 @@ class Attendance:
     `make_session` makes one session for a token, `get_token` gets the token.  `on_begin` is
     called with each session before its join, `on_end` after its end, `on_status` with what
     the device is doing and why.  With `patient` set to False the first failure before the first
-    success is raised instead of waited for.
+    success is raised instead of waited for.  A `visitor` does not come back by itself where it
+    was removed or refused.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Attendance:
         on_end: Callable[[], Awaitable[None]],
         on_status: Callable[[Status, str], None],
         patient: bool = True,
+        visitor: bool = False,
     ) -> None:
         self.session: RoomSession | None = None
         self._make_session = make_session
@@ -73,19 +75,25 @@ class Attendance:
         self._on_end = on_end
         self._on_status = on_status
         self._patient = patient
+        self._visitor = visitor
         self._failures = 0
         self._told = ""
 
     async def run(self) -> None:
-        """Join, and join again.  Ends by cancellation only, and then leaves the room."""
+        """Join, and join again.  Ends by cancellation, and then leaves the room.
+
+        A visitor's ends with the room as well, and raises Failure where it was turned away.
+        """
         while True:
             self._on_status(Status.JOINING, "")
             try:
                 pause, status, reason = await self._stay()
             except Failure as error:
-                if not self._patient:
+                if not self._patient or (self._visitor and isinstance(error, Refusal)):
                     raise
                 pause, status, reason = self._failed(error)
+            if self._visitor and status is Status.IDLE:
+                return
             self._on_status(status, reason)
             await asyncio.sleep(pause)
 

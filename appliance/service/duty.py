@@ -1,4 +1,4 @@
-"""Attendance on and off, as the policy has it."""
+"""Attendance on and off, at home and elsewhere, as the policy has it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from appliance.service.policy import Decision, Policy
+
+Attend = Callable[[], Coroutine[Any, Any, None]]
+"""To be in a room for as long as it runs."""
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at the policy."""
@@ -20,6 +23,8 @@ def _local_time() -> dt.datetime:
 class Duty:
     """Runs `attend` while `policy` wants the device in its room, and cancels it otherwise.
 
+    A visit takes its place until that returns, or the policy wants the device home.
+
     `others` counts the other members, None outside a room.  `on_idle` is called with the reason
     each time the device stays out, and again when that changes.
     """
@@ -27,7 +32,7 @@ class Duty:
     def __init__(
         self,
         policy: Policy,
-        attend: Callable[[], Coroutine[Any, Any, None]],
+        attend: Attend,
         others: Callable[[], int | None],
         on_idle: Callable[[str], None],
         *,
@@ -42,6 +47,9 @@ class Duty:
         self._every = every
         self._stirred = asyncio.Event()
         self._attending: asyncio.Task[None] | None = None
+        self._visit = attend
+        self._errand = attend
+        """What `_attending` runs: `_attend`, or a visit."""
 
     @property
     def idle(self) -> bool:
@@ -49,13 +57,29 @@ class Duty:
         return self._attending is None
 
     def called(self) -> None:
-        """A person wants the device in its room."""
+        """A person wants the device in its own room."""
         self.policy.called()
         self._stirred.set()
 
     def hung_up(self) -> None:
         """A person wants the device out of its room."""
         self.policy.hung_up()
+        self._stirred.set()
+
+    def dismissed(self, why: str) -> None:
+        """What the device was called for is over."""
+        self.policy.dismissed(why)
+        self._stirred.set()
+
+    def visit(self, attend: Attend) -> None:
+        """Run this instead, from now on; it returns when the visit is over."""
+        self.policy.visit()
+        self._visit = attend
+        self._stirred.set()
+
+    def back(self) -> None:
+        """The visit is over."""
+        self.policy.back()
         self._stirred.set()
 
     async def run(self) -> None:
@@ -65,12 +89,14 @@ class Duty:
             while True:
                 now = asyncio.get_running_loop().time()
                 decision = self.policy.decide(self._wall(), now, self._others())
-                if decision.attend and self._attending is None:
-                    self._attending = asyncio.create_task(self._attend(), name="attendance")
-                elif not decision.attend:
+                errand = self._visit if self.policy.visiting else self._attend
+                if not decision.attend or errand is not self._errand:
                     await self._end()
-                    if decision != told:
-                        self._on_idle(decision.reason)
+                if decision.attend and self._attending is None:
+                    self._errand = errand
+                    self._attending = asyncio.create_task(errand(), name="attendance")
+                elif not decision.attend and decision != told:
+                    self._on_idle(decision.reason)
                 told = decision
                 await self._wait()
         finally:
@@ -89,6 +115,8 @@ class Duty:
         if self._attending is not None and self._attending.done():
             ended, self._attending = self._attending, None
             ended.result()
+            if self._errand is self._visit:
+                self.policy.back()
 
     async def _end(self) -> None:
         attending, self._attending = self._attending, None

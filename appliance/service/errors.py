@@ -4,6 +4,8 @@
 
     ServiceError
     +-- EntranceClosed   (PermissionError)   the room takes no guests
+    +-- InvitationInvalid (ValueError)       what a person typed leads to no room
+    +-- VisitEnded                           a visit was given up before it began
     +-- DemoFailed                           a part of the demo did not do its work
 """
 
@@ -16,6 +18,14 @@ class ServiceError(Exception):
 
 class EntranceClosed(ServiceError, PermissionError):
     """The hub lets no guest into this room."""
+
+
+class InvitationInvalid(ServiceError, ValueError):
+    """A code or link that leads to no room, or to none that this device has a way into."""
+
+
+class VisitEnded(ServiceError):
+    """Somebody here changed their mind before the device was in the other room."""
 
 
 class DemoFailed(ServiceError):

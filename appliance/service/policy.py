@@ -3,6 +3,9 @@
 A device comes in at its start, or when a person presses the button.  It goes when a person hangs
 up, when it has been alone for long enough, and in the quiet hours as soon as nobody else is there.
 With the end of the quiet hours it is as after a start.
+
+A visit to another room is a person's wish, as a call is: nothing ends it but a person, the room,
+or that it stays empty; then all is as it was before.
 """
 
 from __future__ import annotations
@@ -34,15 +37,36 @@ class Policy:
         """A person asked for it, which quiet hours do not forbid."""
         self._quiet = False
         self._alone_since: float | None = None
+        self._visiting = False
+
+    @property
+    def visiting(self) -> bool:
+        """Whether the device is wanted in another room than its own."""
+        return self._visiting
+
+    def visit(self) -> None:
+        """The device is wanted in another room than its own."""
+        self._visiting, self._alone_since = True, None
+
+    def back(self) -> None:
+        """The visit is over: on with what there was before it."""
+        self._visiting, self._alone_since = False, None
 
     def called(self) -> None:
-        """A person wants the device in its room."""
+        """A person wants the device in its own room."""
+        self._visiting = False
         self._wanted, self._called, self._why = True, True, ""
         self._alone_since = None
 
     def hung_up(self) -> None:
-        """A person wants the device out of its room, until one calls it again."""
+        """A person wants the device out of the room that it is in, until one calls it again."""
+        self._visiting = False
         self._wanted, self._called, self._why = False, False, "somebody here hung up"
+
+    def dismissed(self, why: str) -> None:
+        """What the device was called for is over."""
+        self._visiting = False
+        self._wanted, self._called, self._why = False, False, why
 
     def decide(self, wall: dt.datetime, now: float, others: int | None) -> Decision:
         """What is right at the local time `wall` and at `now`, a clock in seconds that does not
@@ -54,6 +78,8 @@ class Policy:
             self._wanted, self._why = self.config.auto_join or self._wanted, ""
         self._quiet = quiet
         self._leave_empty(now, others)
+        if self._visiting:
+            return Decision(True)
         if self._wanted and (not quiet or self._called or bool(others)):
             return Decision(True)
         if quiet and not self._called:
@@ -67,7 +93,11 @@ class Policy:
         if self._alone_since is None:
             self._alone_since = now
         limit = 60.0 * self.config.leave_empty_minutes
-        if limit and now - self._alone_since >= limit:
+        if not limit or now - self._alone_since < limit:
+            return
+        if self._visiting:
+            self.back()
+        else:
             self._wanted, self._called, self._why = False, False, "the room was empty"
 
     def _in_quiet_hours(self, at: dt.time) -> bool:

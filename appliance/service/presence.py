@@ -1,49 +1,66 @@
-"""A device's presence in its room: as the policy has it, and told in the device's state."""
+"""A device's presence in its room or in another: as the policy has it, and told in its state."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
 
 from appliance.provisioning.config import PolicyConfig
 from appliance.room import RoomSession
-from appliance.service.attendance import Attendance
+from appliance.service.attendance import Attendance, Failure
 from appliance.service.duty import Duty
+from appliance.service.entry import Entry
+from appliance.service.errors import VisitEnded
 from appliance.service.policy import Policy
 from appliance.service.state import DeviceState
 from hal.controls import Button, Status
 
+log = logging.getLogger(__name__)
+
 
 class Presence:
-    """Keeps `state` at what is true of the presence; the rest is as in `Attendance`."""
+    """Keeps `state` at what is true of the presence in the room of `home`, or elsewhere.
+
+    `make_session` makes a session of a room's entry and a token; the rest is as in `Attendance`.
+    """
 
     def __init__(
         self,
         config: PolicyConfig,
         state: DeviceState,
-        make_session: Callable[[str], RoomSession],
-        get_token: Callable[[], Awaitable[str]],
+        home: Entry,
+        make_session: Callable[[Entry, str], RoomSession],
         *,
         on_begin: Callable[[RoomSession], None],
         on_end: Callable[[], Awaitable[None]],
         patient: bool = True,
     ) -> None:
+        self.entry = home
+        """The way into the room where the device is, or that it is for."""
+        self.home: Final = home
+        """The way into the own room."""
         self._state = state
-        self._attendance = Attendance(
-            make_session,
-            get_token,
-            on_begin=on_begin,
-            on_end=on_end,
-            on_status=state.move,
-            patient=patient,
-        )
-        self._duty = Duty(Policy(config), self._attendance.run, self.others, self._stays_out)
+        self._make_session = make_session
+        self._on_begin, self._on_end = on_begin, on_end
+        self._attendance = self._attend(home, state.move, patient=patient)
+        self._present = self._attendance
+        self._duty = Duty(Policy(config), self._at_home, self.others, self._stays_out)
+        self._bound_for = ""
+        self._setting_out: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
     def session(self) -> RoomSession | None:
         """The session that is under way."""
-        return self._attendance.session
+        return self._present.session
+
+    @property
+    def visiting(self) -> bool:
+        """Whether the device is in another room than its own, or on its way there."""
+        return self._duty.policy.visiting
 
     def start(self) -> None:
         """Set out for the room, or stay out of it, on the running loop."""
@@ -56,6 +73,7 @@ class Presence:
 
     async def stop(self) -> None:
         """Leave the room.  Safe to call twice, or without `start`."""
+        self._give_up("the device stops")
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -63,6 +81,29 @@ class Presence:
     def adopt(self, config: PolicyConfig) -> None:
         """Go by another policy from now on."""
         self._duty.policy.config = config
+
+    async def visit(self, entry: Entry) -> None:
+        """Go to another room; returns once the device is there.
+
+        Raises Failure where it is not let in, or nobody answers, and VisitEnded where somebody
+        here thought of something else meanwhile.  The device goes home when a person hangs up
+        (and then stays out), by `go_back`, when the room ends or stays empty.
+        """
+        self._give_up("somebody here chose another room")
+        self._bound_for = entry.room
+        there = self._setting_out = asyncio.get_running_loop().create_future()
+        self._duty.visit(partial(self._elsewhere, entry, there))
+        await there
+
+    def go_back(self) -> None:
+        """End a visit: all is as it was before it.  Nothing where there is none."""
+        self._give_up("somebody here ended it")
+        self._duty.back()
+
+    def go_home(self) -> None:
+        """A person wants the device in its own room."""
+        self._give_up("somebody here ended it")
+        self._duty.called()
 
     def claim(self, button: Button) -> bool:
         """Whether a press of this button calls the device into its room, and so is nothing else:
@@ -76,8 +117,30 @@ class Presence:
         """A person wants the device out of its room.  Says whether it was in it, or on its way."""
         if self._task is None or self._duty.idle:
             return False
+        self._give_up("somebody here hung up")
         self._duty.hung_up()
         return True
+
+    @property
+    def at(self) -> str | None:
+        """The room where the device is or is on its way to: empty for its own, else a name, "?"
+        where only a token knows it; None while it stays out."""
+        if self.visiting:
+            return self._bound_for or "?"
+        return None if self._task is None or self._duty.idle else ""
+
+    def book(self) -> None:
+        """A meeting calls the device into its own room: somebody wished for it, so it is as if they
+        had pressed the button, in quiet hours too."""
+        if self._task is not None:
+            self.go_home()
+
+    def dismiss(self, why: str) -> None:
+        """The meeting is over: out of the own room, and home from another one."""
+        if self.visiting:
+            self.go_back()
+        elif self._task is not None:
+            self._duty.dismissed(why)
 
     def others(self) -> int | None:
         """How many other people's members are in the room; None outside of one."""
@@ -88,5 +151,43 @@ class Presence:
         people = [one for one in session.members if not one.to_dict().get("parent_id")]
         return len([one for one in people if one.id != session.member_id])
 
+    def _attend(self, entry: Entry, on_status: Any, **more: bool) -> Attendance:
+        return Attendance(
+            partial(self._make_session, entry),
+            entry.token,
+            on_begin=self._on_begin,
+            on_end=self._on_end,
+            on_status=on_status,
+            **more,
+        )
+
+    async def _at_home(self) -> None:
+        self._present, self.entry = self._attendance, self.home
+        await self._attendance.run()
+
+    async def _elsewhere(self, entry: Entry, there: asyncio.Future[None]) -> None:
+        """One visit.  Returns when it is over."""
+
+        def moved(status: Status, reason: str) -> None:
+            self._state.move(status, reason)
+            if status is Status.IN_ROOM and not there.done():
+                there.set_result(None)
+
+        self.entry = entry
+        self._present = self._attend(entry, moved, patient=False, visitor=True)
+        try:
+            await self._present.run()
+        except Failure as error:
+            log.warning("the visit to %s is over: %s", entry.room or "another room", error)
+            if not there.done():
+                there.set_exception(error)
+
+    def _give_up(self, why: str) -> None:
+        """Whoever waits for a visit to begin waits no longer."""
+        there, self._setting_out = self._setting_out, None
+        if there is not None and not there.done():
+            there.set_exception(VisitEnded(f"The device does not go there: {why}."))
+
     def _stays_out(self, reason: str) -> None:
+        self.entry = self.home
         self._state.move(Status.IDLE, reason)

@@ -23,11 +23,11 @@ ANSWER_MAX: Final = 65_536
 """Bytes of an answer that are read."""
 
 
-async def endpoint_token(config: Config) -> str:
-    """Ask the `token_url` of a configuration for a token.
+async def endpoint_token(config: Config, room_name: str | None = None) -> str:
+    """Ask the `token_url` of a configuration for a token of its room, or of another one.
 
-    A POST with the JSON object `{"user_name": ..., "room_name": ...}`, the room left out where the
-    configuration names none; the answer is a JSON object with `token`.  Redirections are not
+    A POST with the JSON object `{"user_name": ..., "room_name": ...}`, the room left out where
+    the configuration names none; the answer is a JSON object with `token`.  Redirections are not
     followed: they would take the secret elsewhere.  Raises ConfigError for a secret that is not
     there, EntranceClosed for an answer 4xx, Disconnected for no answer or 5xx, ProtocolError for
     anything else.  No message tells the secret, the token or a word of the answer.
@@ -40,8 +40,8 @@ async def endpoint_token(config: Config) -> str:
     if secret is not None:
         headers["Authorization"] = secret
     wanted = {"user_name": room.user_name}
-    if room.name is not None:
-        wanted["room_name"] = room.name
+    if name := room_name or room.name:
+        wanted["room_name"] = name
     parts = urlsplit(room.token_url)
     where = f"https://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
     try:

@@ -209,6 +209,24 @@ async def test_volume_and_layout(page: Page, device: Device) -> None:
             await asyncio.sleep(0.02)
 
 
+async def test_another_room_and_back(page: Page, device: Device) -> None:
+    await led_says(page, "LIVE", "live")
+    home = page.get_by_role("button", name="our room")
+    await expect(home).to_be_disabled()
+    await page.get_by_label("Another room").fill(" attic ")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#where")).to_contain_text("room attic")
+    assert device.visits == ["attic"]
+    await expect(home).to_have_text("Back to our room")
+    await page.get_by_label("Another room").fill("nowhere")
+    await page.get_by_role("button", name="Join", exact=True).click()
+    await expect(page.locator("#refusal")).to_have_text("There is no room nowhere.")
+    await home.click()
+    await expect(page.locator("#where")).to_contain_text("room demo")
+    await page.get_by_role("button", name="Hang up").click()
+    await moved(device, [("press", "hang_up"), ("release", "hang_up")])
+
+
 async def test_fits_a_narrow_frame(page: Page) -> None:
     await led_says(page, "LIVE", "live")
     assert await page.evaluate("document.documentElement.scrollWidth") <= 380

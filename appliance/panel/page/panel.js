@@ -172,6 +172,7 @@ function element(tag, className, text) {
 }
 
 function render() {
+  dispatchEvent(new CustomEvent("device-state", { detail: state }));
   const s = state;
   const tally = s === null ? "unknown" : s.tally;
   $("led").dataset.tally = tally;
@@ -182,6 +183,7 @@ function render() {
   renderKey($("camera"), s, s?.camera_open, "camera", "#i-cam");
   $("volume").disabled = s === null;
   $("layout").disabled = s === null;
+  renderCall(s);
   if (s === null) {
     setText($("status"), "Trying again by itself.");
     return;
@@ -209,6 +211,26 @@ function renderKey(key, s, open, thing, image) {
   setText(key.querySelector("span"), words);
   // The visible words come first, so that a voice command finds the key by them.
   key.setAttribute("aria-label", thing === "camera" ? words : `${words} microphone`);
+}
+
+// Outside a call, and on a visit, the own room is one key away.
+function renderCall(s) {
+  const outside = s === null || s.status === "idle";
+  $("home").disabled = s === null || !(outside || s.visiting);
+  setText($("home"), s?.visiting ? "Back to our room" : "Join our room");
+  $("hang-up").disabled = outside;
+  $("invitation").disabled = $("visit-go").disabled = s === null;
+}
+
+function visit(event) {
+  event.preventDefault();
+  const invitation = $("invitation").value.trim();
+  if (!invitation) {
+    $("invitation").focus();
+    return;
+  }
+  $("invitation").value = ""; // it may hold a token
+  tell({ visit: invitation });
 }
 
 function renderVolume(s) {
@@ -295,6 +317,9 @@ function choosePicture(name) {
 
 bindKey($("mute"), "mute");
 bindKey($("camera"), "camera");
+bindKey($("hang-up"), "hang_up");
+$("home").addEventListener("click", () => tell({ home: true }));
+$("visit").addEventListener("submit", visit);
 $("volume").addEventListener("input", () => {
   setText($("volume-value"), $("volume").value);
   tell({ volume: Number($("volume").value) });

@@ -103,6 +103,26 @@ def test_delay_of_a_burst_is_given_back() -> None:
     assert source.receiver.cuts > 0
 
 
+def test_jitter_costs_its_own_length_and_not_twice_that() -> None:
+    source, delays, heard = Source(), [], []
+    rng = np.random.default_rng(0)
+    under_way: list[tuple[float, int]] = []
+    for index in range(300):
+        now = index * 0.02
+        # Up to 100 ms late, and every tenth of them just that.
+        under_way.append((now + (0.1 if index % 10 == 5 else 0.1 * rng.random()), index))
+        for arrival, number in sorted(under_way):
+            if arrival <= now + 0.007:
+                under_way.remove((arrival, number))
+                source.deliver(number, arrival)
+        delays.append(source.receiver.delay_ms)
+        heard.append(source.receiver.pull())
+    # The jitter, a frame, and what may be spare.
+    assert max(delays[200:]) <= 100 + 20 + 25
+    assert source.receiver.underruns <= 1
+    assert min(int(np.abs(samples).max()) for samples in heard[100:]) > 5000
+
+
 def test_rubbish_in_a_packet_is_survived() -> None:
     source = Source()
     for index in range(30):

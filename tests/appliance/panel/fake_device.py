@@ -28,6 +28,11 @@ class FakeDevice:
         self.gate.unmute(Party.START)
         self.presses: list[tuple[str, str]] = []
         self.moved = asyncio.Event()
+        self.room = "demo"
+        self.visits: list[str] = []
+        self.answered = asyncio.Event()
+        """Whether the other room has answered who asked to come in."""
+        self.answered.set()
         self.volume = 70
         self.layout = "grid-responsive"
         self.picture: VideoFrame | None = plain_picture(180)
@@ -37,7 +42,8 @@ class FakeDevice:
     def state(self) -> PanelState:
         return PanelState(
             name="Oak",
-            room="demo",
+            room=self.room,
+            visiting=self.room != "demo",
             hub="ws://127.0.0.1:8080",
             status="in_room",
             tally="live" if self.gate.is_open else "muted",
@@ -94,6 +100,19 @@ class FakeDevice:
         if name not in self.state().layouts:
             raise Refused(f"The room knows no layout {name!r}.")
         self.layout = name
+        self.tell()
+
+    async def visit(self, invitation: str) -> None:
+        self.visits.append(invitation)
+        self.moved.set()
+        await self.answered.wait()
+        if invitation == "nowhere":
+            raise Refused("There is no room nowhere.")
+        self.room = invitation
+        self.tell()
+
+    def go_home(self) -> None:
+        self.room = "demo"
         self.tell()
 
     def screen(self) -> VideoFrame | None:

@@ -115,6 +115,36 @@ async def test_volume_and_layout_reach_the_device(panel: Panel, device: FakeDevi
     assert (device.volume, device.layout) == (35, "2x2")
 
 
+async def test_a_visit_begins_and_ends_and_holds_no_button_up(
+    panel: Panel, device: FakeDevice
+) -> None:
+    device.answered.clear()
+    async with connect(live_url(panel)) as socket:
+        await news(socket, "state")
+        await socket.send('{"visit": "attic"}')
+        # The room takes its time; the button does not wait for it.
+        await socket.send('{"press": "mute"}')
+        assert (await news(socket, "state"))["tally"] == "muted"
+        assert device.visits == ["attic"]
+        device.answered.set()
+        state = await news(socket, "state")
+        assert (state["room"], state["visiting"]) == ("attic", True)
+        await socket.send('{"visit": "nowhere"}')
+        assert await news(socket, "error") == "There is no room nowhere."
+        await socket.send('{"home": true}')
+        assert (await news(socket, "state"))["visiting"] is False
+
+
+async def test_a_page_cannot_pile_up_requests(panel: Panel, device: FakeDevice) -> None:
+    device.answered.clear()
+    async with connect(live_url(panel)) as socket:
+        for number in range(9):
+            await socket.send(f'{{"visit": "room{number}"}}')
+        assert "not answered yet" in await news(socket, "error")
+        assert len(device.visits) == 8
+    # What the page asked for ends with it, and the panel's stop waits for nobody.
+
+
 async def test_refusals_are_told_to_the_one_who_asked(panel: Panel) -> None:
     async with connect(live_url(panel)) as socket, connect(live_url(panel)) as other:
         await socket.send('{"layout": "spiral"}')

@@ -35,7 +35,9 @@ MakeDevice = Callable[..., Awaitable[Device]]
 
 @pytest.fixture
 async def hub(tmp_path: Path) -> AsyncIterator[HubServer]:
-    config = HubConfig(listen="127.0.0.1:0", data=tmp_path / "hub", open_rooms=("demo",))
+    config = HubConfig(
+        listen="127.0.0.1:0", data=tmp_path / "hub", open_rooms=("demo", "attic", "loft")
+    )
     hub = HubServer(config, environment={})
     await hub.start()
     yield hub

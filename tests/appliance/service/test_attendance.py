@@ -59,7 +59,13 @@ class FakeSession(EventEmitter):
 class Scene:
     """An attendance with its surroundings."""
 
-    def __init__(self, failures: list[Exception | None], *, patient: bool = True) -> None:
+    def __init__(
+        self,
+        failures: list[Exception | None],
+        *,
+        patient: bool = True,
+        visitor: bool = False,
+    ) -> None:
         self.failures = failures
         self.sessions: list[FakeSession] = []
         self.ends = 0
@@ -72,6 +78,7 @@ class Scene:
             on_end=self.end,
             on_status=self.status,
             patient=patient,
+            visitor=visitor,
         )
 
     def make(self, token: str) -> RoomSession:
@@ -247,3 +254,23 @@ def test_waits_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     assert min(drawn) >= 5.0
     assert max(drawn) <= 10.0
     assert max(drawn) - min(drawn) > 2.0
+
+
+async def test_a_visitor_that_is_removed_does_not_come_back(waits: list[float]) -> None:
+    scene = Scene([None], visitor=True)
+    task = asyncio.create_task(scene.attendance.run())
+    await scene.until(Status.IN_ROOM)
+    scene.sessions[0].leave(None)
+    await asyncio.wait_for(task, 20)
+    assert len(scene.sessions) == 1
+    assert Status.IDLE not in [status for status, _ in scene.told]
+
+
+async def test_a_visitor_that_is_turned_away_later_says_so(waits: list[float]) -> None:
+    scene = Scene([None, Disconnected("gone"), AuthError(-32002, "no")], visitor=True)
+    task = asyncio.create_task(scene.attendance.run())
+    await scene.until(Status.IN_ROOM)
+    scene.sessions[0].leave(RECONNECTION_ATTEMPT_TIMEOUT)
+    with pytest.raises(AuthError):
+        await asyncio.wait_for(task, 20)
+    assert len(scene.sessions) == 3, "what may mend itself is waited for"

@@ -89,3 +89,40 @@ async def test_what_attendance_cannot_get_over_is_raised() -> None:
     with pytest.raises(RuntimeError, match="no way in"):
         async with asyncio.timeout(DEADLINE):
             await room.duty().run()
+
+
+async def test_a_visit_takes_the_place_of_home_and_gives_it_back() -> None:
+    home, there, elsewhere = Room(), Room(), Room()
+    ends = asyncio.Event()
+
+    async def visit() -> None:
+        assert not home.inside, "never in two rooms"
+        attending = asyncio.create_task(there.attend())
+        try:
+            await ends.wait()
+        finally:
+            attending.cancel()
+            await asyncio.gather(attending, return_exceptions=True)
+
+    duty = home.duty()
+    task = asyncio.create_task(duty.run())
+    await until(lambda: home.inside)
+    duty.visit(visit)
+    await until(lambda: there.inside)
+    # One that ends by itself leads home, one that gives way to another does not.
+    duty.visit(elsewhere.attend)
+    await until(lambda: elsewhere.inside)
+    assert (there.inside, home.inside, home.stays) == (False, False, 1)
+    duty.visit(visit)
+    await until(lambda: there.inside)
+    ends.set()
+    await until(lambda: home.inside)
+    assert not there.inside
+    duty.visit(elsewhere.attend)
+    await until(lambda: elsewhere.inside)
+    duty.back()
+    await until(lambda: home.inside)
+    assert not elsewhere.inside
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not home.inside

@@ -96,6 +96,39 @@ def test_the_end_of_quiet_hours_is_as_a_start() -> None:
     assert policy.decide(at("13:30"), 1, None) == Decision(False, "press the button to join")
 
 
+def test_a_visit_changes_nothing_of_what_was_before_it() -> None:
+    policy = Policy(PolicyConfig(auto_join=False, quiet_from="12:00", quiet_until="13:00"))
+    policy.visit()
+    assert policy.visiting
+    assert policy.decide(at("12:30"), 0, 0) == COME, "a person's wish, in quiet hours as well"
+    policy.back()
+    assert not policy.decide(at("12:31"), 1, None).attend
+    policy.called()
+    policy.visit()
+    policy.back()
+    assert policy.decide(at("12:32"), 2, None) == COME
+
+
+def test_who_hangs_up_on_a_visit_is_out_of_every_room() -> None:
+    policy = Policy(PolicyConfig())
+    policy.visit()
+    policy.hung_up()
+    assert not policy.visiting
+    assert not policy.decide(NOON, 0, None).attend
+
+
+def test_a_visit_to_a_room_that_stays_empty_ends_at_home() -> None:
+    policy = Policy(PolicyConfig(leave_empty_minutes=1))
+    assert policy.decide(NOON, 0, 0) == COME
+    policy.visit()
+    # Alone from now on: the minute at home does not count.
+    assert policy.decide(NOON, 59, 0) == COME
+    assert policy.decide(NOON, 118, 0) == COME
+    assert policy.visiting
+    assert policy.decide(NOON, 119, 0) == COME
+    assert not policy.visiting
+
+
 @given(
     st.lists(
         st.tuples(
