@@ -167,7 +167,7 @@ async def test_another_calendar_in_place(
     oak = await make_device()
     assert not oak.state().meeting
     change = {"calendar": {"url": server.url}}
-    oak.adopt(settings(hub, "Oak", 1, **change))
+    await oak.adopt(settings(hub, "Oak", 1, **change))
     await until(oak, lambda state: bool(state.meeting) and state.status == "in_room")
-    oak.adopt(settings(hub, "Oak", 1))
+    await oak.adopt(settings(hub, "Oak", 1))
     assert not oak.state().meeting
