@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from appliance.provisioning import Config, ConfigError
-from appliance.service.attendance import Failure
+from appliance.service.attendance import Failure, Refusal
 from appliance.service.calendar.meeting import Meeting
 from appliance.service.calendar.meetings import Meetings, Plan, When
 from appliance.service.calendar.place import Place, hosts_of, place_of
@@ -28,6 +28,9 @@ LOOK_EVERY: Final = 1.0
 
 RETRY: Final = 15.0
 """Seconds that the wait grows from while nobody answers."""
+
+AGAIN: Final = dt.timedelta(seconds=30)
+"""Until a room server that did not answer is tried again."""
 
 GRACE: Final = 120.0
 """Seconds from an early end until the server is told: who hung up by mistake is back by then."""
@@ -87,6 +90,7 @@ class Keeper:
         self._now = now
         self._every = every
         self.grace = GRACE
+        self.again = AGAIN
         self.meetings: Final = Meetings(config.calendar)
         self._agenda: tuple[Meeting, ...] = ()
         self._read_at: dt.datetime | None = None
@@ -329,3 +333,5 @@ class Keeper:
         except (*Failure, ServiceError) as error:
             log.warning("not in %s for %s: %s", room, self._title(one), error)
             self._remark(f"the device is not in {room} for a meeting: {error}")
+            if not isinstance(error, (*Refusal, ServiceError)):
+                self.meetings.missed(one, self._now() + self.again)

@@ -52,6 +52,8 @@ class Meetings:
         self._called: dict[str, dt.datetime] = {}
         """Which meetings the device has come for, or was there for, and when they end."""
         self._ended: dict[str, dt.datetime] = {}
+        self._later: dict[str, dt.datetime] = {}
+        """Which meetings are tried again, and when."""
         self._brought: Meeting | None = None
         """For which it is in the room; None where it would be there without."""
         self._known = False
@@ -59,6 +61,16 @@ class Meetings:
         self._at: str | None = None
         """The room at the last look, or where it had the device go."""
         self._alone_since: dt.datetime | None = None
+
+    def missed(self, one: Meeting, again: dt.datetime) -> None:
+        """Nobody answered there: that was no hang-up, and at `again` it is tried anew."""
+        self._called.pop(one.key, None)
+        self._ended.pop(one.key, None)
+        self._later[one.key] = again
+        if self._brought is not None and self._brought.key == one.key:
+            self._brought = None
+        # Where the device comes from now says nothing of what people want.
+        self._known = False
 
     def carry(self, before: Meetings) -> None:
         """Go on where another one stopped."""
@@ -93,7 +105,7 @@ class Meetings:
             self._notice_coming(here, at, stays=stays and at == "")
         here = [one for one in on if rooms[one.key] == at]
         self._stay_on(here)
-        join, leave = self._to_join(on, rooms, at, others), ""
+        join, leave = self._to_join(now, on, rooms, at, others), ""
         if join is None and at is not None:
             leave = self._to_leave(now, here, others)
         shown = self._to_show(now, ahead)
@@ -128,13 +140,22 @@ class Meetings:
                 self._brought = one
 
     def _to_join(
-        self, on: list[Meeting], rooms: Mapping[str, str], at: str | None, others: int | None
+        self,
+        now: dt.datetime,
+        on: list[Meeting],
+        rooms: Mapping[str, str],
+        at: str | None,
+        others: int | None,
     ) -> Meeting | None:
         """Nobody is left alone for a meeting, and where a person went the device stays."""
         if not self.config.auto_join or others or (at and self._brought is None):
             return None
         done = self._called.keys() | self._ended.keys()
-        fresh = [one for one in on if one.key not in done and rooms[one.key] != at]
+        fresh = [
+            one
+            for one in on
+            if one.key not in done and rooms[one.key] != at and now >= self._later.get(one.key, now)
+        ]
         if not fresh:
             return None
         one = max(fresh, key=lambda meeting: meeting.begins)
@@ -181,6 +202,6 @@ class Meetings:
 
     def _forget(self, now: dt.datetime) -> None:
         """What ended a day ago; a meeting that is made longer is still known."""
-        for known in (self._called, self._ended):
+        for known in (self._called, self._ended, self._later):
             for key in [key for key, end in known.items() if now - end > dt.timedelta(days=1)]:
                 del known[key]

@@ -12,7 +12,9 @@ import pytest
 from appliance.hub.config import HubConfig
 from appliance.hub.server import HubServer
 from appliance.service.device import Device
+from appliance.service.guest import guest_token
 from appliance.service.journal import SECRETS, Message
+from appliance.signaling.errors import Disconnected
 from hal.controls import Button
 from tests.appliance.service.calendar.calendar_server import (
     CalendarServer,
@@ -122,6 +124,26 @@ async def test_one_touch_leads_to_another_room(
     await until(oak, lambda state: state.room == "elm" and state.status == "in_room")
 
 
+async def test_a_room_server_that_is_away_at_the_beginning(
+    make_device: MakeDevice, server: CalendarServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def away_at_first(host: str, room: str, name: str) -> str:
+        asked.append(room)
+        if len(asked) < 3:
+            raise Disconnected("nobody answers")
+        return await guest_token(host, room, name)
+
+    monkeypatch.setattr("appliance.service.entry.guest_token", away_at_first)
+    monkeypatch.setattr("appliance.service.calendar.keeper.AGAIN", dt.timedelta(0))
+    began = now() - MINUTE
+    server.data = calendar(event("a", began, began + 30 * MINUTE, "Far", "X-ROOMLET-ROOM:elm"))
+    oak = await make_device(joined=False, policy={"auto_join": False}, calendar={"url": server.url})
+    await until(oak, lambda state: state.room == "elm" and state.status == "in_room")
+    assert asked == ["elm"] * 3
+
+
 async def test_a_room_that_does_not_let_in_is_told(
     make_device: MakeDevice, server: CalendarServer
 ) -> None:
@@ -167,7 +189,7 @@ async def test_another_calendar_in_place(
     oak = await make_device()
     assert not oak.state().meeting
     change = {"calendar": {"url": server.url}}
-    oak.adopt(settings(hub, "Oak", 1, **change))
+    await oak.adopt(settings(hub, "Oak", 1, **change))
     await until(oak, lambda state: bool(state.meeting) and state.status == "in_room")
-    oak.adopt(settings(hub, "Oak", 1))
+    await oak.adopt(settings(hub, "Oak", 1))
     assert not oak.state().meeting

@@ -87,6 +87,22 @@ def test_who_hangs_up_has_ended_it() -> None:
     assert room.look(11).when is When.NOW
 
 
+def test_a_room_that_nobody_answers_for_is_tried_again() -> None:
+    room = Room(meeting(0, 30))
+    one = room.agenda[0]
+    room.places[one.key] = Place("elm")
+    assert room.look(0).join == one
+    # The way there ends where it began, which is no hang-up.
+    room.at = None
+    room.look(0.1)
+    room.meetings.missed(one, at(1))
+    assert (room.look(0.5).join, room.look(0.6).when) == (None, When.NOW)
+    assert room.look(1).join == one
+    room.look(2)
+    room.at = None
+    assert room.look(3).when is When.ENDED, "now somebody hung up"
+
+
 def test_nobody_comes() -> None:
     room = Room(meeting(0, 60), no_show_minutes=15)
     room.look(0)
