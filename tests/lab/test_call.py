@@ -8,14 +8,13 @@ import gc
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from appliance.hub.config import HubConfig
-from appliance.hub.server import HubServer
 from appliance.service.device import Device
 from hal.audio.alsa import AlsaSpeaker
 from hal.device import Device as HalDevice
@@ -69,10 +68,10 @@ FAR = {"camera": {"backend": "synthetic", "width": 320, "height": 180, "rate": 5
 
 
 @pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[HubServer]:
+def hub_config(tmp_path: Path) -> HubConfig:
     """A room server whose canvas is of the members' size and rate.  Its own measure, 720p at 30
-    pictures a second, is more than an emulated machine encodes, and no sound gets through beside."""
-    config = HubConfig(
+    pictures a second, is more than an emulated machine encodes."""
+    return HubConfig(
         listen="127.0.0.1:0",
         data=tmp_path / "hub",
         open_rooms=("demo",),
@@ -80,10 +79,6 @@ async def hub(tmp_path: Path) -> AsyncIterator[HubServer]:
         height=180,
         rate=5,
     )
-    made = HubServer(config, environment={})
-    await made.start()
-    yield made
-    await made.stop()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ The pipeline differs from a sensor's in four things, and here is what makes up f
 - It gives NV12 as two planes of one buffer, where Picamera2 allocates one plane: `_TwoPlanes`.
 - It completes a request the moment it is queued: `_Pace` hands it one a frame time.
 - It has no raw stream, whose sizes Picamera2 asks for when it opens and takes the largest as the
-  sensor's: `_picture_modes` gives those of its pictures, which libcamera itself does for USB cameras.
+  sensor's: `_picture_modes` gives those of its pictures.
 - Picamera2 imports the bindings of kms++ for a preview window that nobody opens here; Debian has
   none: a mock takes their place.
 """
