@@ -115,8 +115,9 @@ def _speak(device: str, over: threading.Event) -> None:
                 periods=5,
             )
             with contextlib.closing(card):
-                while not over.is_set():
-                    card.write(sound)
+                # An xrun, and all that a card says of its removal, is a negative count.
+                while not over.is_set() and card.write(sound) >= 0:
+                    pass
         over.wait(0.2)
 
 
