@@ -46,7 +46,7 @@ def test_a_cable_that_is_pulled_is_no_screen(television: Television, power: CecP
         power.standby()
     television.plug()
     power.standby()
-    television.await_message("STANDBY")
+    wait_for("the television to be off", lambda: television.power() == "standby")
 
 
 def test_a_screen_without_cec_is_told(television: Television, power: CecPower) -> None:
