@@ -57,6 +57,9 @@ log = logging.getLogger(__name__)
 TOKEN_MAX: Final = 16_384
 """Bytes of a token file that are read at most."""
 
+PIN_LEAST: Final = 6
+"""Characters of the shortest PIN: a million, which a guesser has to try a minute each."""
+
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 """The variable in which systemd tells a service where its credentials are."""
 
@@ -116,7 +119,7 @@ class Config(Section):
             return room.token.get_secret_value().strip()
         if room.token_url is not None:
             self.read_token_secret()
-        text = self._secret("token_file", "token_credential", "room token")
+        text = self._secret(self.room, "token_file", "token_credential", "room token")
         if text is not None and any(c.isspace() for c in text):
             key = "token_file" if room.token_credential is None else "token_credential"
             raise self.error(("room", key), "holds no room token; put one there, and nothing else")
@@ -124,16 +127,32 @@ class Config(Section):
 
     def read_token_secret(self) -> str | None:
         """What `token_url` wants as `Authorization`, None if nothing.  Raises ConfigError."""
-        text = self._secret("token_secret_file", "token_secret_credential", "secret")
+        keys = "token_secret_file", "token_secret_credential"
+        text = self._secret(self.room, *keys, "secret")
         return f"Bearer {text}" if text is not None and " " not in text else text
 
-    def _secret(self, in_file: str, in_credential: str, what: str) -> str | None:
-        """The line in a file, or else in a credential, as these keys of the room say."""
-        path: Path | None = getattr(self.room, in_file)
-        name: str | None = getattr(self.room, in_credential)
-        key: Key = ("room", in_file)
+    def read_pin(self) -> str | None:
+        """What visitors of the panel give, None if nothing.  Raises ConfigError.
+
+        Read anew each time, as the token is.
+        """
+        panel = self.panel
+        text = self._secret(panel, "pin_file", "pin_credential", "PIN")
+        if text is not None and len(text) < PIN_LEAST:
+            key = "pin_file" if panel.pin_credential is None else "pin_credential"
+            raise self.error(("panel", key), f"holds a PIN of less than {PIN_LEAST} characters")
+        return text
+
+    def _secret(
+        self, section: RoomConfig | PanelConfig, in_file: str, in_credential: str, what: str
+    ) -> str | None:
+        """The line in a file, or else in a credential, as these keys of a section say."""
+        path: Path | None = getattr(section, in_file)
+        name: str | None = getattr(section, in_credential)
+        table = "panel" if section is self.panel else "room"
+        key: Key = (table, in_file)
         if name is not None:
-            key, folder = ("room", in_credential), os.environ.get(CREDENTIALS)
+            key, folder = (table, in_credential), os.environ.get(CREDENTIALS)
             if not folder:
                 raise self.error(
                     key,

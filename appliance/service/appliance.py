@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from appliance.panel import Panel
+from appliance.panel import Access, Panel, Tls
 from appliance.provisioning import Config, Health
 from appliance.service import journal
 from appliance.service.device import Device
@@ -29,12 +29,20 @@ class Appliance:
     device: Device
 
     def __init__(
-        self, config: Config, notifier: Notifier, state_file: StateFile, *, patient: bool = True
+        self,
+        config: Config,
+        notifier: Notifier,
+        state_file: StateFile,
+        *,
+        patient: bool = True,
+        access: Access | None = None,
     ) -> None:
+        """`access` is who came into the panel of the appliance before this one."""
         self.config = config
         self._notifier = notifier
         self._state_file = state_file
         self._patient = patient
+        self._access = Access(config.read_pin) if access is None else access
         self._panel: Panel | None = None
         self._metrics: MetricsServer | None = None
         self._periphery: Periphery | None = None
@@ -120,14 +128,21 @@ class Appliance:
     async def _serve_panel(self) -> None:
         wanted = self.config.panel
         if wanted.enabled:
+            if wanted.has_pin:
+                # A PIN that is not there is a mistake now, before anybody stands at the door.
+                self.config.read_pin()
+                self._access.go_by(self.config.read_pin)
+            cert, key = wanted.tls_cert, wanted.tls_key
             self._panel = Panel(
                 self.device,
                 wanted.listen,
                 embed_origins=wanted.frame_ancestors,
                 hosts=wanted.hosts,
+                access=self._access if wanted.has_pin else None,
+                tls=None if cert is None or key is None else Tls(cert, key, wanted.client_ca),
             )
             await self._panel.start()
-        self.device.panel_link = panel_link(self.panel_url) if wanted.qr else ""
+        self.device.panel_link = panel_link(self.panel_url, hosts=wanted.hosts) if wanted.qr else ""
 
     async def _serve_metrics(self) -> None:
         if self.config.metrics.listen is not None:
