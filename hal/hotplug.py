@@ -142,6 +142,11 @@ class DeviceWatcher:
             self._known[kind] = await self._look(kind)
         self._task = asyncio.create_task(self._watch(), name="device watcher")
 
+    def look(self) -> None:
+        """Look anew: `find` may give others now."""
+        self._told |= set(self._kinds)
+        self._stirred.set()
+
     async def close(self) -> None:
         """Stop watching.  Safe to call twice."""
         task, self._task = self._task, None

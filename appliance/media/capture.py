@@ -137,7 +137,10 @@ class MicCapture(_Capture):
         self.gate = gate
         self.level_dbfs = _SILENCE_DBFS
         self._microphone = microphone
+        self.bitrate = bitrate
+        """Bit/s of Opus; may be set at any time."""
         self._encoder = OpusEncoder(bitrate)
+        self._encoded_at = bitrate
         self._periods: list[Samples] = []
         self._epoch = gate.epoch
         # Samples since the device was opened: all before were heard under another state.
@@ -206,6 +209,10 @@ class MicCapture(_Capture):
             return
         whole = np.concatenate(self._periods)
         self._periods.clear()
+        if self.bitrate != self._encoded_at:
+            # libopus takes another rate only from its beginning.
+            self._encoded_at = self.bitrate
+            self._encoder.reset(self._encoded_at)
         self._framed_at = time.monotonic()
         self.level_dbfs = _level(whole)
         if any(outlet.active for outlet in self._outlets):
@@ -297,6 +304,11 @@ class CameraCapture(_Capture):
     def bitrate(self) -> int:
         """What is sent now, in bit/s: the least that a receiver has asked for."""
         return max(_MIN_BITRATE, min([self._most, *self._estimates.values()]))
+
+    def limit(self, bitrate: int) -> None:
+        """Send at most so many bit/s from now on."""
+        self._most = bitrate
+        self._camera.set_bitrate(self.bitrate)
 
     def attach(self, outlet: Outlet) -> None:
         """Feed an outlet; its keyframe requests and estimates reach the encoder."""

@@ -83,7 +83,7 @@ class Gate:
     """
 
     def __init__(self, *, allow_remote_unmute: bool = False) -> None:
-        self.allow_remote_unmute: Final = allow_remote_unmute
+        self.allow_remote_unmute = allow_remote_unmute
         self.before_open: Callable[[], None] | None = None
         self.last: Change | None = None
         self._lock = threading.RLock()

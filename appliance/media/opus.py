@@ -55,8 +55,10 @@ class OpusEncoder:
         """Let FRAME samples of time pass without a packet, or as many times that."""
         self._samples += frames * FRAME
 
-    def reset(self) -> None:
-        """Forget everything heard so far; the next packet carries nothing of it."""
+    def reset(self, bitrate: int | None = None) -> None:
+        """Forget everything heard so far; the next packet carries nothing of it, and has another
+        bit rate where one is given."""
+        self._bitrate = bitrate or self._bitrate
         self._context = self._open()
 
     def _open(self) -> AudioCodecContext:

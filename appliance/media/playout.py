@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from fractions import Fraction
 from typing import Final
 
@@ -14,6 +13,7 @@ from av import AudioFrame, VideoFrame
 
 from appliance.media.audio_receiver import AudioReceiver
 from appliance.media.opus import FRAME, Samples
+from appliance.media.picture_queue import PictureQueue
 from appliance.media.worker import Worker
 from hal.audio import PERIOD, RATE, Speaker
 from hal.device import Device
@@ -23,9 +23,6 @@ log = logging.getLogger(__name__)
 
 _IDLE: Final = 0.1
 """Seconds after which a screen without new pictures is drawn again for its banner."""
-
-_MOST_WAITING: Final = 16
-"""Pictures that may wait to be due: 200 ms of 60 a second, and some; then the oldest goes."""
 
 
 class _Playout(Worker):
@@ -114,33 +111,6 @@ class SpeakerPlayout(_Playout):
         return np.clip(total, -32768, 32767).astype(np.int16)
 
 
-class PictureQueue:
-    """Pictures that wait for their time, without a clock of its own."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[tuple[float, VideoFrame]] = deque(maxlen=_MOST_WAITING)
-
-    @property
-    def due(self) -> float | None:
-        """When the next picture is to be shown; None where none waits."""
-        return self._waiting[0][0] if self._waiting else None
-
-    def put(self, frame: VideoFrame, at: float) -> None:
-        """Let a picture wait for `at`, after those before it."""
-        self._waiting.append((at, frame))
-
-    def take(self, now: float) -> VideoFrame | None:
-        """The newest picture that is due, None where none is; those before it go with it."""
-        newest = None
-        while self._waiting and self._waiting[0][0] <= now:
-            newest = self._waiting.popleft()[1]
-        return newest
-
-    def clear(self) -> None:
-        """Forget what waits."""
-        self._waiting.clear()
-
-
 class DisplayPlayout(_Playout):
     """Shows the newest picture that is due; one that comes too soon replaces the one before it.
 
@@ -152,6 +122,8 @@ class DisplayPlayout(_Playout):
         self.shown: VideoFrame | None = None
         self.frames_shown = 0
         self._display = display
+        self._banner = Banner()
+        self._overlay: Overlay | None = None
         self._changed = threading.Condition()
         # Under the lock of `_changed`.
         self._newest: VideoFrame | None = None
@@ -184,12 +156,32 @@ class DisplayPlayout(_Playout):
 
     def set_banner(self, banner: Banner) -> None:
         """Say something on the screen."""
+        self._banner = banner
         self._display.set_banner(banner)
         self._wake()
 
     def set_overlay(self, overlay: Overlay | None) -> None:
         """Put the local picture over the canvas."""
+        self._overlay = overlay
         self._display.set_overlay(overlay)
+
+    async def swap(self, display: Display) -> None:
+        """Go on with another screen, which shows what this one does.
+
+        When that one does not open, the one before is back and HalError is raised.
+        """
+        before = self._display
+
+        def take(one: Display) -> None:
+            self._display = one
+            # Any thread may have said something since the other one was made.
+            one.set_overlay(self._overlay)
+            one.set_banner(self._banner)
+
+        async def put() -> None:
+            take(display)
+
+        await self._exchange(put, lambda: take(before))
 
     def _wake(self) -> None:
         with self._changed:

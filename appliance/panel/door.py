@@ -94,7 +94,8 @@ class Door:
     async def _enter(self, request: Request) -> Response:
         form = await _form(request)
         if form is None:
-            return PlainTextResponse("This is no log-in.\n", 413)
+            # Closed, for what is left of a form without end would be read on and on.
+            return PlainTextResponse("This is no log-in.\n", 413, {"Connection": "close"})
         address = "" if request.client is None else request.client.host
         # From here to the comparison nothing is awaited: guesses come one by one.
         wait = self._access.lockout.wait(address)

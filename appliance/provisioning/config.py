@@ -13,6 +13,7 @@ from appliance.provisioning.errors import ConfigError
 from appliance.provisioning.layers import Layers
 from appliance.provisioning.mistakes import worst
 from appliance.provisioning.sections import (
+    CalendarConfig,
     CameraConfig,
     ControlsConfig,
     DeviceConfig,
@@ -33,6 +34,7 @@ from appliance.provisioning.sections import (
 from appliance.provisioning.source import Key, dotted, held
 
 __all__ = [
+    "CalendarConfig",
     "CameraConfig",
     "Config",
     "ControlsConfig",
@@ -82,6 +84,7 @@ class Config(Section):
     screen_share: ScreenShareConfig = ScreenShareConfig()
     mute: MuteConfig = MuteConfig()
     policy: PolicyConfig = PolicyConfig()
+    calendar: CalendarConfig = CalendarConfig()
     panel: PanelConfig = PanelConfig()
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
@@ -119,7 +122,7 @@ class Config(Section):
             return room.token.get_secret_value().strip()
         if room.token_url is not None:
             self.read_token_secret()
-        text = self._secret(self.room, "token_file", "token_credential", "room token")
+        text = self._secret("room", "token", "room token")
         if text is not None and any(c.isspace() for c in text):
             key = "token_file" if room.token_credential is None else "token_credential"
             raise self.error(("room", key), "holds no room token; put one there, and nothing else")
@@ -127,32 +130,33 @@ class Config(Section):
 
     def read_token_secret(self) -> str | None:
         """What `token_url` wants as `Authorization`, None if nothing.  Raises ConfigError."""
-        keys = "token_secret_file", "token_secret_credential"
-        text = self._secret(self.room, *keys, "secret")
+        text = self._secret("room", "token_secret", "secret")
         return f"Bearer {text}" if text is not None and " " not in text else text
+
+    def read_calendar_password(self) -> str | None:
+        """The password of the calendar's user, None without one.  Raises ConfigError."""
+        return self._secret("calendar", "password", "password")
 
     def read_pin(self) -> str | None:
         """What visitors of the panel give, None if nothing.  Raises ConfigError.
 
         Read anew each time, as the token is.
         """
-        panel = self.panel
-        text = self._secret(panel, "pin_file", "pin_credential", "PIN")
+        text = self._secret("panel", "pin", "PIN")
         if text is not None and len(text) < PIN_LEAST:
-            key = "pin_file" if panel.pin_credential is None else "pin_credential"
+            key = "pin_file" if self.panel.pin_credential is None else "pin_credential"
             raise self.error(("panel", key), f"holds a PIN of less than {PIN_LEAST} characters")
         return text
 
-    def _secret(
-        self, section: RoomConfig | PanelConfig, in_file: str, in_credential: str, what: str
-    ) -> str | None:
-        """The line in a file, or else in a credential, as these keys of a section say."""
-        path: Path | None = getattr(section, in_file)
-        name: str | None = getattr(section, in_credential)
-        table = "panel" if section is self.panel else "room"
-        key: Key = (table, in_file)
+    def _secret(self, section: str, stem: str, what: str) -> str | None:
+        """The line in the file, or else in the credential, that a section's keys `STEM_file` and
+        `STEM_credential` name."""
+        values = getattr(self, section)
+        path: Path | None = getattr(values, f"{stem}_file")
+        name: str | None = getattr(values, f"{stem}_credential")
+        key: Key = (section, f"{stem}_file")
         if name is not None:
-            key, folder = (table, in_credential), os.environ.get(CREDENTIALS)
+            key, folder = (section, f"{stem}_credential"), os.environ.get(CREDENTIALS)
             if not folder:
                 raise self.error(
                     key,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
+from appliance.media.capture import CameraCapture, MicCapture
+
 from .devices import Devices
 from .mute import MuteSync
 from .plan import MediaPlan
@@ -43,6 +45,25 @@ class Muting:
                 self._standbys["video"] = Standby(camera, camera.gate)
         for follower in self._followers:
             follower.start()
+
+    async def set_stop(self, stop_while_muted: Mapping[Kind, bool]) -> None:
+        """Let go of what is muted, or no longer, from now on."""
+        for kind, sync in self._syncs.items():
+            present, wanted = self._standbys.get(kind), stop_while_muted[kind]
+            if present is None and wanted:
+                standby = self._standbys[kind] = Standby(self._capture(kind), sync.gate)
+                standby.start()
+            elif present is not None and not wanted:
+                del self._standbys[kind]
+                await present.stop()
+                if self._capture(kind).suspended:
+                    await self._capture(kind).resume()
+
+    def _capture(self, kind: Kind) -> MicCapture | CameraCapture:
+        assert self._devices is not None
+        capture = self._devices.microphone if kind == "audio" else self._devices.camera
+        assert capture is not None
+        return capture
 
     @property
     def _followers(self) -> list[MuteSync | Standby]:

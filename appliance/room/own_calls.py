@@ -82,6 +82,11 @@ class OwnCalls(RoomMethods, SpeakerMethods, Handover):
         )
         return call, recovery
 
+    async def set_stop_while_muted(self, *, microphone: bool, camera: bool) -> None:
+        """Change what the constructor was told of letting go of devices while they are muted."""
+        self._stop_while_muted = {"audio": microphone, "video": camera}
+        await self._muting.set_stop(self._stop_while_muted)
+
     def _start_muting(self, plan: MediaPlan) -> None:
         self._muting.start(self._devices, plan, self._tell_mute, self._stop_while_muted)
 

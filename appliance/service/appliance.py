@@ -73,6 +73,7 @@ class Appliance:
         else:
             carry(before.microphone_gate, device.microphone_gate)
             carry(before.camera_gate, device.camera_gate)
+            device.calendar.meetings.carry(before.calendar.meetings)
         device.situation.subscribe(self._moved)
         self._unsubscribe = device.subscribe(self._changed)
         try:
@@ -102,20 +103,23 @@ class Appliance:
         self._panel = self._metrics = None
 
     async def adopt(self, config: Config) -> None:
-        """Take over what may change in place.  Raises PanelError and MetricsError."""
+        """Take over another configuration of the same room, in place.  Raises ConfigError,
+        HalError, PanelError and MetricsError; what is amiss then, the one before mends."""
         before, self.config = self.config, config
         if config.panel != before.panel:
             if self._panel is not None:
                 await self._panel.stop()
                 self._panel = None
             await self._serve_panel()
-        # After the panel: the screen leads people there.
-        self.device.adopt(config)
         if config.metrics != before.metrics:
             if self._metrics is not None:
                 await self._metrics.stop()
                 self._metrics = None
             await self._serve_metrics()
+        # After the panel: the screen leads people there.
+        await self.device.adopt(config)
+        if self._periphery is not None:
+            await self._periphery.adopt(config)
 
     def health(self) -> Health:
         """How the device is, for a trial."""

@@ -63,21 +63,16 @@ class Console:
     ) -> None:
         """`cover_microphone` says that the privacy cover closes the microphone too.  To hold the
         mute button down for `long_press` seconds is to hang up; None: it is nothing else."""
-        self.controls: Final = controls
+        self.controls = controls
         self.on_change: Callable[[], None] | None = None
         self.on_volume: Callable[[int], None] | None = None
         self.on_hang_up: Callable[[], bool] | None = None
         self.on_press: Callable[[Button, float], None] | None = None
         self.on_claim: Callable[[Button], bool] | None = None
         self._gates: Final[dict[Button, Gate]] = {Button.MUTE: microphone, Button.CAMERA: camera}
-        self._switches: Final[dict[Button, tuple[Party, tuple[Gate, ...]]]] = {
-            Button.MUTE: (Party.LATCH, (microphone,)),
-            Button.CAMERA: (Party.LATCH, (camera,)),
-            Button.COVER: (Party.COVER, (camera, microphone) if cover_microphone else (camera,)),
-        }
-        self._long_press: Final = (
-            None if long_press is None else LongPress(Button.MUTE, long_press, self._held_long)
-        )
+        self._switches: dict[Button, tuple[Party, tuple[Gate, ...]]] = {}
+        self._long_press: LongPress | None = None
+        self._settle(cover_microphone, long_press)
         self._microphone = microphone
         self._retry_after = retry_after
         self._status = Status.STARTING
@@ -107,6 +102,55 @@ class Console:
         To be called before that one can open.  Returns what ends it.
         """
         return self._light.watch(gate)
+
+    def adopt(
+        self, controls: Controls | None, *, cover_microphone: bool, long_press: float | None
+    ) -> None:
+        """Go by other controls, unless None, and other rules; on the loop, after `start`.
+
+        The microphone is closed before the old light goes out, and opens only once the new one
+        works.  What a switch held that is there no longer, the button holds.  Raises HalError where
+        the new controls cannot be taken; all is as before then.
+        """
+        rules = self._switches, self._long_press
+        self._forget_holding()
+        self._settle(cover_microphone, long_press)
+        if controls is not None:
+            try:
+                self._exchange(controls)
+            except HalError:
+                self._switches, self._long_press = rules
+                self._open()
+                raise
+        elif self._light.works:
+            with self._light.quiet():
+                self._read_switches()
+
+    def _exchange(self, controls: Controls) -> None:
+        """Raises HalError, with the old controls closed."""
+        assert self._loop is not None, "it is not started"
+        self._light.hold("the controls are changed")
+        self.controls.close()
+        self._light.change(self.controls)
+        try:
+            controls.open_parts(self._loop, self._moved)
+        except Exception as error:
+            controls.close()
+            raise self._failure(error) from error
+        self.controls = controls
+        self._light.change(controls)
+        self._opened()
+
+    def _settle(self, cover_microphone: bool, long_press: float | None) -> None:
+        microphone, camera = self._gates[Button.MUTE], self._gates[Button.CAMERA]
+        self._switches = {
+            Button.MUTE: (Party.LATCH, (microphone,)),
+            Button.CAMERA: (Party.LATCH, (camera,)),
+            Button.COVER: (Party.COVER, (camera, microphone) if cover_microphone else (camera,)),
+        }
+        self._long_press = (
+            None if long_press is None else LongPress(Button.MUTE, long_press, self._held_long)
+        )
 
     async def start(self) -> None:
         """Take the controls; where that fails, say so, and go on trying."""
@@ -262,6 +306,9 @@ class Console:
                 self._throw(button, True, self.controls)
             self._light.fail(self._failure(error))
             return
+        self._opened()
+
+    def _opened(self) -> None:
         with self._light.quiet():
             self._read_switches()
         self._light.mended()
@@ -277,6 +324,16 @@ class Console:
     def _read_switches(self) -> None:
         for button in self._switches.keys() & self.controls.latching:
             self._throw(button, self.controls.pressed(button), self.controls)
+        for gate in self._gates.values():
+            switches = {
+                party
+                for button, (party, gates) in self._switches.items()
+                if button in self.controls.latching and gate in gates
+            }
+            for party in (gate.closers & _SWITCHES) - switches:
+                # It was moved by a person, and must not be undone by a change of the hardware.
+                gate.mute(Party.ROOM, "the switch that held it is there no more")
+                gate.unmute(party, "the switch is there no more")
 
     async def _keep(self) -> None:
         """Get failed controls back, sooner or later, and find out what has gone quietly."""
@@ -289,6 +346,9 @@ class Console:
                 continue
             await asyncio.sleep(self._retry_after)
             self._failed.clear()
+            if self._light.works:
+                # Others have taken their place meanwhile.
+                continue
             self._microphone.mute(Party.WATCHDOG, "the controls are opened again")
             self._forget_holding()
             self.controls.close()

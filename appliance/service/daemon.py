@@ -1,7 +1,7 @@
 """A device, its panel and its figures, from start to stop, as the configuration has them.
 
-What changes while it runs comes to `reload`: a policy, a volume, the panel change in place; with
-anything else the device is begun anew, in the same process.  A configuration on trial is watched,
+What changes while it runs comes to `reload` and changes in place; for another room the device is
+begun anew, in the same process.  A configuration on trial is watched,
 and given back when it does not lead to a device that is well.
 """
 
@@ -33,8 +33,8 @@ from hal.errors import HalError
 
 log = logging.getLogger(__name__)
 
-IN_PLACE: Final = frozenset({"log", "metrics", "panel", "policy", "provisioning", "speaker"})
-"""Sections that may change while the device stays in its room; of the speaker, the volume."""
+ANEW: Final = frozenset({"room", "probe"})
+"""Sections with whose change the device is begun anew; with any other it stays in its room."""
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at a configuration on trial."""
@@ -236,11 +236,7 @@ class Daemon:
 
 def in_place(before: Config, after: Config) -> bool:
     """Whether a device can go from one configuration to the other without leaving its room."""
-    volume = {"volume": after.speaker.volume}
-    return (
-        changed_sections(before, after) <= IN_PLACE
-        and before.speaker.model_copy(update=volume) == after.speaker
-    )
+    return not changed_sections(before, after) & ANEW
 
 
 def _set_level(config: Config) -> None:

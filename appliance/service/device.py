@@ -6,47 +6,43 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from av import VideoFrame
 
-from appliance.media.capture import CameraCapture, MicCapture
+from appliance.media.capture import MicCapture
 from appliance.media.gate import CameraGate, Gate, MicGate, Party
 from appliance.media.lease import LIMIT, Lease
 from appliance.media.leg import MediaLeg
-from appliance.media.playout import DisplayPlayout, SpeakerPlayout
 from appliance.panel import PanelState, Refused, named
 from appliance.provisioning import Config
 from appliance.room import LocalStream, RoomSession
 from appliance.service.agreement import Agreement
 from appliance.service.attendance import Failure
 from appliance.service.banner import banner
+from appliance.service.calendar.keeper import Keeper
 from appliance.service.console import Console
 from appliance.service.entry import Entry
 from appliance.service.errors import ServiceError
-from appliance.service.hardware import Hardware, other_camera, other_microphone, other_speaker
-from appliance.service.hotplug import HotPlug
+from appliance.service.hardware import Hardware
 from appliance.service.invitation import Invitation
 from appliance.service.layouts import Layouts
 from appliance.service.mute_log import NAME, MuteLog, state_directory
+from appliance.service.parts import Parts
 from appliance.service.presence import Presence
 from appliance.service.probe import Probe
 from appliance.service.state import DeviceState
 from appliance.service.troubles import Troubles
 from appliance.service.usage import Usage
-from appliance.service.watch import CanvasWatch, WatchedDisplay, WatchedSpeaker
+from appliance.service.watch import CanvasWatch
 from appliance.service.wire import TappedLeg
 from appliance.signaling.token import websocket_url
-from hal.audio import Speaker
-from hal.camera import VideoFormat
-from hal.controls import Button, Status
-from hal.display.memory import MemoryDisplay
+from hal.controls import Button, Controls, Status
 from hal.errors import HalError
 from hal.hotplug import Finder
 
 log = logging.getLogger(__name__)
-
-_Part = MicCapture | CameraCapture | SpeakerPlayout | DisplayPlayout
 
 ROOM_EVENTS: Final = (
     "room.joined",
@@ -89,11 +85,6 @@ class Device:
         self.probe: Final = Probe(config.probe.tones) if config.probe.enabled else None
         self.canvas: Final = CanvasWatch()
         self._patient = patient
-        self._notes = list(hardware.notes)
-        self._screen = hardware.display
-        display = WatchedDisplay(hardware.display)
-        display.on_picture = self._picture_shown
-        speaker = self._watched(hardware.speaker)
         if self.probe is not None:
             self.microphone_gate.subscribe(self._gate_moved)
         self.console: Final = Console(
@@ -106,31 +97,25 @@ class Device:
         self.console.on_change = self._changed
         self.console.on_press = self._pressed
         self.console.on_volume = lambda step: self.set_volume(self._volume + step)
-        self.microphone: Final = MicCapture(
-            hardware.microphone, self.microphone_gate, bitrate=config.microphone.bitrate
-        )
-        wanted = VideoFormat(config.camera.width, config.camera.height, config.camera.rate)
-        self.camera: Final = CameraCapture(
-            hardware.camera, self.camera_gate, wanted, config.camera.bitrate
-        )
         self._lease: Final = Lease([self.microphone_gate, self.camera_gate], lease)
-        self.microphone.lease = self.camera.lease = self._lease
-        self.speaker: Final = SpeakerPlayout(speaker)
-        self.display: Final = DisplayPlayout(display)
-        self.workers: Final[dict[str, _Part]] = {
-            "microphone": self.microphone,
-            "camera": self.camera,
-            "speaker": self.speaker,
-            "display": self.display,
-        }
-        self.hotplug: Final = HotPlug(
-            config, find=find, on_change=self._changed, on_controls=self.console.look
+        self.parts: Final = Parts(
+            config,
+            hardware,
+            self.microphone_gate,
+            self.camera_gate,
+            self._lease,
+            probe=self.probe,
+            on_picture=self._picture_shown,
+            on_change=self._changed,
+            on_controls=self.console.look,
+            find=find,
         )
-        self.hotplug.follow(self.microphone, hardware.microphone, other_microphone)
-        self.hotplug.follow(self.camera, hardware.camera, other_camera)
-        self.hotplug.follow(
-            self.speaker, speaker, lambda *wanted: self._watched(other_speaker(*wanted))
-        )
+        self.microphone: Final = self.parts.microphone
+        self.camera: Final = self.parts.camera
+        self.speaker: Final = self.parts.speaker
+        self.display: Final = self.parts.display
+        self.workers: Final = self.parts.workers
+        self.hotplug: Final = self.parts.hotplug
         self._layouts: Final = Layouts()
         self._layouts.on_change = self._changed
         if self.probe is not None:
@@ -147,9 +132,16 @@ class Device:
             on_end=self._session_ended,
             patient=patient,
         )
-        self.console.on_claim = self.presence.claim
+        self.console.on_claim = self._claimed
         self.console.on_hang_up = self.presence.hang_up
         self.troubles: Final = Troubles(self._changed)
+        self.calendar: Final = Keeper(
+            config,
+            self.presence,
+            lambda: self.presence.home.room,
+            remark=lambda text: self.troubles.remark("calendar", text),
+            changed=self._changed,
+        )
         self._agreement: Final = Agreement(self._agreed, self._changed)
         self._observers: tuple[Callable[[], None], ...] = ()
         self._edge: float | None = None
@@ -178,6 +170,7 @@ class Device:
         await self.hotplug.start()
         self._agreement.start()
         self.presence.start()
+        self.calendar.start()
 
     async def wait(self) -> None:
         """Wait until the device gives up.  Raises what an impatient one could not get over."""
@@ -189,6 +182,7 @@ class Device:
         self.microphone_gate.mute(Party.START, "the device stops")
         self.camera_gate.mute(Party.START, "the device stops")
         await self.hotplug.stop()
+        await self.calendar.stop()
         await self.presence.stop()
         await self._layouts.stop()
         await self._agreement.stop()
@@ -205,13 +199,35 @@ class Device:
         light = self.console.error
         return [*self.troubles.errors(), *([] if light is None else [light])]
 
-    def adopt(self, config: Config) -> None:
-        """Go by another policy and volume from now on, without leaving the room.  Whatever else
-        differs takes a new device."""
-        self.presence.adopt(config.policy)
-        if config.speaker.volume != self.config.speaker.volume:
-            self.set_volume(config.speaker.volume)
+    async def adopt(self, config: Config) -> None:
+        """Go by another configuration of the same room from now on, without leaving it.
+
+        Raises ConfigError and HalError where its hardware cannot be taken; all is as before then.
+        """
+        before = self.config
+        async with AsyncExitStack() as undo:
+            await self.parts.adopt(config, undo)
+            controls: Controls | None = None
+            if _wiring(config) != _wiring(before):
+                controls = await self.parts.make("controls", config, undo)
+            self.console.adopt(
+                controls,
+                cover_microphone=config.mute.cover_microphone,
+                long_press=config.controls.hang_up_after,
+            )
+            undo.pop_all()
         self.config = config
+        for gate in (self.microphone_gate, self.camera_gate):
+            gate.allow_remote_unmute = config.mute.allow_remote_unmute
+        self.presence.adopt(config.policy)
+        self.calendar.adopt(config)
+        if config.speaker.volume != before.speaker.volume:
+            self.set_volume(config.speaker.volume)
+        if config.mute != before.mute and self.presence.session is not None:
+            await self.presence.session.set_stop_while_muted(
+                microphone=config.mute.stop_microphone_while_muted,
+                camera=config.mute.stop_camera_while_muted,
+            )
         self._changed()
 
     # --- what the panel asks
@@ -243,6 +259,7 @@ class Device:
             canvas_fps=round(self.canvas.fps, 1),
             joined_ms=None if self.canvas.joined_ms is None else round(self.canvas.joined_ms),
             errors=self._errors(),
+            meeting=self.calendar.shown(),
             stats=self._stats(),
         )
 
@@ -289,9 +306,7 @@ class Device:
 
     def screen(self) -> VideoFrame | None:
         """See `PanelDevice.screen`."""
-        if isinstance(self._screen, MemoryDisplay):
-            return self._screen.picture()
-        return self.display.shown
+        return self.parts.picture()
 
     def self_view(self) -> VideoFrame | None:
         """See `PanelDevice.self_view`."""
@@ -367,16 +382,15 @@ class Device:
         if self.probe is not None and button is Button.MUTE and self.microphone_gate.is_open:
             self.probe.pressed(at if edge is None else edge)
 
+    def _claimed(self, button: Button) -> bool:
+        if button is Button.MUTE and self.presence.at is None and self.calendar.claim():
+            return True
+        return self.presence.claim(button)
+
     def _gate_moved(self, gate: Gate) -> None:
         # Before anything can pass again: observers run ahead of the next period.
         if self.probe is not None and gate.is_open:
             self.probe.opened()
-
-    def _watched(self, speaker: Speaker) -> WatchedSpeaker:
-        watched = WatchedSpeaker(speaker)
-        if self.probe is not None:
-            watched.on_sound = self.probe.sound
-        return watched
 
     def _changed(self) -> None:
         """Tell the screen and the panel; on any thread."""
@@ -391,6 +405,7 @@ class Device:
                 covered=Party.COVER in self.camera_gate.closers,
                 agreed=self._agreement.holds,
                 link=self.panel_link,
+                booked=self.calendar.sentence(),
             )
         )
         for observer in self._observers:
@@ -402,12 +417,18 @@ class Device:
             self.console.error,
             agreed=self._agreement.holds,
             reason=present.reason if present.status is Status.FAULT else "",
-            notes=[*self.hotplug.notes, *self._notes],
+            notes=[*self.hotplug.notes, *self.parts.notes],
         )
 
     def _stats(self) -> dict[str, int | float | str]:
         session = self.presence.session
         figures: dict[str, int | float | str] = dict(session.stats() if session else {})
+        figures |= self.calendar.figures()
         figures["microphone_xruns"] = self.microphone.xruns
         figures["speaker_xruns"] = self.speaker.xruns
         return figures
+
+
+def _wiring(config: Config) -> Any:
+    """Which controls a configuration names."""
+    return config.controls.model_copy(update={"hang_up_after": None})

@@ -49,7 +49,7 @@ def build(config: Config) -> Hardware:
             microphone=microphone(config),
             speaker=speaker(config),
             controls=controls(config),
-            display=_make(config, "display", lambda n, **o: registry.create("display", n, **o)),
+            display=display(config),
             notes=notes,
         )
 
@@ -79,6 +79,11 @@ def microphone(config: Config) -> Microphone:
 def speaker(config: Config) -> Speaker:
     """The loudspeaker alone.  Raises as `build`."""
     return _make(config, "speaker", lambda n, **o: registry.create("speaker", n, **o))
+
+
+def display(config: Config) -> Display:
+    """The screen alone.  Raises as `build`."""
+    return _make(config, "display", lambda n, **o: registry.create("display", n, **o))
 
 
 def other_camera(config: Config, device: Device) -> Camera:

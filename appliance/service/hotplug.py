@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 from appliance.media.worker import RETRY, Worker
@@ -60,24 +60,39 @@ class HotPlug:
         `home` is the hal device that it has now, `make` makes another one, and the worker has
         `swap`, and a `gate` if it captures.
         """
-        keep: dict[str, Any] = {home.device.id: home}
-
-        async def swap(device: Device) -> None:
-            if device.id not in keep:
-                keep[device.id] = await asyncio.to_thread(make, self._config, device)
-            await worker.swap(keep[device.id])
-
-        section: SourceConfig = getattr(self._config, home.device.kind)
         assert isinstance(worker, Worker)
         self._successions[home.device.kind] = Succession(
             worker,
-            Order(home.device, section.backend, section.device, section.fallback),
-            swap,
+            _order(self._config, home),
+            _swapper(self._config, worker, home, make),
             self._listed,
             home=lambda: home.device,
             gate=getattr(worker, "gate", None),
             on_change=self._on_change,
             retry=self._retry,
+        )
+
+    def adopt(self, config: Config) -> None:
+        """Look for what another configuration may take, from now on."""
+        self._config = config
+        self._watcher.look()
+
+    async def change(
+        self,
+        config: Config,
+        worker: Any,
+        home: _Hal,
+        make: Callable[[Config, Device], Any],
+        put: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Keep a worker that is followed on the best device of another configuration, once `put`
+        has put that one's own, `home`, behind it.  Raises what `put` raises; all is as before then.
+        """
+        await self._successions[home.device.kind].change(
+            _order(config, home),
+            _swapper(config, worker, home, make),
+            lambda: home.device,
+            put,
         )
 
     async def start(self) -> None:
@@ -112,3 +127,21 @@ class HotPlug:
             succession.plugged()
         else:
             succession.unplugged(change.device)
+
+
+def _order(config: Config, home: _Hal) -> Order:
+    section: SourceConfig = getattr(config, home.device.kind)
+    return Order(home.device, section.backend, section.device, section.fallback)
+
+
+def _swapper(
+    config: Config, worker: Any, home: _Hal, make: Callable[[Config, Device], Any]
+) -> Callable[[Device], Awaitable[None]]:
+    keep: dict[str, Any] = {home.device.id: home}
+
+    async def swap(device: Device) -> None:
+        if device.id not in keep:
+            keep[device.id] = await asyncio.to_thread(make, config, device)
+        await worker.swap(keep[device.id])
+
+    return swap

@@ -26,7 +26,8 @@ def panel_link(
 
     With TLS it is the first of `hosts`, the panel's further names, where there is one: that is what
     a certificate is about.  One that listens everywhere is found at the first address of this
-    machine that is neither its own loop nor made up for want of a network.  Empty where nobody else can reach it.
+    machine that is neither its own loop nor made up for want of a network.  Empty where nobody
+    else can reach it.
     """
     if url is None:
         return ""

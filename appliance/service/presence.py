@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from appliance.provisioning.config import PolicyConfig
 from appliance.room import RoomSession
@@ -40,13 +40,15 @@ class Presence:
     ) -> None:
         self.entry = home
         """The way into the room where the device is, or that it is for."""
-        self._home = home
+        self.home: Final = home
+        """The way into the own room."""
         self._state = state
         self._make_session = make_session
         self._on_begin, self._on_end = on_begin, on_end
         self._attendance = self._attend(home, state.move, patient=patient)
         self._present = self._attendance
         self._duty = Duty(Policy(config), self._at_home, self.others, self._stays_out)
+        self._bound_for = ""
         self._setting_out: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -88,6 +90,7 @@ class Presence:
         (and then stays out), by `go_back`, when the room ends or stays empty.
         """
         self._give_up("somebody here chose another room")
+        self._bound_for = entry.room
         there = self._setting_out = asyncio.get_running_loop().create_future()
         self._duty.visit(partial(self._elsewhere, entry, there))
         await there
@@ -118,6 +121,27 @@ class Presence:
         self._duty.hung_up()
         return True
 
+    @property
+    def at(self) -> str | None:
+        """The room where the device is or is on its way to: empty for its own, else a name, "?"
+        where only a token knows it; None while it stays out."""
+        if self.visiting:
+            return self._bound_for or "?"
+        return None if self._task is None or self._duty.idle else ""
+
+    def book(self) -> None:
+        """A meeting calls the device into its own room: somebody wished for it, so it is as if they
+        had pressed the button, in quiet hours too."""
+        if self._task is not None:
+            self.go_home()
+
+    def dismiss(self, why: str) -> None:
+        """The meeting is over: out of the own room, and home from another one."""
+        if self.visiting:
+            self.go_back()
+        elif self._task is not None:
+            self._duty.dismissed(why)
+
     def others(self) -> int | None:
         """How many other people's members are in the room; None outside of one."""
         session = self.session
@@ -138,7 +162,7 @@ class Presence:
         )
 
     async def _at_home(self) -> None:
-        self._present, self.entry = self._attendance, self._home
+        self._present, self.entry = self._attendance, self.home
         await self._attendance.run()
 
     async def _elsewhere(self, entry: Entry, there: asyncio.Future[None]) -> None:
@@ -165,5 +189,5 @@ class Presence:
             there.set_exception(VisitEnded(f"The device does not go there: {why}."))
 
     def _stays_out(self, reason: str) -> None:
-        self.entry = self._home
+        self.entry = self.home
         self._state.move(Status.IDLE, reason)

@@ -66,8 +66,7 @@ class Sharing:
         self._task = asyncio.create_task(self._run(), name="sharing")
 
     async def stop(self) -> None:
-        """Look no longer; what is shared ends with its session.  Safe to call twice, or without
-        `start`."""
+        """Share no longer.  Safe to call twice, or without `start`."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -99,11 +98,17 @@ class Sharing:
         leg.on("destroy", lambda *_: ended.set())
         self._tell("")
         log.info("%s is shared", camera.device.label)
-        while not leg.ended:
-            # An object that is destroyed with its session tells nobody.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._every):
-                    await ended.wait()
+        try:
+            while not leg.ended:
+                # An object that is destroyed with its session tells nobody.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._every):
+                        await ended.wait()
+        finally:
+            # Another input may follow.
+            if not leg.ended:
+                with contextlib.suppress(*_Failure):
+                    await leg.leave()
         log.info("%s is shared no more", camera.device.label)
 
     def _tell(self, text: str) -> None:

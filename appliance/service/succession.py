@@ -145,6 +145,32 @@ class Succession:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
+    async def change(
+        self,
+        order: Order,
+        swap: Callable[[Device], Awaitable[None]],
+        home: Callable[[], Device],
+        put: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Go by another order from now on, once `put` has put its device behind the worker.
+
+        Raises what `put` raises; all is as before then.
+        """
+        follows = self._task is not None
+        await self.stop()
+        try:
+            await put()
+            self._given, self._swap, self._home = order, swap, home
+            if not self._worker.failed:
+                self._lost = False
+                self._set_missing(False)
+        finally:
+            # Whatever has come or gone meanwhile.
+            self.plugged()
+            if follows:
+                self.start()
+        self._on_change()
+
     def plugged(self) -> None:
         """A device of the class has come."""
         self._plugged = True

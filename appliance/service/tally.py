@@ -36,7 +36,7 @@ class TallyLight:
         self.works = False
         self.on_change: Callable[[], None] | None = None
         self.on_failure: Callable[[], None] | None = None
-        self._controls: Final = controls
+        self._controls = controls
         self._microphone: Final = microphone
         self._others: tuple[MicGate, ...] = ()
         self._opening: set[Gate] = set()
@@ -44,6 +44,18 @@ class TallyLight:
         self._silent = False
         self._lock = threading.RLock()
         self._end = self._bind(microphone)
+
+    def hold(self, why: str) -> None:
+        """Close every gate that it speaks for, until `mended`."""
+        for gate in (self._microphone, *self._others):
+            gate.mute(Party.WATCHDOG, why)
+
+    def change(self, controls: Controls) -> None:
+        """Drive the light of other controls from now on; it does not work before `mended`.  To be
+        called after `hold`, while the light of the others is out."""
+        with self._lock:
+            self._controls, self.works, self._driven = controls, False, None
+            self.shown = Tally.FAULT
 
     def watch(self, gate: MicGate) -> Callable[[], None]:
         """Speak for one more gate, which is closed now.  Returns what ends it."""

@@ -93,6 +93,20 @@ async def test_an_open_gate_lets_the_tone_out(live: tuple[MicCapture, Wire]) -> 
     assert capture.level_dbfs == pytest.approx(-15, abs=1.5)
 
 
+async def test_another_bit_rate_counts_from_the_next_packets(
+    live: tuple[MicCapture, Wire],
+) -> None:
+    capture, wire = live
+    capture.gate.unmute(Party.START)
+    await until(lambda: len(wire.packets) >= 60)
+    capture.bitrate = 96_000
+    await until(lambda: len(wire.packets) >= 120)
+    sizes = [len(packet.payload) for _, packet in wire.packets]
+    # A steady tone is more than an average sound, at any rate.
+    assert np.mean(sizes[-30:]) > 2 * np.mean(sizes[30:60])
+    assert all(wire.audible()[20:])
+
+
 async def test_after_the_gate_closed_at_most_one_packet_carries_sound(
     live: tuple[MicCapture, Wire],
 ) -> None:
@@ -407,8 +421,11 @@ async def test_the_least_estimate_sets_the_bit_rate(pair: tuple[Peer, Peer]) -> 
     assert camera.bitrate == 400_000
     caller.video_out.on_bitrate(1_000)
     assert camera.bitrate == 150_000
+    camera.limit(120_000)
+    camera.limit(300_000)
+    assert camera.bitrate == 150_000
     camera.detach(caller.video_out)
-    assert camera.bitrate == 1_000_000
+    assert camera.bitrate == 300_000
 
 
 async def test_another_microphone_takes_over_on_the_wire(

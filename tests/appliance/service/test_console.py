@@ -15,7 +15,7 @@ from appliance.media.gate import CameraGate, MicGate, Party
 from appliance.service.console import Console
 from hal.controls import Button, Status, Tally
 from hal.controls.virtual import VirtualControls
-from hal.errors import DeviceUnplugged
+from hal.errors import DeviceUnplugged, HalError
 
 
 class WitnessControls(VirtualControls):
@@ -492,3 +492,96 @@ class LightMachine(RuleBasedStateMachine):
 
 TestLight = LightMachine.TestCase
 TestLight.settings = settings(max_examples=60, stateful_step_count=20)
+
+
+def adopt(rig: Rig, controls: WitnessControls | None, *, cover_microphone: bool = False) -> None:
+    rig.console.adopt(controls, cover_microphone=cover_microphone, long_press=None)
+
+
+async def test_other_controls_take_over_with_the_microphone_closed(rig: Rig) -> None:
+    rig.in_a_call()
+    old, new = rig.controls, WitnessControls(rig.microphone)
+    opened: list[tuple[bool, Tally]] = []
+    rig.microphone.subscribe(lambda gate: opened.append((gate.is_open, new.state.tally)))
+    adopt(rig, new)
+    assert opened == [(False, Tally.OFF), (True, Tally.LIVE)]
+    assert old.state.tally is Tally.OFF
+    assert [tally for _, tally in old.history] == [Tally.LIVE, Tally.FAULT, Tally.OFF]
+    assert (new.lies, new.state.status) == ([], Status.STARTING)
+    new.tap(Button.MUTE)
+    old.tap(Button.MUTE)
+    await turn()
+    assert new.state.tally is Tally.MUTED
+    rig.controls = new
+
+
+async def test_no_microphone_is_open_while_no_light_speaks_for_it(rig: Rig) -> None:
+    rig.in_a_call()
+    further = MicGate()
+    unwatch = rig.console.watch(further)
+    further.unmute(Party.START)
+    assert further.is_open
+    old, new = rig.controls, WitnessControls(rig.microphone)
+    moves: list[tuple[bool, Tally, Tally]] = []
+    further.subscribe(lambda gate: moves.append((gate.is_open, old.state.tally, new.state.tally)))
+    adopt(rig, new)
+    # Closed before the old light went out, open once the new one said so.
+    assert [(is_open, light) for is_open, _, light in moves] == [
+        (False, Tally.OFF),
+        (True, Tally.LIVE),
+    ]
+    assert moves[0][1] is not Tally.OFF
+    unwatch()
+    rig.controls = new
+
+
+async def test_controls_that_do_not_open_leave_the_old_ones(rig: Rig) -> None:
+    rig.in_a_call()
+    new = WitnessControls(rig.microphone)
+    new.unplug()
+    with pytest.raises(HalError, match="unplugged"):
+        adopt(rig, new, cover_microphone=True)
+    assert rig.console.controls is rig.controls
+    assert (rig.light, rig.microphone.is_open) == (Tally.LIVE, True)
+    await rig.tap(Button.COVER)
+    assert rig.microphone.is_open
+    assert not rig.camera.is_open
+
+
+async def test_new_controls_whose_light_is_broken_keep_the_microphone_closed(rig: Rig) -> None:
+    rig.in_a_call()
+    new = WitnessControls(rig.microphone)
+    new.fails = True
+    adopt(rig, new)
+    assert not rig.microphone.is_open
+    assert rig.console.tally is Tally.FAULT
+    new.fails = False
+    await rig.until(lambda: rig.microphone.is_open)
+    assert new.state.tally is Tally.LIVE
+    rig.controls = new
+
+
+async def test_who_muted_by_a_switch_stays_muted_without_it() -> None:
+    rig = Rig(latching=["mute", "cover"])
+    await rig.console.start()
+    rig.in_a_call()
+    await rig.tap(Button.MUTE)
+    await rig.tap(Button.COVER)
+    new = WitnessControls(rig.microphone)
+    adopt(rig, new)
+    assert rig.microphone.closers == {Party.ROOM}
+    assert rig.camera.closers == {Party.ROOM}
+    assert new.state.tally is Tally.MUTED
+    new.tap(Button.MUTE)
+    await turn()
+    assert rig.microphone.is_open
+    await rig.console.stop()
+
+
+async def test_a_cover_that_now_closes_the_microphone_closes_it_at_once(rig: Rig) -> None:
+    rig.in_a_call()
+    await rig.tap(Button.COVER)
+    adopt(rig, None, cover_microphone=True)
+    assert (rig.light, rig.microphone.is_open) == (Tally.MUTED, False)
+    await rig.tap(Button.COVER)
+    assert rig.microphone.is_open

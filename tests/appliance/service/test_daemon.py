@@ -122,7 +122,8 @@ async def test_a_large_change_begins_anew_and_keeps_what_was_muted(running: Runn
     before.press("mute")
     before.release("mute")
     await running.until(lambda: Party.ROOM in before.microphone_gate.closers)
-    running.write(camera={"backend": "synthetic", "width": 64, "height": 36, "rate": 5})
+    running.token = token_for(running.hub, "Ash")
+    running.write()
     await running.reloaded()
     after = running.daemon.appliance.device
     assert after is not before
@@ -148,15 +149,19 @@ async def test_a_mistake_changes_nothing(
 
 async def test_what_does_not_work_gives_way_to_what_did(running: Running) -> None:
     before = running.daemon.appliance.device
+    member = before.state().member_id
+    pin = running.path.with_name("panel.pin")
+    pin.write_text("424242\n")
+    pin.chmod(0o600)
     running.write(
         camera={"backend": "file", "device": "/nowhere/at/all.mp4"},
-        panel={"listen": "192.0.2.9:80"},
+        panel={"listen": "192.0.2.9:80", "pin_file": str(pin)},
     )
     await running.reloaded()
-    after = running.daemon.appliance.device
-    assert after is not before
-    assert after.config == before.config
-    await running.until(lambda: after.state().status == "in_room")
+    assert running.daemon.appliance.device is before
+    assert running.daemon.appliance.config.camera.backend == "synthetic"
+    assert (before.state().status, before.state().member_id) == ("in_room", member)
+    assert running.daemon.appliance.panel_url is not None
 
 
 class Trial(FileSettings):
@@ -225,6 +230,7 @@ def test_what_may_change_in_place() -> None:
 
     plain = config()
     assert in_place(plain, config(speaker={"volume": 3}, log={"level": "debug"}))
-    assert not in_place(plain, config(speaker={"device": "default"}))
-    assert not in_place(plain, config(camera={"rate": 5}, policy={"auto_join": False}))
+    assert in_place(plain, config(camera={"rate": 5}, controls={"backend": "hid"}))
+    assert not in_place(plain, config(camera={"rate": 5}, probe={"enabled": True}))
+    assert not in_place(plain, config(room={"host": "h", "name": "other", "guest": True}))
     assert in_place(plain, plain)

@@ -19,7 +19,6 @@ from appliance.service.periphery import Periphery
 from appliance.service.screen_power import ScreenUse
 from appliance.service.state_file import StateFile
 from hal.display.cec import ScreenPower
-from hal.display.memory import MemoryDisplay
 from tests.appliance.service.conftest import DEADLINE, MakeDevice, settings
 
 LINK = "http://192.168.7.20:8081/"
@@ -62,7 +61,18 @@ async def test_a_press_of_a_button_switches_the_screen_on(make_device: MakeDevic
 
 async def test_the_power_is_left_alone_where_so_configured(make_device: MakeDevice) -> None:
     oak = await make_device("Oak", 1, joined=False, display={"backend": "memory", "cec": False})
-    assert Periphery(oak.config, oak, power=Power())._keeper is None
+    power = Power()
+    periphery = Periphery(oak.config, oak, power=power)
+    periphery.start()
+    try:
+        display = oak.config.display.model_copy(update={"cec": True})
+        await periphery.adopt(oak.config.model_copy(update={"display": display}))
+        await wait(lambda: power.orders == ["on"])
+        await periphery.adopt(oak.config)
+        assert periphery._keeper is None
+    finally:
+        await periphery.stop()
+    assert power.orders == ["on"]
 
 
 async def test_the_screen_leads_to_the_panel_outside_a_call(
@@ -81,9 +91,9 @@ async def test_the_screen_leads_to_the_panel_outside_a_call(
     )
 
     def shown() -> list[str]:
-        display = appliance.device._screen
-        assert isinstance(display, MemoryDisplay)
-        picture = np.ascontiguousarray(display.picture().to_ndarray())
+        shown = appliance.device.screen()
+        assert shown is not None
+        picture = np.ascontiguousarray(shown.to_ndarray())
         return [found.text for found in zxingcpp.read_barcodes(picture)]
 
     await appliance.start()
