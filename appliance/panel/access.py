@@ -25,6 +25,9 @@ IDLE: Final = 12 * 3600.0
 MOST: Final = 64
 """Sessions at once; the one that was used least lately gives way."""
 
+LOCKED: Final = "c1d3f2e0a5f34c3b9b1f5a2f7d1e6a09"
+"""The id of the message that PINs from an address do not count for a while; it never changes."""
+
 LOOK_EVERY: Final = 1.0
 """Seconds for which the PIN is believed to be what it was."""
 
@@ -77,7 +80,15 @@ class Access:
         pin = self._look(now=True)
         # Of equal length whatever was guessed, so that the time taken says nothing.
         if not (hmac.compare_digest(_digest(guess[:PIN_MOST]), pin) and pin):
-            log.warning("the panel: a wrong PIN from %s", address)
+            wait = self.lockout.wait(address)
+            if wait > 0:
+                log.warning(
+                    "the panel: wrong PINs from %s; none from there counts for %d s",
+                    *(address, round(wait)),
+                    extra={"MESSAGE_ID": LOCKED},
+                )
+            else:
+                log.warning("the panel: a wrong PIN from %s", address)
             return None
         self.lockout.right(address)
         token = secrets.token_urlsafe(32)

@@ -7,6 +7,7 @@ without it.
 
 from __future__ import annotations
 
+import asyncio
 import html
 import math
 from collections.abc import Callable, Iterable
@@ -27,6 +28,9 @@ _PLACE: Final = "<!-- message -->"
 
 FORM_BYTES: Final = 4096
 """The longest form that is read."""
+
+FORM_SECONDS: Final = 10.0
+"""How long it may take to come."""
 
 ADMITTED: Final = "appliance.panel.admitted"
 """Where a request's scope tells, by a function without parameters, whether it is still allowed."""
@@ -92,7 +96,11 @@ class Door:
         return _page()
 
     async def _enter(self, request: Request) -> Response:
-        form = await _form(request)
+        try:
+            async with asyncio.timeout(FORM_SECONDS):
+                form = await _form(request)
+        except TimeoutError:
+            form = None
         if form is None:
             # Closed, for what is left of a form without end would be read on and on.
             return PlainTextResponse("This is no log-in.\n", 413, {"Connection": "close"})
@@ -116,8 +124,6 @@ class Door:
         self._access.leave(self._token(request))
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(self._cookie, **self._attributes())
-        # Pictures that were cached, and whatever a later version may leave.
-        answer.headers["Clear-Site-Data"] = '"cache"'
         return answer
 
     def _attributes(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ GET /screen.mjpg       what the screen shows, multipart JPEG, at most 10 a secon
 GET /screen.jpg        one picture of it
 GET /self.mjpg         what the camera sends; /self.jpg: one picture of it
 GET /login             with a PIN: the way in; POST /login, POST /logout
-GET /api/session       who is let in gets 200
+GET /api/session       whether there is a PIN; without a session 401, as anywhere
 =====================  ============================================================
 """
 
@@ -20,6 +20,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -40,6 +41,7 @@ from appliance.panel.tls import Tls
 from appliance.provisioning.sections import is_loopback
 from appliance.web import SHARED
 from appliance.web.embedded import EmbeddedServer
+from appliance.web.protocols import HttpProtocol, WebSocketProtocol
 
 _PAGE: Final = Path(__file__).parent / "page"
 _FILES: Final = {
@@ -54,6 +56,8 @@ _COMMAND_BYTES: Final = 4096
 """Longest message that the live socket takes."""
 _GRACE: Final = 5
 """Seconds that `Panel.stop` lets running answers finish."""
+_PATIENCE: Final = 10.0
+"""Seconds in which a request has to come up to its last header."""
 _CONNECTIONS: Final = 64
 """Connections at once, beyond which a visitor gets 503: the room must not run out of files."""
 
@@ -99,6 +103,7 @@ class Panel:
             raise ListenError(f"cannot listen on {listen} without a PIN or client certificates")
         self._access = access
         self._tls = tls
+        self._shown = b""
         self._unsubscribe: Callable[[], None] = lambda: None
         self._hosts = tuple(hosts)
         self._server: EmbeddedServer | None = None
@@ -122,7 +127,9 @@ class Panel:
         TlsError."""
         if self._serving is not None:
             raise RuntimeError("the panel is running already")
-        secure = {} if self._tls is None else self._tls.options()
+        secure = {}
+        if self._tls is not None:
+            secure, self._shown = self._tls.options(), self._tls.fingerprint()
         listener = self._bind()
         self._live = Live(self._device)
         if self._access is not None:
@@ -138,7 +145,8 @@ class Panel:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                ws="websockets-sansio",
+                http=partial(HttpProtocol, patience=_PATIENCE),  # type: ignore[arg-type]
+                ws=WebSocketProtocol,
                 ws_max_size=_COMMAND_BYTES,
                 timeout_graceful_shutdown=_GRACE,
                 limit_concurrency=_CONNECTIONS,
@@ -151,6 +159,14 @@ class Panel:
             self._serving = await self._server.begin(listener, "panel-server")
         except RuntimeError as error:
             raise ListenError(f"the panel: {error}") from error.__cause__
+
+    def outdated(self) -> bool:
+        """Whether its certificate was renewed, so that it should be begun anew.  Raises TlsError
+        where what is in the files now cannot be used."""
+        if self._tls is None or self._tls.fingerprint() == self._shown:
+            return False
+        self._tls.options()
+        return True
 
     async def stop(self) -> None:
         """End every page's sockets and pictures, then the server.  Safe to call twice."""
@@ -226,7 +242,8 @@ class Panel:
             )
 
         async def session(_: Request) -> Response:
-            return JSONResponse({}, headers={"Cache-Control": "no-store"})
+            told = {"pin": self._access is not None}
+            return JSONResponse(told, headers={"Cache-Control": "no-store"})
 
         middleware = [Middleware(Guard, names=self._hosts, embedders=self.embed_origins)]
         door: list[Route] = []

@@ -29,6 +29,7 @@ WAYS_IN: Final = ("token", "token_file", "token_credential", "token_url", "guest
 SECRETS: Final[Mapping[tuple[str, ...], tuple[str, ...]]] = {
     ("room",): ("token_secret_file", "token_secret_credential"),
     ("panel",): ("pin_file", "pin_credential"),
+    ("calendar",): ("password_file", "password_credential"),
 }
 """By table the keys of which one takes the place of the other."""
 

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from appliance.panel import Access, Panel, Tls
+from appliance.panel import Access, Panel, Tls, TlsError
 from appliance.provisioning import Config, Health
+from appliance.provisioning.sections import is_loopback
 from appliance.service import journal
 from appliance.service.device import Device
 from appliance.service.hardware import build
@@ -121,6 +122,14 @@ class Appliance:
         if self._periphery is not None:
             await self._periphery.adopt(config)
 
+    async def renew(self) -> None:
+        """Have the panel show the certificate that its files hold by now; who looks at it stays
+        logged in.  Raises PanelError for one that cannot be used: the one before stays."""
+        if self._panel is not None and self._panel.outdated():
+            await self._panel.stop()
+            await self._panel.start()
+            log.info("the panel has another certificate")
+
     def health(self) -> Health:
         """How the device is, for a trial."""
         present = self.device.situation.present
@@ -136,6 +145,11 @@ class Appliance:
                 # A PIN that is not there is a mistake now, before anybody stands at the door.
                 self.config.read_pin()
                 self._access.go_by(self.config.read_pin)
+                if wanted.tls_cert is None and not is_loopback(wanted.listen):
+                    log.warning(
+                        "the PIN of the panel crosses the network for everybody there to read;"
+                        " give panel.tls_cert and panel.tls_key"
+                    )
             cert, key = wanted.tls_cert, wanted.tls_key
             self._panel = Panel(
                 self.device,
@@ -145,7 +159,10 @@ class Appliance:
                 access=self._access if wanted.has_pin else None,
                 tls=None if cert is None or key is None else Tls(cert, key, wanted.client_ca),
             )
-            await self._panel.start()
+            try:
+                await self._panel.start()
+            except TlsError as error:
+                raise self.config.error(("panel", error.key), str(error)) from None
         self.device.panel_link = panel_link(self.panel_url, hosts=wanted.hosts) if wanted.qr else ""
 
     async def _serve_metrics(self) -> None:

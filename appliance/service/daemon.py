@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from appliance.panel import Access, PanelError
+from appliance.panel import Access, PanelError, TlsError
 from appliance.provisioning import (
     Config,
     ConfigError,
@@ -164,8 +164,11 @@ class Daemon:
             config = self._settings.reload()
             self._tell_notes()
             await self._take(config)
+            await self.appliance.renew()
         except (ConfigError, ProvisioningError) as error:
             log.error("the configuration stays: %s", error, extra=Message.CONFIG_REFUSED.extra)
+        except TlsError as error:
+            log.error("the panel's certificate stays: %s", error)
         finally:
             self._notifier.reloaded()
 

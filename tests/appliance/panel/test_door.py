@@ -14,7 +14,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from appliance.panel import Access, Panel
+from appliance.panel import Access, Panel, door
+from appliance.panel.access import LOCKED
 from appliance.panel.door import FORM_BYTES
 from appliance.panel.live import UNINVITED
 from appliance.provisioning import ConfigError
@@ -269,6 +270,35 @@ async def test_parallel_guesses_are_counted_one_by_one(
     assert late.status_code == 429
     assert int(late.headers["retry-after"]) > 0
     assert "Too many wrong PINs." in late.text
+
+
+async def test_a_lock_is_told_in_the_journal(
+    panel: Panel, visitor: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(6):
+        await log_in(panel, visitor, f"wrong-canary-{number}")
+    told = [record for record in caplog.records if "MESSAGE_ID" in record.__dict__]
+    (locked,) = told  # the guess that came too early changed nothing
+    assert locked.getMessage() == (
+        "the panel: wrong PINs from 127.0.0.1; none from there counts for 5 s"
+    )
+    assert locked.__dict__["MESSAGE_ID"] == LOCKED
+    assert "canary" not in caplog.text
+
+
+async def test_a_form_that_does_not_come_ends_its_connection(
+    panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "FORM_SECONDS", 0.1)
+    url = httpx.URL(panel.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(
+        f"POST /login HTTP/1.1\r\nHost: {url.netloc.decode()}\r\nOrigin: {origin(panel)}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n\r\npin".encode()
+    )
+    async with asyncio.timeout(DEADLINE):
+        assert (await reader.read()).startswith(b"HTTP/1.1 413")
+    writer.close()
 
 
 async def test_a_lock_is_no_connections_and_no_headers(
