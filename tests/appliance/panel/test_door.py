@@ -137,6 +137,9 @@ async def test_a_wrong_pin_is_said_so_and_never_logged(
     answer = await log_in(panel, visitor, "wrong-canary<b>")
     assert answer.status_code == 401
     assert "That is not the PIN." in answer.text
+    # For who does not see the page: in its title, and with the field that has the focus.
+    assert "<title>That is not the PIN. · " in answer.text
+    assert 'aria-describedby="message help" aria-invalid="true" autofocus' in answer.text
     assert "set-cookie" not in answer.headers
     await log_in(panel, visitor)
     assert "a wrong PIN from 127.0.0.1" in caplog.text
