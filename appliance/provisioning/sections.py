@@ -144,6 +144,7 @@ _RoomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_le
 _HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=100)]
 _HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
 _HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,260}$")]
+_MailAddress = Annotated[str, StringConstraints(pattern=r"^[^\s@:]+@[^\s@:]+$", max_length=254)]
 _CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 
 
@@ -352,6 +353,8 @@ class CalendarConfig(Section):
     """The name of a systemd credential with the same."""
     ca_file: Path | None = None
     """The only certificates (PEM) that the server is believed by; else those of the system."""
+    address: _MailAddress | None = None
+    """The mail address under which the room is invited; what it has declined is no meeting."""
     refresh_minutes: Annotated[int, Field(ge=1, le=1440)] = 5
     """Minutes between two looks; the wait grows while nobody answers."""
     auto_join: bool = True

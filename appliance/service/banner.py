@@ -30,7 +30,7 @@ def banner(
     `missing` are the classes of devices of which there is none, `covered` is whether the privacy
     cover closes the camera, `agreed` is whether the room shows what is muted here.  In a call in
     which all is well nothing covers the picture; outside of one, the QR code of `link` is shown.
-    `booked` is what there is to say of the calendar while the device stays out.
+    `booked` is what there is to say of the calendar.
     """
     muted = tally is Tally.MUTED
     match status:
@@ -54,6 +54,7 @@ def banner(
             texts += [text for kind, text in _MISSING.items() if kind in missing]
             texts += ["The camera is covered."] if covered else []
             texts += [] if agreed else ["The room does not show yet what is muted here."]
+            texts += [booked] if booked else []
             return Banner(" ".join(texts), muted)
 
 

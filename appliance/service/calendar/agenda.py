@@ -40,10 +40,13 @@ class Reading:
     """Events that cannot be understood, or would happen without end."""
 
 
-def read_agenda(data: bytes, begin: dt.datetime, end: dt.datetime, zone: dt.tzinfo) -> Reading:
+def read_agenda(
+    data: bytes, begin: dt.datetime, end: dt.datetime, zone: dt.tzinfo, address: str | None = None
+) -> Reading:
     """The meetings that overlap [begin, end) in one or several VCALENDARs that follow each other.
 
-    Times without a zone are in `zone`.  Whole days and cancelled meetings are none.  Raises
+    Times without a zone are in `zone`.  Whole days, cancelled meetings, those that leave the room
+    free (TRANSP) and those that `address`, the room's own, has declined are none.  Raises
     NoCalendar.
     """
     try:
@@ -58,7 +61,7 @@ def read_agenda(data: bytes, begin: dt.datetime, end: dt.datetime, zone: dt.tzin
         kept = [one for one in calendar.subcomponents if not _endless(one)]
         skipped += len(calendar.subcomponents) - len(kept)
         calendar.subcomponents = kept
-        found, bad = _expand(calendar, begin, end, zone)
+        found, bad = _expand(calendar, begin, end, zone, address)
         meetings += found
         skipped += bad
     # The same event may come twice, from two objects of a server.
@@ -68,14 +71,18 @@ def read_agenda(data: bytes, begin: dt.datetime, end: dt.datetime, zone: dt.tzin
 
 
 def _expand(
-    calendar: Calendar, begin: dt.datetime, end: dt.datetime, zone: dt.tzinfo
+    calendar: Calendar,
+    begin: dt.datetime,
+    end: dt.datetime,
+    zone: dt.tzinfo,
+    address: str | None,
 ) -> tuple[list[Meeting], int]:
     meetings: list[Meeting] = []
     skipped = 0
     query = recurring_ical_events.of(calendar, components=["VEVENT"], skip_bad_series=True)
     for event in query.between(begin - _SLACK, end + _SLACK):
         try:
-            meeting = _meeting(event, zone)
+            meeting = None if _is_off(event, address) else _meeting(event, zone)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             skipped += 1
             continue
@@ -97,12 +104,24 @@ def _endless(component: Any) -> bool:
     return False
 
 
+def _is_off(event: Any, address: str | None) -> bool:
+    """Whether it does not take place, or not in this room."""
+    if _text(event, "STATUS").upper() == "CANCELLED":
+        return True
+    if _text(event, "TRANSP").upper() == "TRANSPARENT":
+        return True
+    attendees = event.get("ATTENDEE", [])
+    for one in attendees if isinstance(attendees, list) else [attendees]:
+        who = str(one).lower().removeprefix("mailto:")
+        if address is not None and who == address.lower():
+            return str(one.params.get("PARTSTAT", "")).upper() == "DECLINED"
+    return False
+
+
 def _meeting(event: Any, zone: dt.tzinfo) -> Meeting | None:
-    """None for a whole day, and for what does not take place."""
+    """None for a whole day, and for what takes no time."""
     start, stop = event["DTSTART"].dt, event["DTEND"].dt
     if not isinstance(start, dt.datetime) or not isinstance(stop, dt.datetime):
-        return None
-    if str(event.get("STATUS", "")).upper() == "CANCELLED":
         return None
     begins, ends = instant(start, zone), instant(stop, zone)
     length = stop.replace(tzinfo=None) - start.replace(tzinfo=None)

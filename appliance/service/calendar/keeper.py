@@ -165,7 +165,10 @@ class Keeper:
         }
 
     def sentence(self) -> str:
-        """What the screen says of it outside a call; empty for nothing."""
+        """What the screen says of it: the next step outside a call, in one what would be missed.
+        Empty for nothing."""
+        if self._guest.at is not None:
+            return self._notice()
         one = self.shown()
         if not one:
             return ""
@@ -179,6 +182,16 @@ class Keeper:
             case _:
                 text = f"Next: {title} at {at}{where}."
         return f"{text} Press the button to join." if self.offered else text
+
+    def _notice(self) -> str:
+        one = self._plan.coming
+        if one is None:
+            return ""
+        place = str(self._place(one))
+        where = f" in {place}" if place else ""
+        if one.begins <= self._now():
+            return f"Now: {self._title(one)}{where}."
+        return f"Next: {self._title(one)} at {one.begins.astimezone():%H:%M}{where}."
 
     @property
     def offered(self) -> Meeting | None:
@@ -247,7 +260,7 @@ class Keeper:
             data = await source.fetch(begin, end)
         assert data is not None, "it was asked without conditions"
         try:
-            agenda, skipped = await read(data, begin, end, None)
+            agenda, skipped = await read(data, begin, end, None, self._config.calendar.address)
         except CalendarError:
             source.forget()
             raise
@@ -297,7 +310,7 @@ class Keeper:
             log.info("goes by the calendar: %s", plan.leave, extra=Message.BOOKED.extra)
             self._guest.dismiss(plan.leave)
         self._release(plan.ended)
-        if (before.shown, before.when) != (plan.shown, plan.when):
+        if (before.shown, before.when, before.coming) != (plan.shown, plan.when, plan.coming):
             self._changed()
 
     def _release(self, ended: tuple[Meeting, ...]) -> None:

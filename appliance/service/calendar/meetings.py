@@ -10,10 +10,14 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from appliance.provisioning.config import CalendarConfig
 from appliance.service.calendar.meeting import Meeting
 from appliance.service.calendar.place import Place
+
+NOTICE: Final = dt.timedelta(minutes=5)
+"""How long before a meeting those who are still in the call before it are told."""
 
 
 class When(Enum):
@@ -42,6 +46,8 @@ class Plan:
     """Whether the device may go there."""
     ended: tuple[Meeting, ...] = ()
     """Those whose time is not over, but they are."""
+    coming: Meeting | None = None
+    """In a call: the one that begins within `NOTICE`, or that is on in another room."""
 
 
 class Meetings:
@@ -112,7 +118,8 @@ class Meetings:
         self._known, self._at = True, at if join is None else rooms[join.key]
         offered = shown is not None and shown.key in rooms
         ended = tuple(one for one in on if one.key in self._ended)
-        return Plan(join, leave, shown, self._when(shown, now, soon), offered, ended)
+        coming = None if at is None else self._to_tell(now, near, rooms, at)
+        return Plan(join, leave, shown, self._when(shown, now, soon), offered, ended, coming)
 
     def _notice_leaving(self, on: list[Meeting], at: str | None) -> None:
         """Somebody hung up, or the policy found the room empty."""
@@ -192,6 +199,20 @@ class Meetings:
         day = now + dt.timedelta(hours=16)
         going = [one for one in ahead if one.key not in self._ended and one.begins < day]
         return min(going or ahead, key=lambda one: one.begins, default=None)
+
+    def _to_tell(
+        self, now: dt.datetime, near: list[Meeting], rooms: Mapping[str, str], at: str
+    ) -> Meeting | None:
+        """What those who are in the call could miss."""
+        waiting = [
+            one
+            for one in near
+            if one.key not in self._ended
+            and one.key not in self._called
+            and one.begins - NOTICE <= now
+            and (one.begins > now or rooms[one.key] != at)
+        ]
+        return min(waiting, key=lambda one: one.begins, default=None)
 
     def _when(self, shown: Meeting | None, now: dt.datetime, soon: dt.timedelta) -> When:
         if shown is None or shown.begins - soon > now:

@@ -35,13 +35,14 @@ class CalendarError(ServiceError):
 
 
 async def read(
-    data: bytes, begin: dt.datetime, end: dt.datetime, zone: str | None
+    data: bytes, begin: dt.datetime, end: dt.datetime, zone: str | None, address: str | None = None
 ) -> tuple[tuple[Meeting, ...], int]:
     """As `agenda.read_agenda`: the meetings, and how many events were passed over.
 
     `zone` is a name of the IANA's, None for this machine's own zone.  Raises CalendarError.
     """
-    head = {"begin": begin.isoformat(), "end": end.isoformat(), "zone": zone}
+    times = {"begin": begin.isoformat(), "end": end.isoformat()}
+    head = {**times, "zone": zone, "address": address}
     answer = await _run(head, data)
     return tuple(Meeting.from_json(one) for one in answer["meetings"]), answer["skipped"]
 
@@ -124,7 +125,7 @@ def _main() -> None:
         return
     begin, end = (dt.datetime.fromisoformat(head[name]) for name in ("begin", "end"))
     try:
-        reading = read_agenda(data, begin, end, zone)
+        reading = read_agenda(data, begin, end, zone, head["address"])
     except NoCalendar as error:
         print(json.dumps({"error": str(error)}))
         return

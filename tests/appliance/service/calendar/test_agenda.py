@@ -93,6 +93,25 @@ def test_whole_days_cancelled_and_empty_ones_are_no_meetings() -> None:
     assert read(data, "2026-03-01", "2026-04-01").meetings == ()
 
 
+def test_what_the_room_declined_or_is_free_for_is_no_meeting() -> None:
+    when = "DTSTART:20260316T100000Z\nDTEND:20260316T103000Z"
+    eve = "ATTENDEE;PARTSTAT=ACCEPTED:mailto:eve@example.com"
+    invited = eve + "\nATTENDEE;PARTSTAT={}:MAILTO:Oak@Example.com"
+    data = calendar(
+        f"UID:declined\n{when}\n{invited.format('DECLINED')}",
+        f"UID:accepted\n{when}\n{invited.format('ACCEPTED')}",
+        f"UID:alone\n{when}\nATTENDEE;PARTSTAT=DECLINED:mailto:eve@example.com",
+        f"UID:free\n{when}\nTRANSP:TRANSPARENT",
+    )
+    whole = utc("2026-03-16"), utc("2026-03-17"), BERLIN
+
+    def uids(reading: Reading) -> list[str]:
+        return [one.key.partition("/")[0] for one in reading.meetings]
+
+    assert uids(read_agenda(data, *whole, "oak@example.com")) == ["accepted", "alone"]
+    assert uids(read_agenda(data, *whole)) == ["accepted", "alone", "declined"]
+
+
 def test_what_is_known_of_a_meeting() -> None:
     data = calendar(
         "UID:p\nSUMMARY:A  secret\\n thing\nCLASS:PRIVATE\nX-ROOMLET-ROOM:elm\n"

@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -91,6 +92,19 @@ async def test_one_touch_and_an_early_end(make_device: MakeDevice, server: Calen
     oak.presence.hang_up()
     await until(oak, lambda state: state.status == "idle" and state.meeting["title"] == "Meeting")
     assert "canary" not in repr(oak.state())
+
+
+async def test_the_screen_tells_in_a_call_what_is_booked_next(
+    make_device: MakeDevice, server: CalendarServer
+) -> None:
+    soon = now() + 4 * MINUTE
+    server.data = calendar(event("a", soon, soon + 30 * MINUTE))
+    oak = await make_device(calendar={"url": server.url})
+    await until(oak, lambda state: bool(state.meeting))
+    local = soon.astimezone().strftime("%H:%M")
+    await until(oak, lambda state: state.tally == "live")
+    banner = cast("Any", oak.display.display).inner._banner
+    assert banner.text == f"Next: Weekly sync at {local}."
 
 
 async def test_a_meeting_in_another_room(

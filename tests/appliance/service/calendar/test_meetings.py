@@ -232,3 +232,38 @@ def test_whatever_people_do(
             called.append(plan.join.key)
             assert plan.join.begins <= at(minute) < plan.join.ends
     assert len(called) == len(set(called))
+
+
+def test_who_is_still_in_a_call_is_told_what_is_next() -> None:
+    first, second = meeting(0, 30), meeting(30, 60)
+    room = Room(first, second)
+    room.look(0)
+    room.others = 2
+    assert room.look(24).coming is None
+    assert room.look(25).coming == second
+    # Then they are in it.
+    assert room.look(30).coming is None
+
+
+def test_who_came_early_for_a_meeting_is_not_told_of_it() -> None:
+    room = Room(meeting(10, 30))
+    room.look(5)
+    room.at = ""
+    assert [room.look(minute).coming for minute in (6, 8, 12)] == [None] * 3
+
+
+def test_who_is_in_a_call_is_told_that_another_room_waits() -> None:
+    far = meeting(10, 30)
+    room = Room(far, stays=True)
+    room.places[far.key] = Place("elm")
+    room.others = 2
+    assert [room.look(minute).coming for minute in (4, 6, 10, 29, 30)] == [
+        None,
+        far,
+        far,
+        far,
+        None,
+    ]
+    # Outside a call there is another sentence.
+    room.at = None
+    assert room.look(29).coming is None

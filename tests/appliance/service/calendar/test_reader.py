@@ -24,6 +24,13 @@ async def test_floating_times_are_in_the_zone_that_is_given() -> None:
     assert one.begins == NINE - dt.timedelta(hours=9)
 
 
+async def test_the_room_declines_by_its_address() -> None:
+    declined = "ATTENDEE;PARTSTAT=DECLINED:mailto:oak@example.com"
+    data = calendar(event("a", NINE, WINDOW[1], "Sync", declined))
+    assert len((await read(data, *WINDOW, "UTC"))[0]) == 1
+    assert await read(data, *WINDOW, "UTC", "oak@example.com") == ((), 0)
+
+
 async def test_rubbish_is_told_in_one_line() -> None:
     with pytest.raises(CalendarError, match=r"holds no calendar; check calendar\.url"):
         await read(b"<html>canary</html>", *WINDOW, "UTC")
