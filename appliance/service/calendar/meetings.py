@@ -62,11 +62,15 @@ class Meetings:
         """Which meetings are tried again, and when."""
         self._brought: Meeting | None = None
         """For which it is in the room; None where it would be there without."""
+        self._home: Meeting | None = None
+        """The one that had brought it into its own room, while it is in another."""
         self._known = False
         """Whether there was a look before."""
         self._at: str | None = None
         """The room at the last look, or where it had the device go."""
         self._alone_since: dt.datetime | None = None
+        self._others: int | None = None
+        """Who was there at last, as far as was known."""
 
     def missed(self, one: Meeting, again: dt.datetime) -> None:
         """Nobody answered there: that was no hang-up, and at `again` it is tried anew."""
@@ -79,9 +83,11 @@ class Meetings:
         self._known = False
 
     def carry(self, before: Meetings) -> None:
-        """Go on where another one stopped."""
-        self._called, self._ended = dict(before._called), dict(before._ended)
-        self._brought = before._brought
+        """Go on where another one stopped.  What was going on calls again, for the device that it
+        called is gone."""
+        self._ended = dict(before._ended)
+        self._called = {key: end for key, end in before._called.items() if key in self._ended}
+        self._later = dict(before._later)
 
     def look(
         self,
@@ -100,6 +106,10 @@ class Meetings:
         is whether it would be in its own room without a meeting too.
         """
         self._forget(now)
+        if at is None or at != self._at:
+            self._alone_since = self._others = None
+        if others is not None:
+            self._others = others
         ahead = [one for one in agenda if one.ends > now]
         rooms = {one.key: where.room for one in ahead if not (where := place(one)).foreign}
         soon = dt.timedelta(minutes=self.config.join_before_minutes)
@@ -111,7 +121,7 @@ class Meetings:
             self._notice_coming(here, at, stays=stays and at == "")
         here = [one for one in on if rooms[one.key] == at]
         self._stay_on(here)
-        join, leave = self._to_join(now, on, rooms, at, others), ""
+        join, leave = self._to_join(now, on, rooms, at), ""
         if join is None and at is not None:
             leave = self._to_leave(now, here, others)
         shown = self._to_show(now, ahead)
@@ -127,11 +137,18 @@ class Meetings:
             return
         for one in on:
             self._ended[one.key] = one.ends
+        if self._at == "":
+            self._home = self._brought if at else None
         self._brought = None
 
     def _notice_coming(self, near: list[Meeting], at: str | None, *, stays: bool) -> None:
         """Somebody pressed the button: that meeting it is, even if it had ended."""
-        if at is None or at == self._at or not near:
+        if at is None or at == self._at:
+            return
+        home, self._home = (self._home, None) if at == "" else (None, self._home)
+        if not near:
+            # Back from elsewhere it goes, if what it had come for is over.
+            self._brought = home
             return
         one = near[-1]
         self._called[one.key] = one.ends
@@ -152,10 +169,10 @@ class Meetings:
         on: list[Meeting],
         rooms: Mapping[str, str],
         at: str | None,
-        others: int | None,
     ) -> Meeting | None:
-        """Nobody is left alone for a meeting, and where a person went the device stays."""
-        if not self.config.auto_join or others or (at and self._brought is None):
+        """Nobody is left alone for a meeting, also not while the connection is lost, and where a
+        person went the device stays."""
+        if not self.config.auto_join or self._others or (at and self._brought is None):
             return None
         done = self._called.keys() | self._ended.keys()
         fresh = [
@@ -168,6 +185,8 @@ class Meetings:
         one = max(fresh, key=lambda meeting: meeting.begins)
         for meeting in fresh:
             self._called[meeting.key] = meeting.ends
+        if at == "":
+            self._home = self._brought
         self._brought, self._alone_since = one, None
         return one
 
