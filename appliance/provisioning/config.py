@@ -29,6 +29,7 @@ from appliance.provisioning.sections import (
     ScreenShareConfig,
     Section,
     SpeakerConfig,
+    UpdatesConfig,
 )
 from appliance.provisioning.source import Key, dotted, held
 
@@ -49,6 +50,7 @@ __all__ = [
     "RoomConfig",
     "ScreenShareConfig",
     "SpeakerConfig",
+    "UpdatesConfig",
     "load",
 ]
 
@@ -79,6 +81,7 @@ class Config(Section):
     screen_share: ScreenShareConfig = ScreenShareConfig()
     mute: MuteConfig = MuteConfig()
     policy: PolicyConfig = PolicyConfig()
+    updates: UpdatesConfig = UpdatesConfig()
     panel: PanelConfig = PanelConfig()
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()

@@ -318,6 +318,23 @@ class PolicyConfig(Section):
         return self
 
 
+class UpdatesConfig(Section):
+    """When the machine may be updated and restarted: while nobody is in a call, and then."""
+
+    window_from: Annotated[str, AfterValidator(_clock)] | None = None
+    """Local time, as in 02:00, from which an update may begin; any time if left out."""
+    window_until: Annotated[str, AfterValidator(_clock)] | None = None
+    """Local time until which one may begin; before `window_from` it is one of the next day."""
+    reboot: Literal["when_idle", "never"] = "when_idle"
+    """Whether the machine is restarted where an update asks for that."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> UpdatesConfig:
+        if (self.window_from is None) != (self.window_until is None):
+            raise PydanticCustomError("way_in", "needs window_from and window_until, or neither")
+        return self
+
+
 class MetricsConfig(Section):
     """Figures for Prometheus."""
 

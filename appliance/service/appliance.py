@@ -164,4 +164,7 @@ class Appliance:
         """Anything may be another; on any thread."""
         assert self._loop is not None
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: self._state_file.write(self.device.state()))
+            self._loop.call_soon_threadsafe(self._write_state)
+
+    def _write_state(self) -> None:
+        self._state_file.write(self.device.state(), self.config.updates.reboot)

@@ -38,6 +38,8 @@ def banner(
             return Banner(_sentence("Not in a call", reason), link=link)
         case Status.JOINING:
             return Banner(_sentence(f"Joining {room}", reason), link=link)
+        case Status.UPDATING:
+            return Banner(_sentence("Updating", reason))
         case Status.RECONNECTING:
             return Banner(_sentence(f"{room}: connection lost, reconnecting", reason), muted)
         case Status.FAULT:

@@ -33,6 +33,7 @@ from appliance.service.presence import Presence
 from appliance.service.probe import Probe
 from appliance.service.state import DeviceState
 from appliance.service.troubles import Troubles
+from appliance.service.upkeep import Upkeep
 from appliance.service.usage import Usage
 from appliance.service.watch import CanvasWatch
 from appliance.service.wire import TappedLeg
@@ -67,6 +68,7 @@ class Device:
         patient: bool = True,
         find: Finder | None = None,
         lease: float = LIMIT,
+        upkeep: Upkeep | None = None,
     ) -> None:
         """With `patient` set to False a join that fails ends it; see `Attendance`.  `find`
         lists what is plugged in; `lease` is how many seconds the loop may stand still before the
@@ -122,6 +124,7 @@ class Device:
         self.situation: Final = DeviceState()
         self.situation.subscribe(lambda now: self.console.show(now.status))
         self.situation.subscribe(lambda _: self._changed())
+        self.upkeep: Final = Upkeep(config.updates) if upkeep is None else upkeep
         self.presence: Final = Presence(
             config.policy,
             self.situation,
@@ -130,6 +133,7 @@ class Device:
             on_begin=lambda _: self.canvas.joining(),
             on_end=self._session_ended,
             patient=patient,
+            upkeep=self.upkeep,
         )
         self.console.on_claim = self.presence.claim
         self.console.on_hang_up = self.presence.hang_up
@@ -210,6 +214,7 @@ class Device:
         for gate in (self.microphone_gate, self.camera_gate):
             gate.allow_remote_unmute = config.mute.allow_remote_unmute
         self.presence.adopt(config.policy)
+        self.upkeep.config = config.updates
         if config.speaker.volume != before.speaker.volume:
             self.set_volume(config.speaker.volume)
         if config.mute != before.mute and self.presence.session is not None:

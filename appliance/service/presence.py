@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -16,6 +18,7 @@ from appliance.service.entry import Entry
 from appliance.service.errors import VisitEnded
 from appliance.service.policy import Policy
 from appliance.service.state import DeviceState
+from appliance.service.upkeep import REST, Upkeep
 from hal.controls import Button, Status
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,7 @@ class Presence:
         on_begin: Callable[[RoomSession], None],
         on_end: Callable[[], Awaitable[None]],
         patient: bool = True,
+        upkeep: Upkeep,
     ) -> None:
         self.entry = home
         """The way into the room where the device is, or that it is for."""
@@ -46,7 +50,12 @@ class Presence:
         self._on_begin, self._on_end = on_begin, on_end
         self._attendance = self._attend(home, state.move, patient=patient)
         self._present = self._attendance
-        self._duty = Duty(Policy(config), self._at_home, self.others, self._stays_out)
+        self._duty = Duty(
+            Policy(config), self._at_home, self.others, self._stays_out, hold=self._updating
+        )
+        self._upkeep = upkeep
+        self._used = -REST
+        """`time.monotonic` when somebody last had use of the device."""
         self._setting_out: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -87,6 +96,8 @@ class Presence:
         here thought of something else meanwhile.  The device goes home when a person hangs up
         (and then stays out), by `go_back`, when the room ends or stays empty.
         """
+        if self._upkeep.granted:
+            raise VisitEnded("The device is being updated: try again in a few minutes.")
         self._give_up("somebody here chose another room")
         there = self._setting_out = asyncio.get_running_loop().create_future()
         self._duty.visit(partial(self._elsewhere, entry, there))
@@ -100,6 +111,7 @@ class Presence:
     def go_home(self) -> None:
         """A person wants the device in its own room."""
         self._give_up("somebody here ended it")
+        self._used = time.monotonic()
         self._duty.called()
 
     def claim(self, button: Button) -> bool:
@@ -107,6 +119,7 @@ class Presence:
         that of the mute button, while the device stays out."""
         if button is not Button.MUTE or self._task is None or not self._duty.idle:
             return False
+        self._used = time.monotonic()
         self._duty.called()
         return True
 
@@ -166,4 +179,11 @@ class Presence:
 
     def _stays_out(self, reason: str) -> None:
         self.entry = self._home
-        self._state.move(Status.IDLE, reason)
+        self._state.move(Status.UPDATING if self._upkeep.granted else Status.IDLE, reason)
+
+    def _updating(self, wall: dt.datetime) -> str | None:
+        """Why the device stays out for an update; None where none is under way."""
+        if self.visiting or self.others() or self._state.doing is Status.RECONNECTING:
+            self._used = time.monotonic()
+        resting = time.monotonic() - self._used >= REST
+        return "the device comes back" if self._upkeep.look(wall, resting=resting) else None

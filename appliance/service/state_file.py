@@ -3,7 +3,7 @@
 A JSON object in the service's runtime directory, replaced whole on each change::
 
     {"status": "in_room", "reason": "", "room": "demo",
-     "microphone": ["room"], "camera": [], "idle": false}
+     "microphone": ["room"], "camera": [], "idle": false, "reboot": "when_idle", "pid": 1234}
 
 `microphone` and `camera` are who holds their gates closed.  The file goes when the service is
 stopped and survives its restart: what a person muted stays muted when the device is begun anew.
@@ -49,15 +49,17 @@ class StateFile:
         folder = environ.get(VARIABLE, "").split(":")[0]
         return cls(Path(folder) / NAME if folder else None)
 
-    def write(self, state: PanelState) -> None:
-        """Keep a state, if it is another one."""
+    def write(self, state: PanelState, reboot: str = "when_idle") -> None:
+        """Keep a state, if it is another one; `reboot` is `updates.reboot`."""
         held = {
             "status": state.status,
             "reason": state.status_reason,
             "room": state.room,
             "microphone": state.closers,
             "camera": state.camera_closers,
-            "idle": state.status == Status.IDLE.value,
+            "idle": state.status in (Status.IDLE.value, Status.UPDATING.value),
+            "reboot": reboot,
+            "pid": os.getpid(),
         }
         if self._path is None or held == self._last:
             return

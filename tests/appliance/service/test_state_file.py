@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def state(**values: object) -> PanelState:
 def test_others_read_the_state(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     file = StateFile(path)
-    file.write(state(closers=["room"]))
+    file.write(state(closers=["room"]), "never")
     assert read(path) == {
         "status": "in_room",
         "reason": "",
@@ -26,6 +27,8 @@ def test_others_read_the_state(tmp_path: Path) -> None:
         "microphone": ["room"],
         "camera": [],
         "idle": False,
+        "reboot": "never",
+        "pid": os.getpid(),
     }
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     file.write(state(status="idle", status_reason="quiet hours"))
