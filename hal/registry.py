@@ -170,7 +170,12 @@ def list_devices(kind: Kind | None = None, names: Collection[str] | None = None)
 
 def _spelled_out(kind: Kind, names: Collection[str]) -> list[str]:
     automatic = {name for name, _ in AUTO[kind]} if "auto" in names else set()
-    return [name for name in backends(kind) if name in automatic or name in names]
+    wanted = {*names, *automatic} - {"auto"}
+    ours = _builtin(kind)
+    # What other packages declare is read from their files, which a look every now and then must
+    # not do for nothing.
+    known = list(ours) if wanted <= ours.keys() else backends(kind)
+    return [name for name in known if name in wanted]
 
 
 def _automatic(kind: Kind, options: Mapping[str, object]) -> Backend:

@@ -19,15 +19,14 @@ from appliance.hub.bandwidth import Bandwidth
 from appliance.hub.canvas import CODECS, Canvas
 from appliance.hub.chime import Chime, Occasion
 from appliance.hub.compositor import Fit
+from appliance.hub.in_step import InStepPictures, InStepSound
 from appliance.hub.members import Member
 from appliance.hub.mixbus import Samples
 from appliance.hub.mixer import Mixer
 from appliance.hub.tap import Tap
-from appliance.media.audio_receiver import AudioReceiver
 from appliance.media.packet import Encoded
 from appliance.media.peer import Peer, PeerState
 from appliance.media.video_encoder import VideoCodec
-from appliance.media.video_receiver import VideoReceiver
 from appliance.signaling.layouts import Layer
 
 log = logging.getLogger(__name__)
@@ -75,8 +74,9 @@ class _Seat:
     peers: list[Peer]
     #: The one that the member's own media come from.
     source: Peer
-    audio: AudioReceiver | None = None
-    video: VideoReceiver | None = None
+    audio: InStepSound | None = None
+    video: InStepPictures | None = None
+    hidden: bool = False
 
     def silence(self) -> None:
         """Take nothing more from the source."""
@@ -135,9 +135,9 @@ class Stage:
         seat.silence()
         seat.source = peer
         if member.brings_audio and peer.audio_in is not None:
-            seat.audio = AudioReceiver(peer.audio_in)
+            seat.audio = InStepSound(peer.audio_in)
         if member.brings_video and peer.video_in is not None:
-            seat.video = VideoReceiver(peer.video_in)
+            seat.video = InStepPictures(peer.video_in, seat.audio)
         ears = [one for one in (*seat.peers, peer) if one.audio_out is not None]
         hears = bool(ears) and member.type in ("member", "audience")
         self.mixer.add(member.id, seat.audio, hears=hears, parent_id=member.parent_id)
@@ -181,7 +181,8 @@ class Stage:
 
     def update(self, member: Member) -> None:
         """A property of the member, or the state of its leg, has changed."""
-        if member.id not in self._seats:
+        seat = self._seats.get(member.id)
+        if seat is None:
             return
         self.mixer.set(
             member.id,
@@ -192,6 +193,9 @@ class Stage:
             input_sensitivity=member.input_sensitivity,
         )
         hidden = member.video_muted or member.on_hold
+        if seat.video is not None and hidden != seat.hidden:
+            seat.video.forget()
+        seat.hidden = hidden
         fit: Fit = "contain" if member.type == "screen" else "cover"
         self.canvas.set_member(member.id, member.name, hidden, fit=fit)
         self._want()

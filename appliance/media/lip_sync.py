@@ -52,13 +52,17 @@ class LipSync:
         audio_clock: SenderClock,
         video_clock: SenderClock,
         now: Callable[[], float] = time.monotonic,
+        *,
+        trail: float = TRAIL,
     ) -> None:
+        """`trail` is by how many seconds the sound is to come after the picture."""
         self.hold = 0.0
         """Seconds that the last picture was held back."""
         self._audio = audio
         self._audio_clock = audio_clock
         self._video_clock = video_clock
         self._now = now
+        self._trail = trail
         # The lag of the pictures that come soonest, and how long those wait.  Lags are seconds of
         # our clock after the sender's; only their differences mean something.
         self._least: float | None = None
@@ -85,7 +89,7 @@ class LipSync:
         sound = self._sound_lag(now)
         if sound is not None and abs(sound - lag) > _ABSURD:
             sound = None
-        goal = 0.0 if sound is None else min(max(sound - TRAIL - self._least, 0.0), MOST)
+        goal = 0.0 if sound is None else min(max(sound - self._trail - self._least, 0.0), MOST)
         self._wait = min(max(goal, self._wait - step), self._wait + step)
         self.hold = max(self._least + self._wait - lag, 0.0)
         if sound is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from fractions import Fraction
 from typing import Final
 
@@ -14,6 +13,7 @@ from av import AudioFrame, VideoFrame
 
 from appliance.media.audio_receiver import AudioReceiver
 from appliance.media.opus import FRAME, Samples
+from appliance.media.picture_queue import PictureQueue
 from appliance.media.worker import Worker
 from hal.audio import PERIOD, RATE, Speaker
 from hal.device import Device
@@ -23,9 +23,6 @@ log = logging.getLogger(__name__)
 
 _IDLE: Final = 0.1
 """Seconds after which a screen without new pictures is drawn again for its banner."""
-
-_MOST_WAITING: Final = 16
-"""Pictures that may wait to be due: 200 ms of 60 a second, and some; then the oldest goes."""
 
 
 class _Playout(Worker):
@@ -112,33 +109,6 @@ class SpeakerPlayout(_Playout):
         if self.volume != 1.0:
             total = (total * self.volume).astype(np.int32)
         return np.clip(total, -32768, 32767).astype(np.int16)
-
-
-class PictureQueue:
-    """Pictures that wait for their time, without a clock of its own."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[tuple[float, VideoFrame]] = deque(maxlen=_MOST_WAITING)
-
-    @property
-    def due(self) -> float | None:
-        """When the next picture is to be shown; None where none waits."""
-        return self._waiting[0][0] if self._waiting else None
-
-    def put(self, frame: VideoFrame, at: float) -> None:
-        """Let a picture wait for `at`, after those before it."""
-        self._waiting.append((at, frame))
-
-    def take(self, now: float) -> VideoFrame | None:
-        """The newest picture that is due, None where none is; those before it go with it."""
-        newest = None
-        while self._waiting and self._waiting[0][0] <= now:
-            newest = self._waiting.popleft()[1]
-        return newest
-
-    def clear(self) -> None:
-        """Forget what waits."""
-        self._waiting.clear()
 
 
 class DisplayPlayout(_Playout):

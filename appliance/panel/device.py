@@ -79,6 +79,10 @@ class PanelState:
     """From the start of joining to the first picture of the room, in ms."""
     errors: list[str] = field(default_factory=list)
     """What does not work now, one line each, with a remedy."""
+    meeting: dict[str, str] = field(default_factory=dict)
+    """The booked meeting that is on, or the next one of the day: `title`, `at` and `until` (local
+    times of day), `when` (`next`, `soon`, `now`, `ended`), `room` where it is in another one,
+    `join` how the device gets there: `home`, `visit`, or not at all."""
     stats: dict[str, int | float | str] = field(default_factory=dict)
     """Further figures, shown under their own names."""
 

@@ -38,6 +38,7 @@ from appliance.web.embedded import EmbeddedServer
 _PAGE: Final = Path(__file__).parent / "page"
 _FILES: Final = {
     "/panel.js": _PAGE / "panel.js",
+    "/meetings.js": _PAGE / "meetings.js",
     "/panel.css": _PAGE / "panel.css",
     "/base.css": SHARED / "base.css",
     "/favicon.svg": SHARED / "favicon.svg",

@@ -13,6 +13,7 @@ from appliance.provisioning.errors import ConfigError
 from appliance.provisioning.layers import Layers
 from appliance.provisioning.mistakes import worst
 from appliance.provisioning.sections import (
+    CalendarConfig,
     CameraConfig,
     ControlsConfig,
     DeviceConfig,
@@ -34,6 +35,7 @@ from appliance.provisioning.sections import (
 from appliance.provisioning.source import Key, dotted, held
 
 __all__ = [
+    "CalendarConfig",
     "CameraConfig",
     "Config",
     "ControlsConfig",
@@ -82,6 +84,7 @@ class Config(Section):
     mute: MuteConfig = MuteConfig()
     policy: PolicyConfig = PolicyConfig()
     updates: UpdatesConfig = UpdatesConfig()
+    calendar: CalendarConfig = CalendarConfig()
     panel: PanelConfig = PanelConfig()
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
@@ -130,13 +133,19 @@ class Config(Section):
         text = self._secret("token_secret_file", "token_secret_credential", "secret")
         return f"Bearer {text}" if text is not None and " " not in text else text
 
-    def _secret(self, in_file: str, in_credential: str, what: str) -> str | None:
-        """The line in a file, or else in a credential, as these keys of the room say."""
-        path: Path | None = getattr(self.room, in_file)
-        name: str | None = getattr(self.room, in_credential)
-        key: Key = ("room", in_file)
+    def read_calendar_password(self) -> str | None:
+        """The password of the calendar's user, None without one.  Raises ConfigError."""
+        return self._secret("password_file", "password_credential", "password", "calendar")
+
+    def _secret(
+        self, in_file: str, in_credential: str, what: str, section: str = "room"
+    ) -> str | None:
+        """The line in a file, or else in a credential, as these keys of the section say."""
+        path: Path | None = getattr(getattr(self, section), in_file)
+        name: str | None = getattr(getattr(self, section), in_credential)
+        key: Key = (section, in_file)
         if name is not None:
-            key, folder = ("room", in_credential), os.environ.get(CREDENTIALS)
+            key, folder = (section, in_credential), os.environ.get(CREDENTIALS)
             if not folder:
                 raise self.error(
                     key,

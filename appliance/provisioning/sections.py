@@ -114,6 +114,24 @@ def _token_url(value: str) -> str:
     return value
 
 
+def _calendar_url(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        fine = bool(parts.hostname) and parts.port != 0 and parts.username is None
+        # Who can change the answer on its way decides when the camera is live; so plain http is for
+        # what runs on this very machine.
+        local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+        fine = fine and (parts.scheme == "https" or (parts.scheme == "http" and local))
+    except ValueError:
+        fine = False
+    if not fine or not (text.isascii() and text.isprintable()) or " " in text or "#" in text:
+        raise PydanticCustomError(
+            "calendar_url", "must be an https address without a password; user says who asks"
+        )
+    return value
+
+
 def _header_value(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not (text.isascii() and text.isprintable()) or text != text.strip():
@@ -125,6 +143,7 @@ _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 _RoomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
 _HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=100)]
 _HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
+_HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,260}$")]
 _CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 
 
@@ -332,6 +351,51 @@ class UpdatesConfig(Section):
     def _whole(self) -> UpdatesConfig:
         if (self.window_from is None) != (self.window_until is None):
             raise PydanticCustomError("way_in", "needs window_from and window_until, or neither")
+        return self
+
+
+class CalendarConfig(Section):
+    """The calendar of the room, and what the device does about it; see calendar.md."""
+
+    url: Annotated[SecretStr, AfterValidator(_calendar_url)] | None = None
+    """Where it is, https; none if left out.  Some services put a secret into it: mode 0600."""
+    kind: Literal["ics", "caldav"] = "ics"
+    """A file (`ics`), or a collection of a CalDAV server."""
+    user: _Name | None = None
+    """Who asks for it; needs a password."""
+    password_file: Path | None = None
+    """A file with that user's password, mode 0600."""
+    password_credential: _CredentialName | None = None
+    """The name of a systemd credential with the same."""
+    ca_file: Path | None = None
+    """The only certificates (PEM) that the server is believed by; else those of the system."""
+    refresh_minutes: Annotated[int, Field(ge=1, le=1440)] = 5
+    """Minutes between two looks; the wait grows while nobody answers."""
+    auto_join: bool = True
+    """Whether the device comes into its room when a meeting begins."""
+    join_before_minutes: Annotated[int, Field(ge=0, le=60)] = 10
+    """From how long before a meeting the screen asks for the press that joins it."""
+    leave_after_minutes: Annotated[int, Field(ge=0, le=240)] = 5
+    """Minutes after the end until it leaves, if it came for the meeting and is alone."""
+    no_show_minutes: Annotated[int, Field(ge=0, le=240)] = 15
+    """Minutes alone in a meeting after which that counts as ended; 0 for never."""
+    release: bool = False
+    """Whether a meeting that ended early is made shorter on the server; with `caldav` only."""
+    show_titles: bool = True
+    """Whether titles are shown; those of private events never are."""
+    hosts: list[_HostPort] = Field(default_factory=list)
+    """Further names, `HOST` or `HOST:PORT`, under which people link to the room server."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> CalendarConfig:
+        ways = (self.password_file, self.password_credential)
+        given = sum(way is not None for way in ways)
+        if given > 1 or (given == 1) != (self.user is not None):
+            raise PydanticCustomError(
+                "way_in", "needs user with one of password_file and password_credential, or neither"
+            )
+        if self.release and self.kind != "caldav":
+            raise PydanticCustomError("way_in", 'with release = true needs kind = "caldav"')
         return self
 
 

@@ -65,6 +65,7 @@ class Appliance:
         else:
             carry(before.microphone_gate, device.microphone_gate)
             carry(before.camera_gate, device.camera_gate)
+            device.calendar.meetings.carry(before.calendar.meetings)
         device.situation.subscribe(self._moved)
         self._unsubscribe = device.subscribe(self._changed)
         try:

@@ -22,6 +22,7 @@ def banner(
     covered: bool = False,
     agreed: bool = True,
     link: str = "",
+    booked: str = "",
 ) -> Banner:
     """Room, state and the next step, for people across the room.
 
@@ -29,13 +30,15 @@ def banner(
     `missing` are the classes of devices of which there is none, `covered` is whether the privacy
     cover closes the camera, `agreed` is whether the room shows what is muted here.  In a call in
     which all is well nothing covers the picture; outside of one, the QR code of `link` is shown.
+    `booked` is what there is to say of the calendar while the device stays out.
     """
     muted = tally is Tally.MUTED
     match status:
         case Status.STARTING:
             return Banner("Starting")
         case Status.IDLE:
-            return Banner(_sentence("Not in a call", reason), link=link)
+            text = _sentence("Not in a call", reason)
+            return Banner(f"{booked} {text}" if booked else text, link=link)
         case Status.JOINING:
             return Banner(_sentence(f"Joining {room}", reason), link=link)
         case Status.UPDATING:

@@ -129,7 +129,7 @@ class Console:
     def _exchange(self, controls: Controls) -> None:
         """Raises HalError, with the old controls closed."""
         assert self._loop is not None, "it is not started"
-        self._microphone.mute(Party.WATCHDOG, "the controls are changed")
+        self._light.hold("the controls are changed")
         self.controls.close()
         self._light.change(self.controls)
         try:

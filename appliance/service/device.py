@@ -21,6 +21,7 @@ from appliance.room import LocalStream, RoomSession
 from appliance.service.agreement import Agreement
 from appliance.service.attendance import Failure
 from appliance.service.banner import banner
+from appliance.service.calendar.keeper import Keeper
 from appliance.service.console import Console
 from appliance.service.entry import Entry
 from appliance.service.errors import ServiceError
@@ -135,9 +136,16 @@ class Device:
             patient=patient,
             upkeep=self.upkeep,
         )
-        self.console.on_claim = self.presence.claim
+        self.console.on_claim = self._claimed
         self.console.on_hang_up = self.presence.hang_up
         self.troubles: Final = Troubles(self._changed)
+        self.calendar: Final = Keeper(
+            config,
+            self.presence,
+            lambda: self.presence.home.room,
+            remark=lambda text: self.troubles.remark("calendar", text),
+            changed=self._changed,
+        )
         self._agreement: Final = Agreement(self._agreed, self._changed)
         self._observers: tuple[Callable[[], None], ...] = ()
         self._edge: float | None = None
@@ -166,6 +174,7 @@ class Device:
         await self.hotplug.start()
         self._agreement.start()
         self.presence.start()
+        self.calendar.start()
 
     async def wait(self) -> None:
         """Wait until the device gives up.  Raises what an impatient one could not get over."""
@@ -177,6 +186,7 @@ class Device:
         self.microphone_gate.mute(Party.START, "the device stops")
         self.camera_gate.mute(Party.START, "the device stops")
         await self.hotplug.stop()
+        await self.calendar.stop()
         await self.presence.stop()
         await self._layouts.stop()
         await self._agreement.stop()
@@ -215,6 +225,7 @@ class Device:
             gate.allow_remote_unmute = config.mute.allow_remote_unmute
         self.presence.adopt(config.policy)
         self.upkeep.config = config.updates
+        self.calendar.adopt(config)
         if config.speaker.volume != before.speaker.volume:
             self.set_volume(config.speaker.volume)
         if config.mute != before.mute and self.presence.session is not None:
@@ -253,6 +264,7 @@ class Device:
             canvas_fps=round(self.canvas.fps, 1),
             joined_ms=None if self.canvas.joined_ms is None else round(self.canvas.joined_ms),
             errors=self._errors(),
+            meeting=self.calendar.shown(),
             stats=self._stats(),
         )
 
@@ -375,6 +387,11 @@ class Device:
         if self.probe is not None and button is Button.MUTE and self.microphone_gate.is_open:
             self.probe.pressed(at if edge is None else edge)
 
+    def _claimed(self, button: Button) -> bool:
+        if button is Button.MUTE and self.presence.at is None and self.calendar.claim():
+            return True
+        return self.presence.claim(button)
+
     def _gate_moved(self, gate: Gate) -> None:
         # Before anything can pass again: observers run ahead of the next period.
         if self.probe is not None and gate.is_open:
@@ -393,6 +410,7 @@ class Device:
                 covered=Party.COVER in self.camera_gate.closers,
                 agreed=self._agreement.holds,
                 link=self.panel_link,
+                booked=self.calendar.sentence(),
             )
         )
         for observer in self._observers:
@@ -410,6 +428,7 @@ class Device:
     def _stats(self) -> dict[str, int | float | str]:
         session = self.presence.session
         figures: dict[str, int | float | str] = dict(session.stats() if session else {})
+        figures |= self.calendar.figures()
         figures["microphone_xruns"] = self.microphone.xruns
         figures["speaker_xruns"] = self.speaker.xruns
         return figures

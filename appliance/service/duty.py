@@ -69,6 +69,11 @@ class Duty:
         self.policy.hung_up()
         self._stirred.set()
 
+    def dismissed(self, why: str) -> None:
+        """What the device was called for is over."""
+        self.policy.dismissed(why)
+        self._stirred.set()
+
     def visit(self, attend: Attend) -> None:
         """Run this instead, from now on; it returns when the visit is over."""
         self.policy.visit()

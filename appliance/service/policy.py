@@ -64,6 +64,11 @@ class Policy:
         self._visiting = False
         self._wanted, self._called, self._why = False, False, "somebody here hung up"
 
+    def dismissed(self, why: str) -> None:
+        """What the device was called for is over."""
+        self._visiting = False
+        self._wanted, self._called, self._why = False, False, why
+
     def decide(self, wall: dt.datetime, now: float, others: int | None) -> Decision:
         """What is right at the local time `wall` and at `now`, a clock in seconds that does not
         jump, with so many other members; None of them outside a room."""

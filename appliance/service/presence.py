@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from appliance.provisioning.config import PolicyConfig
 from appliance.room import RoomSession
@@ -44,7 +44,8 @@ class Presence:
     ) -> None:
         self.entry = home
         """The way into the room where the device is, or that it is for."""
-        self._home = home
+        self.home: Final = home
+        """The way into the own room."""
         self._state = state
         self._make_session = make_session
         self._on_begin, self._on_end = on_begin, on_end
@@ -56,6 +57,7 @@ class Presence:
         self._upkeep = upkeep
         self._used = -REST
         """`time.monotonic` when somebody last had use of the device."""
+        self._bound_for = ""
         self._setting_out: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -99,6 +101,7 @@ class Presence:
         if self._upkeep.granted:
             raise VisitEnded("The device is being updated: try again in a few minutes.")
         self._give_up("somebody here chose another room")
+        self._bound_for = entry.room
         there = self._setting_out = asyncio.get_running_loop().create_future()
         self._duty.visit(partial(self._elsewhere, entry, there))
         await there
@@ -131,6 +134,27 @@ class Presence:
         self._duty.hung_up()
         return True
 
+    @property
+    def at(self) -> str | None:
+        """The room where the device is or is on its way to: empty for its own, else a name, "?"
+        where only a token knows it; None while it stays out."""
+        if self.visiting:
+            return self._bound_for or "?"
+        return None if self._task is None or self._duty.idle else ""
+
+    def book(self) -> None:
+        """A meeting calls the device into its own room: somebody wished for it, so it is as if they
+        had pressed the button, in quiet hours too."""
+        if self._task is not None:
+            self.go_home()
+
+    def dismiss(self, why: str) -> None:
+        """The meeting is over: out of the own room, and home from another one."""
+        if self.visiting:
+            self.go_back()
+        elif self._task is not None:
+            self._duty.dismissed(why)
+
     def others(self) -> int | None:
         """How many other people's members are in the room; None outside of one."""
         session = self.session
@@ -151,7 +175,7 @@ class Presence:
         )
 
     async def _at_home(self) -> None:
-        self._present, self.entry = self._attendance, self._home
+        self._present, self.entry = self._attendance, self.home
         await self._attendance.run()
 
     async def _elsewhere(self, entry: Entry, there: asyncio.Future[None]) -> None:
@@ -178,7 +202,7 @@ class Presence:
             there.set_exception(VisitEnded(f"The device does not go there: {why}."))
 
     def _stays_out(self, reason: str) -> None:
-        self.entry = self._home
+        self.entry = self.home
         self._state.move(Status.UPDATING if self._upkeep.granted else Status.IDLE, reason)
 
     def _updating(self, wall: dt.datetime) -> str | None:

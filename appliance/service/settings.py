@@ -54,6 +54,7 @@ class FileSettings:
         self._config = load(self._path)
         # A token that is missing is a mistake now; one that goes away later is waited for.
         self._config.read_token()
+        self._config.read_calendar_password()
         return self._config
 
     def reload(self) -> Config:
@@ -65,6 +66,7 @@ class FileSettings:
             check_options(config)
             # A token that is not there would be missed at the next join only.
             config.read_token()
+            config.read_calendar_password()
             self._config = config
         except ConfigError as error:
             self.notes = (f"the new configuration is refused: {error}",)

@@ -45,9 +45,14 @@ class TallyLight:
         self._lock = threading.RLock()
         self._end = self._bind(microphone)
 
+    def hold(self, why: str) -> None:
+        """Close every gate that it speaks for, until `mended`."""
+        for gate in (self._microphone, *self._others):
+            gate.mute(Party.WATCHDOG, why)
+
     def change(self, controls: Controls) -> None:
         """Drive the light of other controls from now on; it does not work before `mended`.  To be
-        called while every gate is closed and the light of the others is out."""
+        called after `hold`, while the light of the others is out."""
         with self._lock:
             self._controls, self.works, self._driven = controls, False, None
             self.shown = Tally.FAULT

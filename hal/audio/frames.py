@@ -18,6 +18,14 @@ Samples = npt.NDArray[np.int16]
 """Mono samples of 16 bits, one-dimensional."""
 
 
+def from_loop(sound: Samples, position: int) -> Samples:
+    """One period of a sound that is said over and over, from `position` (samples) on."""
+    # numpy wraps an index by taking the length off it until it fits, a step at a time: far into
+    # a sound, or in the time of a clock, that would cost a fifth of a core.
+    start = position % sound.size
+    return sound.take(np.arange(start, start + PERIOD), mode="wrap")
+
+
 def to_frame(samples: Samples, pts: int) -> AudioFrame:
     """Samples as an s16 mono frame at RATE; `pts` in samples."""
     frame = AudioFrame("s16", "mono", samples.size)

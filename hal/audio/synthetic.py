@@ -9,7 +9,7 @@ from typing import Final, Literal
 import numpy as np
 
 from hal.audio import PERIOD, RATE
-from hal.audio.frames import Samples
+from hal.audio.frames import Samples, from_loop
 from hal.audio.paced import PacedMicrophone, PacedSpeaker
 from hal.audio.wav import load
 from hal.device import Device
@@ -82,9 +82,9 @@ class SyntheticMicrophone(PacedMicrophone):
     def sound(self, position: int, moment: int) -> Samples:
         """See `PacedMicrophone.sound`."""
         if self._loop.size:
-            return self._loop.take(np.arange(position, position + PERIOD), mode="wrap")
+            return from_loop(self._loop, position)
         if self._pattern == "bursts":
-            return self._burst.take(np.arange(moment, moment + PERIOD), mode="wrap")
+            return from_loop(self._burst, moment)
         if self._pattern == "silence":
             return np.zeros(PERIOD, np.int16)
         time = np.arange(position, position + PERIOD) / RATE

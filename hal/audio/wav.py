@@ -12,7 +12,7 @@ import numpy as np
 from av import AudioResampler
 
 from hal.audio import PERIOD, RATE
-from hal.audio.frames import Samples
+from hal.audio.frames import Samples, from_loop
 from hal.audio.paced import PacedMicrophone, PacedSpeaker
 from hal.device import Device
 from hal.errors import FormatUnsupported, OptionInvalid, from_os
@@ -75,7 +75,7 @@ class WavMicrophone(PacedMicrophone):
     def sound(self, position: int, moment: int) -> Samples:
         """See `PacedMicrophone.sound`."""
         del moment
-        return self._loop.take(np.arange(position, position + PERIOD), mode="wrap")
+        return from_loop(self._loop, position)
 
 
 class WavSpeaker(PacedSpeaker):

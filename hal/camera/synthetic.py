@@ -44,7 +44,8 @@ class SyntheticCamera(Faulty, Camera):
         self._number = number
         self._seed = seed
         self._faults = Faults(f"camera {self.device.id}")
-        self._scene = Scene(number, self.format.width, self.format.height, seed)
+        # Drawn when it is opened: a look at the devices every now and then needs no picture.
+        self._scene: Scene | None = None
         self._start = 0.0
         self._next = 0
 
@@ -74,6 +75,7 @@ class SyntheticCamera(Faulty, Camera):
         newest = math.floor((time.monotonic() - self._start) * rate)
         number = max(self._next, newest)
         self._next = number + 1
+        assert self._scene is not None, "see Camera.read"
         frame = self._scene.draw(number)
         frame.pts = round(number / rate / TIME_BASE)
         frame.time_base = TIME_BASE

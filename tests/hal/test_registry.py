@@ -226,6 +226,17 @@ def test_our_own_installed_entry_points_are_no_conflict(
     assert not caplog.records
 
 
+def test_who_asks_for_our_own_backends_reads_no_other_packages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read(group: str) -> list[EntryPoint]:
+        raise AssertionError(f"{group} was read")
+
+    monkeypatch.setattr(registry, "entry_points", read)
+    found = registry.list_devices("microphone", {"synthetic", "auto"})
+    assert "synthetic:1" in {device.id for device in found}
+
+
 def test_only_the_backends_that_are_named_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 

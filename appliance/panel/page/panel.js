@@ -172,6 +172,7 @@ function element(tag, className, text) {
 }
 
 function render() {
+  dispatchEvent(new CustomEvent("device-state", { detail: state }));
   const s = state;
   const tally = s === null ? "unknown" : s.tally;
   $("led").dataset.tally = tally;

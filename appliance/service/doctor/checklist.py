@@ -20,6 +20,7 @@ from appliance.provisioning.options import check_options
 from appliance.provisioning.showing import MASK
 from appliance.provisioning.web import tls_context
 from appliance.service import hardware
+from appliance.service.doctor.calendar import look_at_calendar
 from appliance.service.doctor.camera import look_at_camera
 from appliance.service.doctor.check import (
     Check,
@@ -112,6 +113,8 @@ def checks(patient: Patient) -> Iterator[Check]:
     yield device("hub", look_at_hub, 25.0)
     yield device("media", partial(look_at_media, state=patient.state), 60.0)
     yield from _web_servers(patient.config)
+    if isinstance(patient.config, Config) and patient.config.calendar.url is not None:
+        yield device("calendar", look_at_calendar, 120.0)
     yield Check("disk", partial(look_at_disk, root, patient.statvfs))
     yield Check("temperature", partial(look_at_temperature, root))
     yield Check("throttling", partial(look_at_throttling, root))
@@ -122,6 +125,7 @@ async def _look_at_configuration(config: Settings) -> Finding:
         return failure(config)
     check_options(config)
     token = config.read_token()
+    config.read_calendar_password()
     return ok("it is whole" if token is None else "it is whole, and its token can be read")
 
 
@@ -193,6 +197,8 @@ def _secrets(config: Settings) -> Iterator[str]:
         return
     with contextlib.suppress(ConfigError):
         yield config.read_token() or ""
+    with contextlib.suppress(ConfigError):
+        yield config.read_calendar_password() or ""
         # Without the kind of it that stands before.
         yield (config.read_token_secret() or "").rpartition(" ")[2]
     yield from _within("", config)

@@ -17,7 +17,8 @@ from appliance.media.lip_sync import MOST, TRAIL, LipSync
 from appliance.media.opus import FRAME, OpusEncoder
 from appliance.media.packet import MediaPacket, packetize
 from appliance.media.peer import Peer
-from appliance.media.playout import DisplayPlayout, PictureQueue, SpeakerPlayout
+from appliance.media.picture_queue import PictureQueue
+from appliance.media.playout import DisplayPlayout, SpeakerPlayout
 from appliance.media.sender_clock import SenderClock
 from appliance.media.video_encoder import VideoEncoder
 from hal.audio.synthetic import SyntheticSpeaker

@@ -515,6 +515,26 @@ async def test_other_controls_take_over_with_the_microphone_closed(rig: Rig) -> 
     rig.controls = new
 
 
+async def test_no_microphone_is_open_while_no_light_speaks_for_it(rig: Rig) -> None:
+    rig.in_a_call()
+    further = MicGate()
+    unwatch = rig.console.watch(further)
+    further.unmute(Party.START)
+    assert further.is_open
+    old, new = rig.controls, WitnessControls(rig.microphone)
+    moves: list[tuple[bool, Tally, Tally]] = []
+    further.subscribe(lambda gate: moves.append((gate.is_open, old.state.tally, new.state.tally)))
+    adopt(rig, new)
+    # Closed before the old light went out, open once the new one said so.
+    assert [(is_open, light) for is_open, _, light in moves] == [
+        (False, Tally.OFF),
+        (True, Tally.LIVE),
+    ]
+    assert moves[0][1] is not Tally.OFF
+    unwatch()
+    rig.controls = new
+
+
 async def test_controls_that_do_not_open_leave_the_old_ones(rig: Rig) -> None:
     rig.in_a_call()
     new = WitnessControls(rig.microphone)

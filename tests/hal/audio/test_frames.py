@@ -7,7 +7,7 @@ import pytest
 from av import AudioFrame
 
 from hal.audio import PERIOD, RATE
-from hal.audio.frames import to_bytes, to_frame, to_samples
+from hal.audio.frames import from_loop, to_bytes, to_frame, to_samples
 from hal.errors import FormatUnsupported
 
 
@@ -35,3 +35,13 @@ def test_anything_else_is_refused(kind: str, layout: str, count: int, rate: int)
     frame.sample_rate = rate
     with pytest.raises(FormatUnsupported, match="480 samples at 48000"):
         to_bytes(frame)
+
+
+def test_a_loop_goes_on_however_far_it_is() -> None:
+    sound = np.arange(1000, dtype=np.int16)
+    assert from_loop(sound, 700).tolist() == [n % 1000 for n in range(700, 700 + PERIOD)]
+    # A clock that has run for 600 years: who counts the rounds one by one does not come back.
+    far = 10**15 + 700
+    assert from_loop(sound, far).tolist() == from_loop(sound, 700).tolist()
+    # And a sound that is shorter than a period.
+    assert from_loop(sound[:7], 3).tolist() == [n % 7 for n in range(3, 3 + PERIOD)]

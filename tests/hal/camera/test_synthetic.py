@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from hal.camera import VideoFormat
+from hal.camera import VideoFormat, synthetic
 from hal.camera.scene import SceneCode, decode
 from hal.camera.synthetic import SyntheticCamera
 from hal.errors import DeviceNotFound, DeviceStalled, DeviceUnplugged, OptionInvalid
@@ -122,3 +122,11 @@ def test_hooks_of_encoding_cameras_do_nothing() -> None:
 def test_bad_number() -> None:
     with pytest.raises(OptionInvalid):
         SyntheticCamera(device_id=256)
+
+
+def test_to_be_listed_a_camera_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn(*_: object) -> None:
+        raise AssertionError("it was drawn")
+
+    monkeypatch.setattr(synthetic, "Scene", drawn)
+    assert [device.id for device in SyntheticCamera.devices()] == ["synthetic:1"]
