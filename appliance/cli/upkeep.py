@@ -55,11 +55,11 @@ def _when_idle(
     from appliance.cli.exit_code import ExitCode
     from appliance.service import state_file, upkeep
 
-    folder = directory or state_file.DEFAULT
+    leave = upkeep.Leave(directory or state_file.DEFAULT, reboot=reboot)
 
     async def begin(stop: asyncio.Event) -> bool:
         while not stop.is_set():
-            if upkeep.may_begin(folder, reboot=reboot):
+            if leave.given():
                 return True
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY):
@@ -73,7 +73,7 @@ def _when_idle(
                 await stop.wait()
 
     # Tells at once, not after hours, what will never be.
-    upkeep.may_begin(folder, reboot=reboot)
+    leave.given()
     with upkeep.wish(lock or upkeep.LOCK) as held:
         if not run_until_signal(begin):
             return ExitCode.OTHER

@@ -197,6 +197,10 @@ class Daemon:
         """Look how the configuration on trial does."""
         if self._trial is None:
             return
+        if self.appliance.device.upkeep.granted:
+            # Out of its room it proves nothing: its time begins once the update is over.
+            self._trial = self._settings.probation()
+            return
         verdict = self._trial.observe(self.appliance.health(), self._settings.now())
         if verdict is Verdict.KEEP:
             self._trial = None

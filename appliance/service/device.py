@@ -54,6 +54,10 @@ ROOM_EVENTS: Final = (
 """What changes the panel's picture of the room, beside the layout."""
 
 
+TURNED_OFF: Final = frozenset({Party.ROOM, Party.LATCH, Party.SOFTWARE, Party.REMOTE})
+"""By whom somebody has turned a camera off."""
+
+
 class Device:
     """A whole device, as its configuration describes it: what `appliance.panel` shows.
 
@@ -73,7 +77,7 @@ class Device:
     ) -> None:
         """With `patient` set to False a join that fails ends it; see `Attendance`.  `find`
         lists what is plugged in; `lease` is how many seconds the loop may stand still before the
-        gates close."""
+        gates close.  `upkeep` is that of a device whose place it takes."""
         self.config = config
         self.panel_link = ""
         self.on_use: Callable[[], None] = lambda: None
@@ -126,6 +130,7 @@ class Device:
         self.situation.subscribe(lambda now: self.console.show(now.status))
         self.situation.subscribe(lambda _: self._changed())
         self.upkeep: Final = Upkeep(config.updates) if upkeep is None else upkeep
+        self.upkeep.config = config.updates
         self.presence: Final = Presence(
             config.policy,
             self.situation,
@@ -146,6 +151,7 @@ class Device:
             remark=lambda text: self.troubles.remark("calendar", text),
             changed=self._changed,
         )
+        self.presence.booked = lambda: self.calendar.expects
         self._agreement: Final = Agreement(self._agreed, self._changed)
         self._observers: tuple[Callable[[], None], ...] = ()
         self._edge: float | None = None
@@ -382,6 +388,7 @@ class Device:
 
     def _pressed(self, button: Button, at: float) -> None:
         self.on_use()
+        self.upkeep.use()
         # The panel's finger was there before the loop came to it.
         edge, self._edge = self._edge, None
         if self.probe is not None and button is Button.MUTE and self.microphone_gate.is_open:
@@ -408,6 +415,7 @@ class Device:
                 reason=self.situation.present.reason,
                 missing=self.hotplug.missing,
                 covered=Party.COVER in self.camera_gate.closers,
+                camera_off=bool(self.camera_gate.closers & TURNED_OFF),
                 agreed=self._agreement.holds,
                 link=self.panel_link,
                 booked=self.calendar.sentence(),

@@ -49,6 +49,8 @@ class Duty:
         self._wall = wall
         self._every = every
         self._stirred = asyncio.Event()
+        self.wanted = False
+        """Whether the policy has the device in a room, `hold` or not."""
         self._attending: asyncio.Task[None] | None = None
         self._visit = attend
         self._errand = attend
@@ -93,6 +95,7 @@ class Duty:
                 now = asyncio.get_running_loop().time()
                 wall = self._wall()
                 decision = self.policy.decide(wall, now, self._others())
+                self.wanted = decision.attend
                 if (reason := self._hold(wall)) is not None:
                     decision = Decision(False, reason)
                 errand = self._visit if self.policy.visiting else self._attend

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
@@ -15,10 +14,10 @@ from appliance.room import RoomSession
 from appliance.service.attendance import Attendance, Failure
 from appliance.service.duty import Duty
 from appliance.service.entry import Entry
-from appliance.service.errors import VisitEnded
+from appliance.service.errors import BeingUpdated, VisitEnded
 from appliance.service.policy import Policy
 from appliance.service.state import DeviceState
-from appliance.service.upkeep import REST, Upkeep
+from appliance.service.upkeep import Upkeep
 from hal.controls import Button, Status
 
 log = logging.getLogger(__name__)
@@ -55,8 +54,8 @@ class Presence:
             Policy(config), self._at_home, self.others, self._stays_out, hold=self._updating
         )
         self._upkeep = upkeep
-        self._used = -REST
-        """`time.monotonic` when somebody last had use of the device."""
+        self.booked: Callable[[], bool] = lambda: False
+        """Asked whether people are about to come, or should be here."""
         self._bound_for = ""
         self._setting_out: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -94,12 +93,13 @@ class Presence:
     async def visit(self, entry: Entry) -> None:
         """Go to another room; returns once the device is there.
 
-        Raises Failure where it is not let in, or nobody answers, and VisitEnded where somebody
-        here thought of something else meanwhile.  The device goes home when a person hangs up
-        (and then stays out), by `go_back`, when the room ends or stays empty.
+        Raises Failure where it is not let in, or nobody answers, VisitEnded where somebody here
+        thought of something else meanwhile, and BeingUpdated.  The device goes home when a person
+        hangs up (and then stays out), by `go_back`, when the room ends or stays empty.
         """
         if self._upkeep.granted:
-            raise VisitEnded("The device is being updated: try again in a few minutes.")
+            raise BeingUpdated("The device is being updated: try again in a few minutes.")
+        self._upkeep.use()
         self._give_up("somebody here chose another room")
         self._bound_for = entry.room
         there = self._setting_out = asyncio.get_running_loop().create_future()
@@ -114,7 +114,7 @@ class Presence:
     def go_home(self) -> None:
         """A person wants the device in its own room."""
         self._give_up("somebody here ended it")
-        self._used = time.monotonic()
+        self._upkeep.use()
         self._duty.called()
 
     def claim(self, button: Button) -> bool:
@@ -122,7 +122,7 @@ class Presence:
         that of the mute button, while the device stays out."""
         if button is not Button.MUTE or self._task is None or not self._duty.idle:
             return False
-        self._used = time.monotonic()
+        self._upkeep.use()
         self._duty.called()
         return True
 
@@ -137,9 +137,11 @@ class Presence:
     @property
     def at(self) -> str | None:
         """The room where the device is or is on its way to: empty for its own, else a name, "?"
-        where only a token knows it; None while it stays out."""
+        where only a token knows it; None while it stays out.  An update only makes it late."""
         if self.visiting:
             return self._bound_for or "?"
+        if self._upkeep.granted:
+            return "" if self._duty.wanted else None
         return None if self._task is None or self._duty.idle else ""
 
     def book(self) -> None:
@@ -207,7 +209,6 @@ class Presence:
 
     def _updating(self, wall: dt.datetime) -> str | None:
         """Why the device stays out for an update; None where none is under way."""
-        if self.visiting or self.others() or self._state.doing is Status.RECONNECTING:
-            self._used = time.monotonic()
-        resting = time.monotonic() - self._used >= REST
-        return "the device comes back" if self._upkeep.look(wall, resting=resting) else None
+        lost = self._state.doing is Status.RECONNECTING
+        in_use = self.visiting or bool(self.others()) or lost or self.booked()
+        return "the device comes back" if self._upkeep.look(wall, in_use=in_use) else None

@@ -70,14 +70,16 @@ class StateFile:
         except OSError as error:
             log.warning("%s: %s; others do not see the state", self._path, error.strerror)
 
-    def restore(self, microphone: Gate, camera: Gate) -> None:
-        """Close again what was closed when the service ended without being stopped."""
+    def restore(self, microphone: Gate, camera: Gate) -> str:
+        """Close again what was closed when the service ended without being stopped.  Returns the
+        status that it had then, empty where it was stopped."""
         found = {} if self._path is None else read(self._path)
         for name, gate in (("microphone", microphone), ("camera", camera)):
             closers = found.get(name)
             for party in _LASTING:
                 if isinstance(closers, list) and party.value in closers:
                     gate.mute(party, "as before the restart")
+        return str(found.get("status", ""))
 
 
 def carry(before: Gate, after: Gate) -> None:

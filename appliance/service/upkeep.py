@@ -11,8 +11,10 @@ import contextlib
 import datetime as dt
 import fcntl
 import logging
+import math
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +30,10 @@ LOCK: Final = Path("/run/roomlet-updating")
 """The file; tmpfiles.d makes it."""
 
 REST: Final = 60.0
-"""Seconds alone in its room, or on the way there, after which nobody would miss the device."""
+"""Seconds after the last use of a device until nobody would miss it."""
+
+GONE: Final = 90.0
+"""Seconds in which a service that ended comes back, if it does; its unit waits 60 s at the most."""
 
 
 class RebootRefused(ServiceError):
@@ -38,17 +43,43 @@ class RebootRefused(ServiceError):
 class Upkeep:
     """What a device does about updates.  Lives on the loop."""
 
-    def __init__(self, config: UpdatesConfig, lock: Path = LOCK) -> None:
+    def __init__(
+        self,
+        config: UpdatesConfig,
+        lock: Path = LOCK,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.config = config
         self.granted = False
         """Whether an update is under way."""
         self._lock = lock
+        self._clock = clock
+        self._used = -math.inf
 
-    def look(self, wall: dt.datetime, *, resting: bool) -> bool:
+    def use(self) -> None:
+        """Somebody has use of the device now."""
+        self._used = self._clock()
+
+    def resume(self, was: str) -> None:
+        """Go on where a device stopped whose status was this one; empty for none.
+
+        An update that restarts the service goes on.  Who was in a call comes back to it, and no
+        update that waits may be there first.
+        """
+        if was == Status.UPDATING.value:
+            self.granted = True
+        elif was:
+            self.use()
+
+    def look(self, wall: dt.datetime, *, in_use: bool) -> bool:
         """Whether the device stays out of its room for an update, at the local time `wall`.
 
-        One begins within its hours and while the device is `resting`; then it takes its time.
+        One begins within its hours, once the device has not been `in_use` for REST; then it takes
+        its time.
         """
+        if in_use:
+            self.use()
+        resting = self._clock() - self._used >= REST
         if not self._is_wanted():
             ended, self.granted = self.granted, False
             if ended:
@@ -82,18 +113,40 @@ def wish(lock: Path = LOCK) -> Iterator[int]:
         yield file.fileno()
 
 
-def may_begin(folder: Path, *, reboot: bool = False) -> bool:
-    """Whether the device whose runtime directory that is lets the update begin that is wished for.
+class Leave:
+    """The leave to update a machine, of the device whose runtime directory that is.
 
-    One that does not run lets anything begin.  Raises RebootRefused for a restart that it never
-    allows.
+    One that does not run gives it at once; one that has only ended, and is about to be begun anew,
+    after `GONE`.
     """
-    found = state_file.read(folder / state_file.NAME)
-    if not _is_alive(found.get("pid")):
-        return True
-    if reboot and found.get("reboot") == "never":
-        raise RebootRefused("this device is not restarted; set updates.reboot to when_idle")
-    return bool(found.get("status") == Status.UPDATING.value)
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        reboot: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """With `reboot` it is one to restart the machine."""
+        self._file = folder / state_file.NAME
+        self._reboot = reboot
+        self._clock = clock
+        self._gone_since: float | None = None
+
+    def given(self) -> bool:
+        """Whether the update may begin that is wished for.  Raises RebootRefused for a restart
+        that is never allowed."""
+        found = state_file.read(self._file)
+        if not found:
+            return True
+        if self._reboot and found.get("reboot") == "never":
+            raise RebootRefused("this device is not restarted; set updates.reboot to when_idle")
+        if _is_alive(found.get("pid")):
+            self._gone_since = None
+            return bool(found.get("status") == Status.UPDATING.value)
+        if self._gone_since is None:
+            self._gone_since = self._clock()
+        return self._clock() - self._gone_since >= GONE
 
 
 def _is_alive(pid: Any) -> bool:

@@ -42,7 +42,8 @@ def test_what_people_closed_stays_closed_after_a_restart(tmp_path: Path) -> None
     file = StateFile(tmp_path / "state.json")
     file.write(state(closers=["room", "start", "watchdog"], camera_closers=["remote"]))
     microphone, camera = MicGate(), CameraGate()
-    StateFile(tmp_path / "state.json").restore(microphone, camera)
+    was = StateFile(tmp_path / "state.json").restore(microphone, camera)
+    assert was == "in_room"
     assert microphone.closers == {Party.START, Party.ROOM}
     assert camera.closers == {Party.START, Party.REMOTE}
 
@@ -52,7 +53,7 @@ def test_a_damaged_file_closes_nothing_and_harms_nothing(tmp_path: Path, text: s
     path = tmp_path / "state.json"
     path.write_text(text)
     microphone = MicGate()
-    StateFile(path).restore(microphone, CameraGate())
+    assert StateFile(path).restore(microphone, CameraGate()) == ""
     assert microphone.closers == {Party.START}
 
 
