@@ -20,7 +20,6 @@ from appliance.provisioning import Config
 from appliance.room import LocalStream, RoomSession
 from appliance.service.agreement import Agreement
 from appliance.service.attendance import Failure
-from appliance.service.banner import banner
 from appliance.service.calendar.keeper import Keeper
 from appliance.service.console import Console
 from appliance.service.entry import Entry
@@ -35,11 +34,10 @@ from appliance.service.probe import Probe
 from appliance.service.state import DeviceState
 from appliance.service.troubles import Troubles
 from appliance.service.upkeep import Upkeep
-from appliance.service.usage import Usage
+from appliance.service.view import View
 from appliance.service.watch import CanvasWatch
 from appliance.service.wire import TappedLeg
-from appliance.signaling.token import websocket_url
-from hal.controls import Button, Controls, Status
+from hal.controls import Button, Controls
 from hal.errors import HalError
 from hal.hotplug import Finder
 
@@ -52,10 +50,6 @@ ROOM_EVENTS: Final = (
     "member.talking.ended",
 )
 """What changes the panel's picture of the room, beside the layout."""
-
-
-TURNED_OFF: Final = frozenset({Party.ROOM, Party.LATCH, Party.SOFTWARE, Party.REMOTE})
-"""By whom somebody has turned a camera off."""
 
 
 class Device:
@@ -102,7 +96,7 @@ class Device:
         )
         self.console.on_change = self._changed
         self.console.on_press = self._pressed
-        self.console.on_volume = lambda step: self.set_volume(self._volume + step)
+        self.console.on_volume = lambda step: self.set_volume(self.volume + step)
         self._lease: Final = Lease([self.microphone_gate, self.camera_gate], lease)
         self.parts: Final = Parts(
             config,
@@ -122,10 +116,10 @@ class Device:
         self.display: Final = self.parts.display
         self.workers: Final = self.parts.workers
         self.hotplug: Final = self.parts.hotplug
-        self._layouts: Final = Layouts()
-        self._layouts.on_change = self._changed
+        self.layouts: Final = Layouts()
+        self.layouts.on_change = self._changed
         if self.probe is not None:
-            self._layouts.on_layers = self.probe.layout
+            self.layouts.on_layers = self.probe.layout
         self.situation: Final = DeviceState()
         self.situation.subscribe(lambda now: self.console.show(now.status))
         self.situation.subscribe(lambda _: self._changed())
@@ -152,11 +146,11 @@ class Device:
             changed=self._changed,
         )
         self.presence.booked = lambda: self.calendar.expects
-        self._agreement: Final = Agreement(self._agreed, self._changed)
+        self.agreement: Final = Agreement(self._agreed, self._changed)
         self._observers: tuple[Callable[[], None], ...] = ()
         self._edge: float | None = None
-        self._usage = Usage()
-        self._volume: int = 0
+        self.volume: int = 0
+        self._view: Final = View(self)
         self.set_volume(config.speaker.volume)
 
     # --- life
@@ -178,7 +172,7 @@ class Device:
             for error in self.failures:
                 raise error
         await self.hotplug.start()
-        self._agreement.start()
+        self.agreement.start()
         self.presence.start()
         self.calendar.start()
 
@@ -194,8 +188,8 @@ class Device:
         await self.hotplug.stop()
         await self.calendar.stop()
         await self.presence.stop()
-        await self._layouts.stop()
-        await self._agreement.stop()
+        await self.layouts.stop()
+        await self.agreement.stop()
         for part in self.workers.values():
             part.on_error = None
         await asyncio.gather(*(part.stop() for part in self.workers.values()))
@@ -245,34 +239,7 @@ class Device:
 
     def state(self) -> PanelState:
         """See `PanelDevice.state`."""
-        session, host = self.presence.session, self.presence.entry.host
-        active = session is not None and session.active
-        members = [member.to_dict() for member in session.members] if session and active else []
-        own_id = (session.member_id or "") if session and active else ""
-        own = next((member for member in members if member.get("id") == own_id), {})
-        return PanelState(
-            name=str(own.get("name") or self.config.room.user_name),
-            room=self.presence.entry.room,
-            hub="" if host is None else websocket_url(host, ""),
-            visiting=self.presence.visiting,
-            status=self.situation.present.status.value,
-            status_reason=self.situation.present.reason,
-            tally=self.console.tally.value,
-            mic_open=self.microphone_gate.is_open,
-            camera_open=self.camera_gate.is_open,
-            closers=sorted(party.value for party in self.microphone_gate.closers),
-            camera_closers=sorted(party.value for party in self.camera_gate.closers),
-            members=members,
-            member_id=own_id,
-            layout=self._layouts.name,
-            layouts=self._layouts.names,
-            volume=self._volume,
-            canvas_fps=round(self.canvas.fps, 1),
-            joined_ms=None if self.canvas.joined_ms is None else round(self.canvas.joined_ms),
-            errors=self._errors(),
-            meeting=self.calendar.shown(),
-            stats=self._stats(),
-        )
+        return self._view.state()
 
     def subscribe(self, changed: Callable[[], None]) -> Callable[[], None]:
         """See `PanelDevice.subscribe`."""
@@ -296,13 +263,13 @@ class Device:
     def set_volume(self, volume: int) -> None:
         """See `PanelDevice.set_volume`.  Loudness grows with the square of the percent, which
         the ear takes for even steps."""
-        self._volume = min(max(volume, 0), 100)
-        self.speaker.volume = (self._volume / 100) ** 2
+        self.volume = min(max(volume, 0), 100)
+        self.speaker.volume = (self.volume / 100) ** 2
         self._changed()
 
     async def select_layout(self, name: str) -> None:
         """See `PanelDevice.select_layout`."""
-        await self._layouts.select(name)
+        await self.layouts.select(name)
 
     async def visit(self, invitation: str) -> None:
         """See `PanelDevice.visit`."""
@@ -325,16 +292,7 @@ class Device:
 
     def report(self) -> Mapping[str, Any]:
         """See `PanelDevice.report`.  CPU in percent of one core since the start."""
-        joined_ms = self.canvas.joined_ms
-        return {
-            "joined_ms": None if joined_ms is None else round(joined_ms, 1),
-            "canvas_fps": round(self.canvas.fps, 2),
-            "pictures": self.canvas.pictures,
-            "cpu_percent": round(self._usage.cpu_percent, 1),
-            "rss_mib": round(self._usage.rss_mib, 1),
-            "errors": self._errors(),
-            **({} if self.probe is None else self.probe.report()),
-        }
+        return self._view.report()
 
     # --- the room
 
@@ -351,7 +309,7 @@ class Device:
         )
         for event in ROOM_EVENTS:
             session.on(event, lambda *_: self._changed())
-        self._layouts.follow(session)
+        self.layouts.follow(session)
         session.on_microphone = self._further_microphone
         return session
 
@@ -373,7 +331,7 @@ class Device:
         # Whatever ended it: nothing may open, and nothing is captured outside a call.
         self.microphone_gate.mute(Party.START, "there is no call")
         self.camera_gate.mute(Party.START, "there is no call")
-        self._layouts.forget()
+        self.layouts.forget()
         self.display.show(None)
         await asyncio.gather(self.microphone.suspend(), self.camera.suspend())
         self.troubles.forget(("microphone", "camera"))
@@ -406,40 +364,9 @@ class Device:
 
     def _changed(self) -> None:
         """Tell the screen and the panel; on any thread."""
-        self.display.set_banner(
-            banner(
-                self.situation.present.status,
-                self.console.tally,
-                self.microphone_gate.closers,
-                room=self.presence.entry.room,
-                reason=self.situation.present.reason,
-                missing=self.hotplug.missing,
-                covered=Party.COVER in self.camera_gate.closers,
-                camera_off=bool(self.camera_gate.closers & TURNED_OFF),
-                agreed=self._agreement.holds,
-                link=self.panel_link,
-                booked=self.calendar.sentence(),
-            )
-        )
+        self.display.set_banner(self._view.banner())
         for observer in self._observers:
             observer()
-
-    def _errors(self) -> list[str]:
-        present = self.situation.present
-        return self.troubles.texts(
-            self.console.error,
-            agreed=self._agreement.holds,
-            reason=present.reason if present.status is Status.FAULT else "",
-            notes=[*self.hotplug.notes, *self.parts.notes],
-        )
-
-    def _stats(self) -> dict[str, int | float | str]:
-        session = self.presence.session
-        figures: dict[str, int | float | str] = dict(session.stats() if session else {})
-        figures |= self.calendar.figures()
-        figures["microphone_xruns"] = self.microphone.xruns
-        figures["speaker_xruns"] = self.speaker.xruns
-        return figures
 
 
 def _wiring(config: Config) -> Any:
