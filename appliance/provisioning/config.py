@@ -22,6 +22,7 @@ from appliance.provisioning.sections import (
     MetricsConfig,
     MicrophoneConfig,
     MuteConfig,
+    NetworkConfig,
     PanelConfig,
     PolicyConfig,
     ProbeConfig,
@@ -45,6 +46,7 @@ __all__ = [
     "MetricsConfig",
     "MicrophoneConfig",
     "MuteConfig",
+    "NetworkConfig",
     "PanelConfig",
     "PolicyConfig",
     "ProbeConfig",
@@ -85,6 +87,7 @@ class Config(Section):
     policy: PolicyConfig = PolicyConfig()
     updates: UpdatesConfig = UpdatesConfig()
     calendar: CalendarConfig = CalendarConfig()
+    network: NetworkConfig = NetworkConfig()
     panel: PanelConfig = PanelConfig()
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
@@ -136,6 +139,10 @@ class Config(Section):
     def read_calendar_password(self) -> str | None:
         """The password of the calendar's user, None without one.  Raises ConfigError."""
         return self._secret("password_file", "password_credential", "password", "calendar")
+
+    def read_turn_password(self) -> str | None:
+        """The password of the relay's user, None without one.  Raises ConfigError."""
+        return self._secret("turn_password_file", "turn_password_credential", "password", "network")
 
     def _secret(
         self, in_file: str, in_credential: str, what: str, section: str = "room"

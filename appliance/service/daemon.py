@@ -33,7 +33,7 @@ from hal.errors import HalError
 
 log = logging.getLogger(__name__)
 
-ANEW: Final = frozenset({"room", "probe"})
+ANEW: Final = frozenset({"room", "network", "probe"})
 """Sections with whose change the device is begun anew; with any other it stays in its room."""
 
 LOOK_EVERY: Final = 1.0

@@ -28,6 +28,7 @@ from appliance.service.hardware import Hardware
 from appliance.service.invitation import Invitation
 from appliance.service.layouts import Layouts
 from appliance.service.mute_log import NAME, MuteLog, state_directory
+from appliance.service.network import MediaNetwork
 from appliance.service.parts import Parts
 from appliance.service.presence import Presence
 from appliance.service.probe import Probe
@@ -85,6 +86,7 @@ class Device:
         self.probe: Final = Probe(config.probe.tones) if config.probe.enabled else None
         self.canvas: Final = CanvasWatch()
         self._patient = patient
+        self._network: Final = MediaNetwork(config)
         if self.probe is not None:
             self.microphone_gate.subscribe(self._gate_moved)
         self.console: Final = Console(
@@ -302,6 +304,7 @@ class Device:
             host=entry.host,
             root_element=self.display,
             speaker=self.speaker,
+            ice_servers=self._network.ice_servers(),
             local_stream=LocalStream(self.microphone, self.camera),
             stop_microphone_while_muted=self.config.mute.stop_microphone_while_muted,
             stop_camera_while_muted=self.config.mute.stop_camera_while_muted,
@@ -314,6 +317,7 @@ class Device:
         return session
 
     def _make_leg(self, **arguments: Any) -> MediaLeg:
+        arguments = self._network.placed(arguments)
         if self.probe is None:
             return MediaLeg(**arguments)
         return TappedLeg(self.probe.sent, **arguments)

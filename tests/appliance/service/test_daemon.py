@@ -267,5 +267,6 @@ def test_what_may_change_in_place() -> None:
     assert in_place(plain, config(speaker={"volume": 3}, log={"level": "debug"}))
     assert in_place(plain, config(camera={"rate": 5}, controls={"backend": "hid"}))
     assert not in_place(plain, config(camera={"rate": 5}, probe={"enabled": True}))
+    assert not in_place(plain, config(network={"interfaces": ["eth0"]}))
     assert not in_place(plain, config(room={"host": "h", "name": "other", "guest": True}))
     assert in_place(plain, plain)
