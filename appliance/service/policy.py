@@ -14,6 +14,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from appliance.provisioning.config import PolicyConfig
+from appliance.service.hours import within
 
 _CALL = "press the button to join"
 
@@ -114,7 +115,4 @@ class Policy:
         begin, end = self.config.quiet_from, self.config.quiet_until
         if begin is None or end is None:
             return False
-        first, last = dt.time.fromisoformat(begin), dt.time.fromisoformat(end)
-        if first <= last:
-            return first <= at < last
-        return at >= first or at < last
+        return within(at, begin, end)

@@ -55,6 +55,7 @@ class FileSettings:
         # A token that is missing is a mistake now; one that goes away later is waited for.
         self._config.read_token()
         self._config.read_calendar_password()
+        self._config.read_turn_password()
         return self._config
 
     def reload(self) -> Config:
@@ -67,6 +68,7 @@ class FileSettings:
             # A token that is not there would be missed at the next join only.
             config.read_token()
             config.read_calendar_password()
+            config.read_turn_password()
             self._config = config
         except ConfigError as error:
             self.notes = (f"the new configuration is refused: {error}",)

@@ -17,7 +17,7 @@ from appliance.service.calendar.place import Place, hosts_of, place_of
 from appliance.service.calendar.reader import CalendarError, read
 from appliance.service.calendar.source import Source
 from appliance.service.entry import Entry
-from appliance.service.errors import ServiceError, VisitEnded
+from appliance.service.errors import BeingUpdated, ServiceError, VisitEnded
 from appliance.service.invitation import Invitation
 from appliance.service.journal import Message
 
@@ -103,6 +103,8 @@ class Keeper:
         """A file that stays the same is read again now and then: its hours move on."""
         self._plan = Plan()
         self._error = ""
+        self._looked = False
+        """Whether the plan is that of a calendar, or of one that cannot be had."""
         self._running = False
         self._tasks: list[asyncio.Task[None]] = []
         self._source: Source | None = None
@@ -153,6 +155,7 @@ class Keeper:
         self._releases, self._source = {}, None
         self._tasks, self._agenda, self._plan = [], (), Plan()
         self._read_at = self._parsed_at = None
+        self._looked = False
         self._tell("")
         self._tell_missing(None)
         self.start()
@@ -209,6 +212,12 @@ class Keeper:
         """The meeting that a press of the button joins."""
         plan = self._plan
         return plan.shown if plan.open and plan.when in (When.SOON, When.NOW) else None
+
+    @property
+    def expects(self) -> bool:
+        """Whether a meeting that the device may go to is on, or begins soon; also as long as that
+        is not known yet."""
+        return self._plan.near or (bool(self._tasks) and not self._looked)
 
     def claim(self) -> bool:
         """Whether a press that calls the device leads to a meeting in another room, and so not
@@ -317,6 +326,7 @@ class Keeper:
             place=self._place,
         )
         before, self._plan = self._plan, plan
+        self._looked = self._read_at is not None or bool(self._error)
         if plan.join is not None:
             title = self._title(plan.join)
             log.info("comes by the calendar: %s", title, extra=Message.BOOKED.extra)
@@ -368,7 +378,8 @@ class Keeper:
         except (*Failure, ServiceError) as error:
             log.warning("not in %s for %s: %s", room, self._title(one), error)
             self._tell_missing(one, f"the device is not in {room} for a meeting: {error}")
-            if not isinstance(error, (*Refusal, ServiceError)):
+            late = isinstance(error, BeingUpdated)
+            if late or not isinstance(error, (*Refusal, ServiceError)):
                 self.meetings.missed(one, self._now() + self.again)
         else:
             self._tell_missing(None)

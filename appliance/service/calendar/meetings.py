@@ -44,6 +44,8 @@ class Plan:
     when: When = When.NEXT
     open: bool = False
     """Whether the device may go there."""
+    near: bool = False
+    """Whether a meeting is on, or begins soon, to which the device may go."""
     ended: tuple[Meeting, ...] = ()
     """Those whose time is not over, but they are."""
     coming: Meeting | None = None
@@ -128,8 +130,9 @@ class Meetings:
         self._known, self._at = True, at if join is None else rooms[join.key]
         offered = shown is not None and shown.key in rooms
         ended = tuple(one for one in on if one.key in self._ended)
+        due = any(one.key not in self._ended for one in near)
         coming = None if at is None else self._to_tell(now, near, rooms, at)
-        return Plan(join, leave, shown, self._when(shown, now, soon), offered, ended, coming)
+        return Plan(join, leave, shown, self._when(shown, now, soon), offered, due, ended, coming)
 
     def _notice_leaving(self, on: list[Meeting], at: str | None) -> None:
         """Somebody hung up, or the policy found the room empty."""

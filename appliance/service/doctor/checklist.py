@@ -126,6 +126,7 @@ async def _look_at_configuration(config: Settings) -> Finding:
     check_options(config)
     token = config.read_token()
     config.read_calendar_password()
+    config.read_turn_password()
     return ok("it is whole" if token is None else "it is whole, and its token can be read")
 
 
@@ -199,6 +200,9 @@ def _secrets(config: Settings) -> Iterator[str]:
         yield config.read_token() or ""
     with contextlib.suppress(ConfigError):
         yield config.read_calendar_password() or ""
+    with contextlib.suppress(ConfigError):
+        yield config.read_turn_password() or ""
+    with contextlib.suppress(ConfigError):
         # Without the kind of it that stands before.
         yield (config.read_token_secret() or "").rpartition(" ")[2]
     yield from _within("", config)

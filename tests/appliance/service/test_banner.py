@@ -59,6 +59,13 @@ def test_a_covered_camera_is_told() -> None:
     assert shown == Banner("The camera is covered.", muted=False)
 
 
+def test_a_camera_that_is_off_is_told() -> None:
+    shown = banner(Status.IN_ROOM, Tally.MUTED, {Party.ROOM}, room="demo", camera_off=True)
+    assert shown == Banner("Muted. Press the button to speak. The camera is off.", muted=True)
+    both = banner(Status.IN_ROOM, Tally.LIVE, set(), room="demo", camera_off=True, covered=True)
+    assert both.text == "The camera is covered."
+
+
 def test_a_hanging_program_is_told() -> None:
     shown = banner(Status.IN_ROOM, Tally.FAULT, {Party.LEASE}, room="demo")
     assert shown == Banner("The device does not answer. The microphone is off.", muted=True)

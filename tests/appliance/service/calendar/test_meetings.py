@@ -56,7 +56,7 @@ def test_it_comes_at_the_beginning_and_goes_after_the_end() -> None:
     assert (room.look(-5).when, room.at) == (When.SOON, None)
     assert room.look(0).join == room.agenda[0]
     room.others = 2
-    assert room.look(20) == Plan(shown=room.agenda[0], when=When.NOW, open=True)
+    assert room.look(20) == Plan(shown=room.agenda[0], when=When.NOW, open=True, near=True)
     room.others = 0
     assert not room.look(30).leave
     assert not room.look(34.9).leave
