@@ -22,6 +22,7 @@ from appliance.provisioning.sections import (
     MetricsConfig,
     MicrophoneConfig,
     MuteConfig,
+    NetworkConfig,
     PanelConfig,
     PolicyConfig,
     ProbeConfig,
@@ -30,6 +31,7 @@ from appliance.provisioning.sections import (
     ScreenShareConfig,
     Section,
     SpeakerConfig,
+    UpdatesConfig,
 )
 from appliance.provisioning.source import Key, dotted, held
 
@@ -44,6 +46,7 @@ __all__ = [
     "MetricsConfig",
     "MicrophoneConfig",
     "MuteConfig",
+    "NetworkConfig",
     "PanelConfig",
     "PolicyConfig",
     "ProbeConfig",
@@ -51,6 +54,7 @@ __all__ = [
     "RoomConfig",
     "ScreenShareConfig",
     "SpeakerConfig",
+    "UpdatesConfig",
     "load",
 ]
 
@@ -84,7 +88,9 @@ class Config(Section):
     screen_share: ScreenShareConfig = ScreenShareConfig()
     mute: MuteConfig = MuteConfig()
     policy: PolicyConfig = PolicyConfig()
+    updates: UpdatesConfig = UpdatesConfig()
     calendar: CalendarConfig = CalendarConfig()
+    network: NetworkConfig = NetworkConfig()
     panel: PanelConfig = PanelConfig()
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
@@ -136,6 +142,10 @@ class Config(Section):
     def read_calendar_password(self) -> str | None:
         """The password of the calendar's user, None without one.  Raises ConfigError."""
         return self._secret("calendar", "password", "password")
+
+    def read_turn_password(self) -> str | None:
+        """The password of the relay's user, None without one.  Raises ConfigError."""
+        return self._secret("network", "turn_password", "password")
 
     def read_pin(self) -> str | None:
         """What visitors of the panel give, None if nothing.  Raises ConfigError.

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -144,6 +145,25 @@ def _calendar_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _stun_url(value: str) -> str:
+    if re.fullmatch(rf"stun:{_ICE_HOST}", value) is None:
+        raise PydanticCustomError("stun_url", "must be stun:HOST or stun:HOST:PORT")
+    return value
+
+
+def _turn_url(value: str) -> str:
+    # What aiortc speaks: TLS goes over TCP alone.
+    plain = re.fullmatch(rf"turn:{_ICE_HOST}(\?transport=(udp|tcp))?", value)
+    if plain is None and re.fullmatch(rf"turns:{_ICE_HOST}(\?transport=tcp)?", value) is None:
+        raise PydanticCustomError(
+            "turn_url", "must be turn:HOST:PORT?transport=udp, with tcp, or turns:HOST:PORT"
+        )
+    return value
+
+
+_ICE_HOST: Final = r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?"
+
+
 def _header_value(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not (text.isascii() and text.isprintable()) or text != text.strip():
@@ -155,7 +175,9 @@ _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 _RoomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
 _HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=100)]
 _HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
+_Interface = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 _HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,260}$")]
+_MailAddress = Annotated[str, StringConstraints(pattern=r"^[^\s@:]+@[^\s@:]+$", max_length=254)]
 _CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 
 
@@ -392,6 +414,23 @@ class PolicyConfig(Section):
         return self
 
 
+class UpdatesConfig(Section):
+    """When the machine may be updated and restarted: while nobody is in a call, and then."""
+
+    window_from: Annotated[str, AfterValidator(_clock)] | None = None
+    """Local time, as in 02:00, from which an update may begin; any time if left out."""
+    window_until: Annotated[str, AfterValidator(_clock)] | None = None
+    """Local time until which one may begin; before `window_from` it is one of the next day."""
+    reboot: Literal["when_idle", "never"] = "when_idle"
+    """Whether the machine is restarted where an update asks for that."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> UpdatesConfig:
+        if (self.window_from is None) != (self.window_until is None):
+            raise PydanticCustomError("way_in", "needs window_from and window_until, or neither")
+        return self
+
+
 class CalendarConfig(Section):
     """The calendar of the room, and what the device does about it; see calendar.md."""
 
@@ -407,6 +446,8 @@ class CalendarConfig(Section):
     """The name of a systemd credential with the same."""
     ca_file: Path | None = None
     """The only certificates (PEM) that the server is believed by; else those of the system."""
+    address: _MailAddress | None = None
+    """The mail address under which the room is invited; what it has declined is no meeting."""
     refresh_minutes: Annotated[int, Field(ge=1, le=1440)] = 5
     """Minutes between two looks; the wait grows while nobody answers."""
     auto_join: bool = True
@@ -434,6 +475,38 @@ class CalendarConfig(Section):
             )
         if self.release and self.kind != "caldav":
             raise PydanticCustomError("way_in", 'with release = true needs kind = "caldav"')
+        return self
+
+
+class NetworkConfig(Section):
+    """How the room's media find this device, where the room server's own hints do not do."""
+
+    stun_url: Annotated[str, AfterValidator(_stun_url)] | None = None
+    """The server that tells the device its public address, `stun:HOST:PORT`; with it or `turn_url`,
+    those that the room server names are not asked."""
+    turn_url: Annotated[str, AfterValidator(_turn_url)] | None = None
+    """The relay, `turn:HOST:PORT?transport=udp` (or `tcp`), or `turns:HOST:PORT` over TLS."""
+    turn_user: _Name | None = None
+    """Who asks for it; needed with `turn_url`, and a password too."""
+    turn_password_file: Path | None = None
+    """A file with that user's password, mode 0600."""
+    turn_password_credential: _CredentialName | None = None
+    """The name of a systemd credential with the same."""
+    interfaces: list[_Interface] = Field(default_factory=list)
+    """Names of network interfaces, or addresses of this machine, by which alone media go; any of
+    them while none of these has an address."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> NetworkConfig:
+        ways = (self.turn_password_file, self.turn_password_credential)
+        given = sum(way is not None for way in ways)
+        relay = self.turn_url is not None
+        if given != relay or (self.turn_user is not None) != relay:
+            raise PydanticCustomError(
+                "way_in",
+                "needs turn_url, turn_user and one of turn_password_file and"
+                " turn_password_credential, or none of them",
+            )
         return self
 
 

@@ -68,13 +68,20 @@ class Appliance:
             journal.SECRETS.add(secret.get_secret_value())
         # Looking for devices reads files and asks libraries: not on the loop.
         hardware = await asyncio.to_thread(build, self.config)
-        self.device = device = Device(self.config, hardware, patient=self._patient)
+        self.device = device = Device(
+            self.config,
+            hardware,
+            patient=self._patient,
+            upkeep=None if before is None else before.upkeep,
+        )
         if before is None:
-            self._state_file.restore(device.microphone_gate, device.camera_gate)
+            was = self._state_file.restore(device.microphone_gate, device.camera_gate)
         else:
+            was = before.situation.doing.value
             carry(before.microphone_gate, device.microphone_gate)
             carry(before.camera_gate, device.camera_gate)
             device.calendar.meetings.carry(before.calendar.meetings)
+        device.upkeep.resume(was)
         device.situation.subscribe(self._moved)
         self._unsubscribe = device.subscribe(self._changed)
         try:
@@ -190,6 +197,7 @@ class Appliance:
         elif before in (Status.IN_ROOM, Status.RECONNECTING) and situation.status in (
             Status.IDLE,
             Status.JOINING,
+            Status.UPDATING,
         ):
             log.info("out of the room: %s", situation.reason, extra=Message.LEFT.extra)
 
@@ -197,4 +205,7 @@ class Appliance:
         """Anything may be another; on any thread."""
         assert self._loop is not None
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: self._state_file.write(self.device.state()))
+            self._loop.call_soon_threadsafe(self._write_state)
+
+    def _write_state(self) -> None:
+        self._state_file.write(self.device.state(), self.config.updates.reboot)

@@ -33,7 +33,7 @@ from hal.errors import HalError
 
 log = logging.getLogger(__name__)
 
-ANEW: Final = frozenset({"room", "probe"})
+ANEW: Final = frozenset({"room", "network", "probe"})
 """Sections with whose change the device is begun anew; with any other it stays in its room."""
 
 LOOK_EVERY: Final = 1.0
@@ -203,6 +203,10 @@ class Daemon:
     async def _judge(self) -> None:
         """Look how the configuration on trial does."""
         if self._trial is None:
+            return
+        if self.appliance.device.upkeep.granted:
+            # Out of its room it proves nothing: its time begins once the update is over.
+            self._trial = self._settings.probation()
             return
         verdict = self._trial.observe(self.appliance.health(), self._settings.now())
         if verdict is Verdict.KEEP:

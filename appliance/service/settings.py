@@ -56,6 +56,7 @@ class FileSettings:
         self._config.read_token()
         self._config.read_pin()
         self._config.read_calendar_password()
+        self._config.read_turn_password()
         return self._config
 
     def reload(self) -> Config:
@@ -69,6 +70,7 @@ class FileSettings:
             config.read_token()
             config.read_pin()
             config.read_calendar_password()
+            config.read_turn_password()
             self._config = config
         except ConfigError as error:
             self.notes = (f"the new configuration is refused: {error}",)

@@ -32,6 +32,7 @@ const STATUS = {
   joining: (s) => `Joining room ${s.room}.`,
   in_room: (s) => `In room ${s.room}.`,
   reconnecting: (s) => `Reconnecting to room ${s.room}.`,
+  updating: () => "Updating: no call until that is over.",
   fault: () => "Fault.",
 };
 
@@ -215,7 +216,7 @@ function renderKey(key, s, open, thing, image) {
 
 // Outside a call, and on a visit, the own room is one key away.
 function renderCall(s) {
-  const outside = s === null || s.status === "idle";
+  const outside = s === null || s.status === "idle" || s.status === "updating";
   $("home").disabled = s === null || !(outside || s.visiting);
   setText($("home"), s?.visiting ? "Back to our room" : "Join our room");
   $("hang-up").disabled = outside;

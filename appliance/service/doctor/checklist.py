@@ -130,6 +130,7 @@ async def _look_at_configuration(config: Settings) -> Finding:
     token = config.read_token()
     config.read_calendar_password()
     config.read_pin()
+    config.read_turn_password()
     return ok("it is whole" if token is None else "it is whole, and its token can be read")
 
 
@@ -211,6 +212,9 @@ def _secrets(config: Settings) -> Iterator[str]:
         yield config.read_pin() or ""
     with contextlib.suppress(ConfigError):
         yield config.read_calendar_password() or ""
+    with contextlib.suppress(ConfigError):
+        yield config.read_turn_password() or ""
+    with contextlib.suppress(ConfigError):
         # Without the kind of it that stands before.
         yield (config.read_token_secret() or "").rpartition(" ")[2]
     yield from _within("", config)

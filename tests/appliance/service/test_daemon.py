@@ -22,6 +22,7 @@ from appliance.service.journal import Message
 from appliance.service.notify import Notifier
 from appliance.service.settings import FileSettings
 from appliance.service.state_file import StateFile
+from appliance.service.upkeep import REST, wish
 from tests.appliance.provisioning.static_server import Authority
 from tests.appliance.service.conftest import DEADLINE, settings, token_for
 
@@ -134,6 +135,30 @@ async def test_a_large_change_begins_anew_and_keeps_what_was_muted(running: Runn
     await running.until(lambda: after.state().status == "in_room")
     await running.until(lambda: after.state().tally == "muted")
     assert not after.microphone_gate.is_open
+
+
+async def test_an_update_goes_on_while_the_device_is_begun_anew(
+    running: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    lock = tmp_path / "updating"
+    lock.touch()
+    before = running.daemon.appliance.device
+    before.upkeep._lock = lock
+    with wish(lock):
+        before.upkeep._used -= REST
+        await running.until(lambda: before.state().status == "updating")
+        assert "STATUS=Updating: the device comes back." in running.notifier.words
+        left = [r for r in caplog.records if getattr(r, "MESSAGE_ID", "") == Message.LEFT.value]
+        assert len(left) == 1
+        running.token = token_for(running.hub, "Ash")
+        running.write()
+        await running.reloaded()
+        after = running.daemon.appliance.device
+        assert after is not before
+        await running.until(lambda: after.state().status != "starting")
+        assert after.state().status == "updating"
+    await running.until(lambda: after.state().status == "in_room")
 
 
 async def test_a_mistake_changes_nothing(
@@ -263,7 +288,9 @@ class Trial(FileSettings):
         return self.first
 
 
-async def test_a_trial_ends_in_trust_or_in_the_old_ways(hub: HubServer, tmp_path: Path) -> None:
+async def test_a_trial_ends_in_trust_or_in_the_old_ways(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     running = Running(hub, tmp_path)
     trial = running.daemon._settings = Trial(running.path)
     await running.start()
@@ -271,13 +298,24 @@ async def test_a_trial_ends_in_trust_or_in_the_old_ways(hub: HubServer, tmp_path
         running.write(policy={"leave_empty_minutes": 3})
         await running.reloaded()
         assert trial.kept == 0
+        # A device that is updated proves nothing meanwhile.
+        device, tried = running.daemon.appliance.device, trial.tried
+        device.upkeep.granted = True
+        monkeypatch.setattr(device.upkeep, "look", lambda wall, *, in_use: device.upkeep.granted)
         trial.time = 90
+        await running.until(lambda: trial.tried is not tried)
+        await running.until(lambda: device.state().status == "updating")
+        trial.time = 120
+        device.upkeep.granted = False
+        await running.until(lambda: device.state().status == "in_room")
+        assert (trial.kept, trial.failures) == (0, [])
+        trial.time = 210
         await running.until(lambda: trial.kept == 1)
 
         running.write(room={"host": "ws://127.0.0.1:9", "name": "demo", "token": running.token})
         await running.reloaded()
         await running.until(lambda: running.daemon.appliance.device.situation.present.reason != "")
-        trial.time = 180
+        trial.time = 300
         await running.until(lambda: bool(trial.failures))
         assert trial.failures[0].startswith("after 90 s: Joining")
         await running.until(lambda: running.daemon.appliance.device.state().status == "in_room")
@@ -298,5 +336,6 @@ def test_what_may_change_in_place() -> None:
     assert in_place(plain, config(speaker={"volume": 3}, log={"level": "debug"}))
     assert in_place(plain, config(camera={"rate": 5}, controls={"backend": "hid"}))
     assert not in_place(plain, config(camera={"rate": 5}, probe={"enabled": True}))
+    assert not in_place(plain, config(network={"interfaces": ["eth0"]}))
     assert not in_place(plain, config(room={"host": "h", "name": "other", "guest": True}))
     assert in_place(plain, plain)
