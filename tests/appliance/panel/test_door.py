@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route, WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -122,6 +124,29 @@ async def test_without_a_session_there_is_nothing(
         answer = await visitor.get(path)
         assert (answer.status_code, answer.text) == (401, "Log in first.\n")
     assert device.presses == []
+
+
+async def test_whatever_is_served_is_behind_the_door(
+    panel: Panel, visitor: httpx.AsyncClient
+) -> None:
+    """All routes that there are, so that one that is added is no way round."""
+    assert panel._server is not None
+    app = panel._server.config.app
+    assert isinstance(app, Starlette)
+    paths = [route.path for route in app.routes if isinstance(route, Route)]
+    assert {"/api/state", "/", "/login", "/panel.js"} <= set(paths)
+    for path in paths:
+        answer = await visitor.get(path)
+        if path == "/":
+            assert answer.status_code == 303
+        elif path not in ("/login", "/logout") and not path.endswith((".js", ".css", ".svg")):
+            assert answer.status_code == 401, path
+        answer = await visitor.post(path, headers={"Origin": origin(panel)})
+        assert answer.status_code in (303, 401, 405, 413), path
+    for route in app.routes:
+        if isinstance(route, WebSocketRoute):
+            with pytest.raises(InvalidStatus):
+                await connect(panel.url.replace("http", "ws") + route.path.lstrip("/"))
 
 
 async def test_the_log_in_page_tells_nothing_of_the_device(visitor: httpx.AsyncClient) -> None:
