@@ -16,6 +16,7 @@ from appliance.service.metrics import MetricsServer
 from appliance.service.notify import Notifier
 from appliance.service.panel_link import panel_link
 from appliance.service.periphery import Periphery
+from appliance.service.secrecy import conceal
 from appliance.service.state import Situation
 from appliance.service.state_file import StateFile, carry
 from hal.controls import Status
@@ -54,9 +55,7 @@ class Appliance:
         Raises ConfigError, HalError, PanelError and MetricsError.
         """
         self._loop = asyncio.get_running_loop()
-        secret = self.config.room.token
-        if secret is not None:
-            journal.SECRETS.add(secret.get_secret_value())
+        await asyncio.to_thread(conceal, self.config)
         # Looking for devices reads files and asks libraries: not on the loop.
         hardware = await asyncio.to_thread(build, self.config)
         self.device = device = Device(
@@ -104,6 +103,7 @@ class Appliance:
     async def adopt(self, config: Config) -> None:
         """Take over another configuration of the same room, in place.  Raises ConfigError,
         HalError, PanelError and MetricsError; what is amiss then, the one before mends."""
+        await asyncio.to_thread(conceal, config)
         before, self.config = self.config, config
         if config.panel != before.panel:
             if self._panel is not None:
