@@ -148,6 +148,8 @@ async def test_an_update_goes_on_while_the_device_is_begun_anew(
         assert "STATUS=Updating: the device comes back." in running.notifier.words
         left = [r for r in caplog.records if getattr(r, "MESSAGE_ID", "") == Message.LEFT.value]
         assert len(left) == 1
+        begun = [r for r in caplog.records if getattr(r, "MESSAGE_ID", "") == Message.UPDATE.value]
+        assert [r.getMessage() for r in begun] == ["an update begins"]
         running.token = token_for(running.hub, "Ash")
         running.write()
         await running.reloaded()
