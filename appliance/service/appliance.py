@@ -12,6 +12,7 @@ from appliance.service import journal
 from appliance.service.device import Device
 from appliance.service.hardware import build
 from appliance.service.journal import Message
+from appliance.service.local_changes import Keep, LocalChanges
 from appliance.service.metrics import MetricsServer
 from appliance.service.notify import Notifier
 from appliance.service.panel_link import panel_link
@@ -30,12 +31,21 @@ class Appliance:
     device: Device
 
     def __init__(
-        self, config: Config, notifier: Notifier, state_file: StateFile, *, patient: bool = True
+        self,
+        config: Config,
+        notifier: Notifier,
+        state_file: StateFile,
+        *,
+        patient: bool = True,
+        keep: Keep = lambda key, value: None,
     ) -> None:
+        """`keep` keeps what people set at the device."""
         self.config = config
         self._notifier = notifier
         self._state_file = state_file
         self._patient = patient
+        self._keep = keep
+        self._changes: LocalChanges | None = None
         self._panel: Panel | None = None
         self._metrics: MetricsServer | None = None
         self._periphery: Periphery | None = None
@@ -80,6 +90,8 @@ class Appliance:
             await device.start()
             self._periphery = Periphery(self.config, device)
             self._periphery.start()
+            self._changes = LocalChanges(device, self._keep, self.config.speaker.volume)
+            self._changes.start()
         except BaseException:
             await self.stop()
             raise
@@ -95,6 +107,8 @@ class Appliance:
             await self.device.stop()
         if self._periphery is not None:
             await self._periphery.stop()
+        if self._changes is not None:
+            await self._changes.stop()
         for server in (self._panel, self._metrics):
             if server is not None:
                 await server.stop()
@@ -117,6 +131,8 @@ class Appliance:
             await self._serve_metrics()
         # After the panel: the screen leads people there.
         await self.device.adopt(config)
+        if self._changes is not None and config.speaker.volume != before.speaker.volume:
+            self._changes.adopt(config.speaker.volume)
         if self._periphery is not None:
             await self._periphery.adopt(config)
 
