@@ -20,12 +20,16 @@ from typing import Any, Final
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from appliance.panel.device import BUTTONS, PanelDevice, Refused
+from appliance.panel.door import admitted
 
 HOLD = 2.0
 """Seconds after which a button that one page holds can be pressed anew on another."""
 
 REQUESTS: Final = 8
 """Requests of one page that a room may have yet to answer."""
+
+UNINVITED: Final = 4401
+"""The code with which a socket is closed whose session has ended."""
 
 HEARTBEAT: Final = 2.0
 """Seconds between two signs of life while the state does not change."""
@@ -41,6 +45,7 @@ class _Viewer:
 
     def __init__(self, socket: WebSocket) -> None:
         self.socket = socket
+        self.admitted = admitted(socket)
         self.wake = asyncio.Event()
         self.errors: list[str] = []
         self.held: set[str] = set()
@@ -73,7 +78,7 @@ class Live:
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
-        self._wake()
+        self.wake()
 
     async def serve(self, socket: WebSocket) -> None:
         """One page, from its handshake to its end.
@@ -106,9 +111,10 @@ class Live:
     def _changed(self) -> None:
         # Threads cross into the loop here and nowhere else.
         with suppress(RuntimeError):  # the loop may be gone before the device's threads are
-            self._loop.call_soon_threadsafe(self._wake)
+            self._loop.call_soon_threadsafe(self.wake)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have every page looked after now; on the loop."""
         for viewer in self._viewers:
             viewer.wake.set()
 
@@ -117,6 +123,9 @@ class Live:
         beat = 0
         while not self._closing:
             viewer.wake.clear()
+            if not viewer.admitted():
+                await viewer.socket.close(UNINVITED)
+                return
             state = state_json(self._device)
             quiet = not viewer.errors and state == sent
             for error in viewer.errors[:]:
@@ -138,6 +147,8 @@ class Live:
             message = await viewer.socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            if not viewer.admitted():
+                continue
             try:
                 self._obey(viewer, message.get("text") or "")
             except Refused as refusal:

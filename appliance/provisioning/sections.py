@@ -6,6 +6,7 @@ The text under each field is its description in the JSON Schema and in the comme
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -18,6 +19,8 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -36,6 +39,15 @@ def _address(value: str) -> str:
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise PydanticCustomError("address", "must be an address and a port, as in 127.0.0.1:8081")
     return value
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether an address with a port can be reached from this machine alone."""
+    host = listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _metrics_address(value: str) -> str:
@@ -165,6 +177,7 @@ _HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_l
 _HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
 _Interface = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 _HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,260}$")]
+_MailAddress = Annotated[str, StringConstraints(pattern=r"^[^\s@:]+@[^\s@:]+$", max_length=254)]
 _CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 
 
@@ -329,14 +342,57 @@ class PanelConfig(Section):
 
     enabled: bool = True
     """Whether there is one."""
+    pin_file: Path | None = None
+    """A file with a PIN or passphrase of 6 characters or more, mode 0600, that visitors give."""
+    pin_credential: _CredentialName | None = None
+    """The name of a systemd credential (`LoadCredential=`) that is the PIN."""
+    tls_cert: Path | None = None
+    """The certificate with its chain (PEM) for https, with `tls_key`."""
+    tls_key: Path | None = None
+    """The certificate's key (PEM, not encrypted)."""
+    client_ca: Path | None = None
+    """Certificates (PEM) of which a visitor's browser has to show a descendant (mTLS)."""
     listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8081"
-    """Address and port; port 0 takes a free one."""
+    """Address and port; port 0 takes a free one.  Beyond this machine only with a PIN, or with
+    `client_ca`."""
     frame_ancestors: list[Annotated[str, AfterValidator(_origin)]] = Field(default_factory=list)
     """Origins of the pages that may show the panel in a frame."""
     hosts: list[str] = Field(default_factory=list)
     """Further names under which the panel may be asked for."""
     qr: bool = False
     """Whether the screen shows its address as a QR code while the device is in no call."""
+
+    @field_validator("listen")
+    @classmethod
+    def _guarded(cls, listen: str, info: ValidationInfo) -> str:
+        ways = ("pin_file", "pin_credential", "client_ca")
+        # A value that is wrong is missing here, and told by itself.
+        known = all(name in info.data for name in (*ways, "enabled"))
+        open_to_all = known and not any(info.data[name] is not None for name in ways)
+        if open_to_all and info.data["enabled"] and not is_loopback(listen):
+            raise PydanticCustomError(
+                "unguarded",
+                "reaches beyond this machine, so it needs pin_file, pin_credential, or client_ca"
+                " with tls_cert and tls_key; or listen on 127.0.0.1",
+            )
+        return listen
+
+    @model_validator(mode="after")
+    def _whole(self) -> PanelConfig:
+        if self.pin_file is not None and self.pin_credential is not None:
+            raise PydanticCustomError(
+                "way_in", "needs one of pin_file and pin_credential, not both"
+            )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise PydanticCustomError("way_in", "needs tls_cert and tls_key, or neither")
+        if self.client_ca is not None and self.tls_cert is None:
+            raise PydanticCustomError("way_in", "with client_ca needs tls_cert and tls_key")
+        return self
+
+    @property
+    def has_pin(self) -> bool:
+        """Whether visitors give a PIN."""
+        return self.pin_file is not None or self.pin_credential is not None
 
 
 class PolicyConfig(Section):
@@ -390,6 +446,8 @@ class CalendarConfig(Section):
     """The name of a systemd credential with the same."""
     ca_file: Path | None = None
     """The only certificates (PEM) that the server is believed by; else those of the system."""
+    address: _MailAddress | None = None
+    """The mail address under which the room is invited; what it has declined is no meeting."""
     refresh_minutes: Annotated[int, Field(ge=1, le=1440)] = 5
     """Minutes between two looks; the wait grows while nobody answers."""
     auto_join: bool = True

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from appliance.panel import Panel
+from appliance.panel import Access, Panel, Tls, TlsError
 from appliance.provisioning import Config, Health
+from appliance.provisioning.sections import is_loopback
 from appliance.service import journal
 from appliance.service.device import Device
 from appliance.service.hardware import build
@@ -37,15 +38,18 @@ class Appliance:
         state_file: StateFile,
         *,
         patient: bool = True,
+        access: Access | None = None,
         keep: Keep = lambda key, value: None,
     ) -> None:
-        """`keep` keeps what people set at the device."""
+        """`access` is who came into the panel of the appliance before this one; `keep` keeps what
+        people set at the device."""
         self.config = config
         self._notifier = notifier
         self._state_file = state_file
         self._patient = patient
         self._keep = keep
         self._changes: LocalChanges | None = None
+        self._access = Access(config.read_pin) if access is None else access
         self._panel: Panel | None = None
         self._metrics: MetricsServer | None = None
         self._periphery: Periphery | None = None
@@ -136,6 +140,14 @@ class Appliance:
         if self._periphery is not None:
             await self._periphery.adopt(config)
 
+    async def renew(self) -> None:
+        """Have the panel show the certificate that its files hold by now; who looks at it stays
+        logged in.  Raises PanelError for one that cannot be used: the one before stays."""
+        if self._panel is not None and self._panel.outdated():
+            await self._panel.stop()
+            await self._panel.start()
+            log.info("the panel has another certificate")
+
     def health(self) -> Health:
         """How the device is, for a trial."""
         present = self.device.situation.present
@@ -147,14 +159,29 @@ class Appliance:
     async def _serve_panel(self) -> None:
         wanted = self.config.panel
         if wanted.enabled:
+            if wanted.has_pin:
+                # A PIN that is not there is a mistake now, before anybody stands at the door.
+                self.config.read_pin()
+                self._access.go_by(self.config.read_pin)
+                if wanted.tls_cert is None and not is_loopback(wanted.listen):
+                    log.warning(
+                        "the PIN of the panel crosses the network for everybody there to read;"
+                        " give panel.tls_cert and panel.tls_key"
+                    )
+            cert, key = wanted.tls_cert, wanted.tls_key
             self._panel = Panel(
                 self.device,
                 wanted.listen,
                 embed_origins=wanted.frame_ancestors,
                 hosts=wanted.hosts,
+                access=self._access if wanted.has_pin else None,
+                tls=None if cert is None or key is None else Tls(cert, key, wanted.client_ca),
             )
-            await self._panel.start()
-        self.device.panel_link = panel_link(self.panel_url) if wanted.qr else ""
+            try:
+                await self._panel.start()
+            except TlsError as error:
+                raise self.config.error(("panel", error.key), str(error)) from None
+        self.device.panel_link = panel_link(self.panel_url, hosts=wanted.hosts) if wanted.qr else ""
 
     async def _serve_metrics(self) -> None:
         if self.config.metrics.listen is not None:

@@ -31,8 +31,8 @@ def banner(
     `missing` are the classes of devices of which there is none, `covered` is whether the privacy
     cover closes the camera, `camera_off` is whether somebody has turned it off, `agreed` is whether
     the room shows what is muted here.  In a call in which all is well nothing covers the picture;
-    outside of one, the QR code of `link` is shown.
-    `booked` is what there is to say of the calendar while the device stays out.
+    outside of one, the QR code of `link` is shown.  `booked` is what there is to say of the
+    calendar.
     """
     muted = tally is Tally.MUTED
     match status:
@@ -59,6 +59,7 @@ def banner(
             if covered or camera_off:
                 texts.append("The camera is covered." if covered else "The camera is off.")
             texts += [] if agreed else ["The room does not show yet what is muted here."]
+            texts += [booked] if booked else []
             return Banner(" ".join(texts), muted)
 
 

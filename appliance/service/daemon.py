@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from appliance.panel import PanelError
+from appliance.panel import Access, PanelError, TlsError
 from appliance.provisioning import (
     Config,
     ConfigError,
@@ -91,6 +91,7 @@ class Daemon:
         self._state_file = StateFile.of_service() if state_file is None else state_file
         self._vigil = Vigil(self._notifier, lambda: self.appliance.device.workers, self._stuck)
         self._trial: Probation | None = None
+        self._access: Access | None = None
         self._last: Device | None = None
         self._refused = self._failed = ""
         """What is amiss with the newest configuration, for people."""
@@ -151,7 +152,16 @@ class Daemon:
 
     async def _start(self, config: Config) -> None:
         _set_level(config)
-        appliance = Appliance(config, self._notifier, self._state_file, keep=self._settings.change)
+        if self._access is None:
+            # Of the process: a device that is begun anew must not throw its visitors out.
+            self._access = Access(config.read_pin)
+        appliance = Appliance(
+            config,
+            self._notifier,
+            self._state_file,
+            access=self._access,
+            keep=self._settings.change,
+        )
         await appliance.start(self._last)
         # Only now: until then the one before is what there is, even if it rests.
         self.appliance, self._last = appliance, appliance.device
@@ -163,8 +173,11 @@ class Daemon:
             config = self._settings.reload()
             self._tell_notes()
             await self._take(config)
+            await self.appliance.renew()
         except (ConfigError, ProvisioningError) as error:
             log.error("the configuration stays: %s", error, extra=Message.CONFIG_REFUSED.extra)
+        except TlsError as error:
+            log.error("the panel's certificate stays: %s", error)
         finally:
             self._show_amiss()
             self._notifier.reloaded()

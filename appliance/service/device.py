@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Final
 
 from av import VideoFrame
@@ -144,7 +145,8 @@ class Device:
             config,
             self.presence,
             lambda: self.presence.home.room,
-            remark=lambda text: self.troubles.remark("calendar", text),
+            remark=partial(self.troubles.remark, "calendar"),
+            missed=partial(self.troubles.remark, "meeting"),
             changed=self._changed,
         )
         self.presence.booked = lambda: self.calendar.expects

@@ -55,15 +55,22 @@ class Duty:
         self._visit = attend
         self._errand = attend
         """What `_attending` runs: `_attend`, or a visit."""
+        self._attends = False
+        """Whether there is one to run; from one to the next nothing runs for a moment."""
 
     @property
     def idle(self) -> bool:
         """Whether the device is out of its room on purpose."""
-        return self._attending is None
+        return self._attending is None and not self._attends
 
     def called(self) -> None:
         """A person wants the device in its own room."""
         self.policy.called()
+        self._stirred.set()
+
+    def booked(self) -> None:
+        """A meeting wants the device in its own room."""
+        self.policy.booked()
         self._stirred.set()
 
     def hung_up(self) -> None:
@@ -98,6 +105,7 @@ class Duty:
                 self.wanted = decision.attend
                 if (reason := self._hold(wall)) is not None:
                     decision = Decision(False, reason)
+                self._attends = decision.attend
                 errand = self._visit if self.policy.visiting else self._attend
                 if not decision.attend or errand is not self._errand:
                     await self._end()

@@ -146,9 +146,10 @@ class Presence:
 
     def book(self) -> None:
         """A meeting calls the device into its own room: somebody wished for it, so it is as if they
-        had pressed the button, in quiet hours too."""
+        had pressed the button, in quiet hours too, and until it is over."""
         if self._task is not None:
-            self.go_home()
+            self._give_up("a meeting begins in the own room")
+            self._duty.booked()
 
     def dismiss(self, why: str) -> None:
         """The meeting is over: out of the own room, and home from another one."""

@@ -59,6 +59,7 @@ class FileSettings:
         self._config = load(self._path)
         # A token that is missing is a mistake now; one that goes away later is waited for.
         self._config.read_token()
+        self._config.read_pin()
         self._config.read_calendar_password()
         self._config.read_turn_password()
         return self._config
@@ -72,6 +73,7 @@ class FileSettings:
             check_options(config)
             # A token that is not there would be missed at the next join only.
             config.read_token()
+            config.read_pin()
             config.read_calendar_password()
             config.read_turn_password()
             self._config = config

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from appliance.media.gate import Party
-from appliance.panel import ListenError, Panel
+from appliance.panel import Access, ListenError, Panel
 from tests.appliance.panel.fake_device import FakeDevice, plain_picture
 
 DEADLINE = 20.0
@@ -176,4 +176,12 @@ async def test_wrong_address_is_refused_at_once(device: FakeDevice, listen: str)
 
 async def test_address_of_another_machine_is_refused(device: FakeDevice) -> None:
     with pytest.raises(ListenError, match="choose an address of this machine"):
-        await Panel(device, "192.0.2.1:0").start()
+        await Panel(device, "192.0.2.1:0", access=Access(lambda: "123456")).start()
+
+
+async def test_beyond_this_machine_it_listens_to_nobody_without_a_way_in(
+    device: FakeDevice,
+) -> None:
+    for listen in ("0.0.0.0:0", "192.0.2.1:0", "[::]:0", "panel.example:0"):
+        with pytest.raises(ListenError, match="without a PIN or client certificates"):
+            Panel(device, listen)

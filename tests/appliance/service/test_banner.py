@@ -39,6 +39,11 @@ def test_everything_else_is_said_with_its_reason(status: Status) -> None:
         assert "demo" in shown.text
 
 
+def test_what_is_booked_next_is_told_in_a_call() -> None:
+    shown = banner(Status.IN_ROOM, Tally.LIVE, set(), room="demo", booked="Next: Sync at 14:00.")
+    assert shown == Banner("Next: Sync at 14:00.")
+
+
 def test_the_mark_stays_while_the_connection_is_lost() -> None:
     assert banner(Status.RECONNECTING, Tally.MUTED, {Party.ROOM}, room="demo").muted
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -21,6 +23,7 @@ from appliance.service.notify import Notifier
 from appliance.service.settings import FileSettings
 from appliance.service.state_file import StateFile
 from appliance.service.upkeep import REST, wish
+from tests.appliance.provisioning.static_server import Authority
 from tests.appliance.service.conftest import DEADLINE, settings, token_for
 
 
@@ -181,9 +184,12 @@ async def test_a_mistake_changes_nothing(
 async def test_what_does_not_work_gives_way_to_what_did(running: Running) -> None:
     before = running.daemon.appliance.device
     member = before.state().member_id
+    pin = running.path.with_name("panel.pin")
+    pin.write_text("424242\n")
+    pin.chmod(0o600)
     running.write(
         camera={"backend": "file", "device": "/nowhere/at/all.mp4"},
-        panel={"listen": "192.0.2.9:80"},
+        panel={"listen": "192.0.2.9:80", "pin_file": str(pin)},
     )
     await running.reloaded()
     assert running.daemon.appliance.device is before
@@ -208,6 +214,69 @@ async def test_the_volume_that_people_set_is_kept(
     assert running.task is not None
     await running.task
     assert kept == [(("speaker", "volume"), 37)]
+
+
+async def shown(running: Running, authority: Authority) -> int:
+    """The serial number of the certificate that the panel shows a visitor."""
+    url = urlsplit(running.daemon.appliance.panel_url or "")
+    context = ssl.create_default_context(cafile=authority.file)
+    _, writer = await asyncio.open_connection(url.hostname, url.port, ssl=context)
+    certificate = writer.get_extra_info("peercert")
+    writer.close()
+    return int(certificate["serialNumber"], 16)
+
+
+def https(running: Running, authority: Authority) -> dict[str, str]:
+    """A panel that listens with a new certificate of `authority` and a PIN."""
+    pem, pin = running.path.with_name("panel.pem"), running.path.with_name("panel.pin")
+    pem.write_bytes(authority.issue("panel").read_bytes())
+    pin.write_text("424242\n")
+    pin.chmod(0o600)
+    values = {"listen": "127.0.0.1:0", "pin_file": pin, "tls_cert": pem, "tls_key": pem}
+    return {key: str(value) for key, value in values.items()}
+
+
+async def test_a_renewed_certificate_is_shown_after_a_reload(
+    running: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    panel = https(running, authority)
+    running.write(panel=panel)
+    await running.reloaded()
+    device, first = running.daemon.appliance.device, await shown(running, authority)
+    url = running.daemon.appliance.panel_url or ""
+    assert url.startswith("https://127.0.0.1:")
+    context = ssl.create_default_context(cafile=authority.file)
+    async with httpx.AsyncClient(base_url=url, verify=context) as client:
+        origin = {"Origin": url.rstrip("/")}
+        await client.post("/login", data={"pin": "424242"}, headers=origin)
+        cookies = client.cookies
+    https(running, authority)
+    await running.reloaded()
+    second = await shown(running, authority)
+    assert second != first
+    async with httpx.AsyncClient(base_url=url, verify=context, cookies=cookies) as client:
+        assert (await client.get("/api/state")).json()["status"] == "in_room"
+    Path(panel["tls_cert"]).write_text("half of a file")
+    await running.reloaded()
+    assert await shown(running, authority) == second
+    assert "the panel's certificate stays" in caplog.text
+    assert running.daemon.appliance.device is device
+    assert "424242" not in caplog.text
+
+
+async def test_a_certificate_that_cannot_be_used_is_blamed_on_its_key(
+    running: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = running.daemon.appliance.panel_url
+    panel = https(running, Authority(tmp_path / "authority"))
+    running.write(panel=panel | {"tls_key": str(tmp_path / "nothing.pem")})
+    await running.reloaded()
+    assert "panel.tls_key: " in caplog.text
+    assert "nothing.pem: no such file" in caplog.text
+    assert url is not None
+    assert running.daemon.appliance.panel_url is not None
+    assert running.daemon.appliance.panel_url.startswith("http://")
 
 
 class Trial(FileSettings):
