@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from appliance.panel import Access, Panel, Tls, TlsError
 from appliance.provisioning import Config, Health
-from appliance.provisioning.sections import is_loopback
+from appliance.provisioning.values import is_loopback
 from appliance.service import journal
 from appliance.service.device import Device
 from appliance.service.hardware import build
