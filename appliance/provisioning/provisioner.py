@@ -218,7 +218,8 @@ class Provisioner:
 
         Raises ConfigError for a key or value that cannot be, and StoreError.
         """
-        Overrides(self.places.overrides).set(key, value, self.reload().layers)
+        # A file that somebody is writing is none of this matter, so it is not looked at.
+        Overrides(self.places.overrides).set(key, value, self.look().layers)
 
     def status(self) -> Status:
         """What has become of the configurations."""

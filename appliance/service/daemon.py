@@ -93,6 +93,8 @@ class Daemon:
         self._trial: Probation | None = None
         self._access: Access | None = None
         self._last: Device | None = None
+        self._refused = self._failed = ""
+        """What is amiss with the newest configuration, for people."""
         self.appliance: Appliance
 
     async def run(self, stop: asyncio.Event, reload: asyncio.Event) -> None:
@@ -153,10 +155,17 @@ class Daemon:
         if self._access is None:
             # Of the process: a device that is begun anew must not throw its visitors out.
             self._access = Access(config.read_pin)
-        appliance = Appliance(config, self._notifier, self._state_file, access=self._access)
+        appliance = Appliance(
+            config,
+            self._notifier,
+            self._state_file,
+            access=self._access,
+            keep=self._settings.change,
+        )
         await appliance.start(self._last)
         # Only now: until then the one before is what there is, even if it rests.
         self.appliance, self._last = appliance, appliance.device
+        self._show_amiss()
 
     async def _reload(self) -> None:
         self._notifier.reloading()
@@ -170,6 +179,7 @@ class Daemon:
         except TlsError as error:
             log.error("the panel's certificate stays: %s", error)
         finally:
+            self._show_amiss()
             self._notifier.reloaded()
 
     async def _take(self, config: Config) -> None:
@@ -187,8 +197,12 @@ class Daemon:
             log.error(
                 "the new configuration does not work: %s", error, extra=Message.CONFIG_REFUSED.extra
             )
+            if other is None:
+                self._refused = f"the new configuration does not work: {error}"
             await self._change(before if other is None else other)
         else:
+            if self._trial is not None:
+                self._failed = ""
             names = ", ".join(sorted(sections))
             log.info("another configuration: %s", names, extra=Message.CONFIG_TAKEN.extra)
 
@@ -216,6 +230,7 @@ class Daemon:
             config = self._give_back(self._trial.reason)
             if config is not None:
                 await self._take(config)
+            self._show_amiss()
 
     def _give_back(self, reason: str) -> Config | None:
         """Bring the last good configuration back, if this one is on trial and there is one."""
@@ -225,9 +240,17 @@ class Daemon:
         log.error("the configuration is given back: %s", reason, extra=Message.CONFIG_REFUSED.extra)
         config = self._settings.roll_back(reason)
         self._tell_notes()
+        if config is not None:
+            self._failed = f"a new configuration failed ({reason}); the one before it is back"
         return config
 
+    def _show_amiss(self) -> None:
+        """Tell the panel."""
+        text = "; ".join(part for part in (self._refused, self._failed) if part)
+        self.appliance.device.troubles.remark("configuration", text or None)
+
     def _tell_notes(self) -> None:
+        self._refused = "; ".join(self._settings.notes)
         for note in self._settings.notes:
             log.warning("%s", note, extra=Message.CONFIG_REFUSED.extra)
 

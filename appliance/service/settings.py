@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from appliance.provisioning import Config, ConfigError, Probation, load
 from appliance.provisioning.options import check_options
 from appliance.provisioning.places import DEVICE
 from appliance.provisioning.provisioner import Provisioner, Running
+from appliance.provisioning.source import Key
 
 
 class Settings(Protocol):
@@ -36,6 +37,10 @@ class Settings(Protocol):
 
     def keep(self) -> None:
         """It has passed."""
+
+    def change(self, key: Key, value: Any) -> None:
+        """Keep what people set at the device, above all files.  Raises ConfigError and
+        StoreError."""
 
     def roll_back(self, reason: str) -> Config | None:
         """It has failed: what is in force instead, None where there is nothing else."""
@@ -87,6 +92,9 @@ class FileSettings:
     def keep(self) -> None:
         """See `Settings`."""
 
+    def change(self, key: Key, value: Any) -> None:
+        """Nothing: it is its owner's file."""
+
     def roll_back(self, reason: str) -> Config | None:
         """See `Settings`."""
         return None
@@ -131,6 +139,10 @@ class ProvisionedSettings:
         assert self._running is not None, "it has not begun"
         self._provisioner.keep(self._running)
         self._running = replace(self._running, on_trial=False)
+
+    def change(self, key: Key, value: Any) -> None:
+        """See `Settings`."""
+        self._provisioner.override(key, value)
 
     def roll_back(self, reason: str) -> Config | None:
         """See `Settings`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -10,12 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
-
-from pydantic import BaseModel, SecretStr
 
 from appliance.provisioning import Config, ConfigError, ProvisioningError
-from appliance.provisioning.mistakes import SECRET
 from appliance.provisioning.options import check_options
 from appliance.provisioning.showing import MASK
 from appliance.provisioning.web import tls_context
@@ -52,6 +47,7 @@ from appliance.service.doctor.panel import look_at_panel
 from appliance.service.doctor.person import Person
 from appliance.service.doctor.room import look_at_hub, look_at_media
 from appliance.service.doctor.sound import look_at_microphone, look_at_speaker
+from appliance.service.secrecy import secrets_of
 from appliance.signaling.token import websocket_url
 from hal.camera import VideoFormat
 
@@ -87,7 +83,8 @@ async def examination(patient: Patient) -> AsyncIterator[Outcome]:
 
     No secret of the configuration is in what comes out.
     """
-    found = {secret for secret in _secrets(patient.config) if len(secret) >= SHORTEST}
+    known = secrets_of(patient.config) if isinstance(patient.config, Config) else ()
+    found = {secret for secret in known if len(secret) >= SHORTEST}
     secrets = sorted(found, key=len, reverse=True)
     for check in checks(patient):
         outcome = await examine(check, in_service=bool(patient.state))
@@ -200,39 +197,3 @@ def _masked(finding: Finding, secrets: Iterable[str]) -> Finding:
     for secret in secrets:
         text, remedy = text.replace(secret, MASK), remedy.replace(secret, MASK)
     return replace(finding, text=text, remedy=remedy)
-
-
-def _secrets(config: Settings) -> Iterator[str]:
-    """What must not be told.  An error in what a library says may hold it."""
-    if not isinstance(config, Config):
-        return
-    with contextlib.suppress(ConfigError):
-        yield config.read_token() or ""
-    with contextlib.suppress(ConfigError):
-        yield config.read_pin() or ""
-    with contextlib.suppress(ConfigError):
-        yield config.read_calendar_password() or ""
-    with contextlib.suppress(ConfigError):
-        yield config.read_turn_password() or ""
-    with contextlib.suppress(ConfigError):
-        # Without the kind of it that stands before.
-        yield (config.read_token_secret() or "").rpartition(" ")[2]
-    yield from _within("", config)
-
-
-def _within(key: str, value: Any) -> Iterator[str]:
-    if isinstance(value, BaseModel):
-        value = dict(value)
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _within(str(name), inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _within(key, inner)
-    elif isinstance(value, SecretStr):
-        yield value.get_secret_value()
-    elif isinstance(value, str) and value:
-        if "://" in value and (password := urlsplit(value).password):
-            yield password
-        elif SECRET.search(key) and not key.endswith(("public_key", "_credential")):
-            yield value
