@@ -12,6 +12,7 @@ import html
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from string import Template
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -24,7 +25,6 @@ from appliance.panel.access import Access
 from appliance.web.hosts import refuse
 
 _PAGE: Final = Path(__file__).parent / "page" / "login.html"
-_PLACE: Final = "<!-- message -->"
 
 FORM_BYTES: Final = 4096
 """The longest form that is read."""
@@ -148,8 +148,15 @@ async def _form(request: Request) -> dict[str, str] | None:
 
 
 def _page(message: str = "", status: int = 200, wait: float = 0.0) -> Response:
+    # A message that is there from the start is no news to a screen reader: it is read with the
+    # field, which has the focus, and the title is read before.
     note = f'<p id="message" class="note bad" role="alert">{html.escape(message)}</p>'
-    text = _PAGE.read_text("utf-8").replace(_PLACE, note if message else "")
+    text = Template(_PAGE.read_text("utf-8")).substitute(
+        title=html.escape(message) or "Log in",
+        message=note if message else "",
+        described=f'aria-describedby="{"message help" if message else "help"}"'
+        + (' aria-invalid="true"' if message else ""),
+    )
     headers = {"Cache-Control": "no-store"}
     if wait > 0:
         headers["Retry-After"] = str(math.ceil(wait))

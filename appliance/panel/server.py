@@ -100,7 +100,10 @@ class Panel:
         self._device = device
         self._host, self._port = parse_listen(listen)
         if access is None and (tls is None or tls.client_ca is None) and not is_loopback(listen):
-            raise ListenError(f"cannot listen on {listen} without a PIN or client certificates")
+            raise ListenError(
+                f"cannot listen on {listen} without a PIN or client certificates;"
+                " give one of them, or listen on 127.0.0.1"
+            )
         self._access = access
         self._tls = tls
         self._shown = b""

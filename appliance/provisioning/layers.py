@@ -30,6 +30,7 @@ SECRETS: Final[Mapping[tuple[str, ...], tuple[str, ...]]] = {
     ("room",): ("token_secret_file", "token_secret_credential"),
     ("panel",): ("pin_file", "pin_credential"),
     ("calendar",): ("password_file", "password_credential"),
+    ("network",): ("turn_password_file", "turn_password_credential"),
 }
 """By table the keys of which one takes the place of the other."""
 

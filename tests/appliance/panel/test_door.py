@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route, WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -124,6 +126,29 @@ async def test_without_a_session_there_is_nothing(
     assert device.presses == []
 
 
+async def test_whatever_is_served_is_behind_the_door(
+    panel: Panel, visitor: httpx.AsyncClient
+) -> None:
+    """All routes that there are, so that one that is added is no way round."""
+    assert panel._server is not None
+    app = panel._server.config.app
+    assert isinstance(app, Starlette)
+    paths = [route.path for route in app.routes if isinstance(route, Route)]
+    assert {"/api/state", "/", "/login", "/panel.js"} <= set(paths)
+    for path in paths:
+        answer = await visitor.get(path)
+        if path == "/":
+            assert answer.status_code == 303
+        elif path not in ("/login", "/logout") and not path.endswith((".js", ".css", ".svg")):
+            assert answer.status_code == 401, path
+        answer = await visitor.post(path, headers={"Origin": origin(panel)})
+        assert answer.status_code in (303, 401, 405, 413), path
+    for route in app.routes:
+        if isinstance(route, WebSocketRoute):
+            with pytest.raises(InvalidStatus):
+                await connect(panel.url.replace("http", "ws") + route.path.lstrip("/"))
+
+
 async def test_the_log_in_page_tells_nothing_of_the_device(visitor: httpx.AsyncClient) -> None:
     text = (await visitor.get("/login")).text
     for secret in ("Oak", "demo", PIN):
@@ -137,6 +162,9 @@ async def test_a_wrong_pin_is_said_so_and_never_logged(
     answer = await log_in(panel, visitor, "wrong-canary<b>")
     assert answer.status_code == 401
     assert "That is not the PIN." in answer.text
+    # For who does not see the page: in its title, and with the field that has the focus.
+    assert "<title>That is not the PIN. · " in answer.text
+    assert 'aria-describedby="message help" aria-invalid="true" autofocus' in answer.text
     assert "set-cookie" not in answer.headers
     await log_in(panel, visitor)
     assert "a wrong PIN from 127.0.0.1" in caplog.text
