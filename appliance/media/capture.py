@@ -132,15 +132,24 @@ class MicCapture(_Capture):
     `level_dbfs` is the last frame's level behind the gate.
     """
 
-    def __init__(self, microphone: Microphone, gate: MicGate, *, bitrate: int = 32_000) -> None:
+    def __init__(
+        self,
+        microphone: Microphone,
+        gate: MicGate,
+        *,
+        bitrate: int = 32_000,
+        loss_percent: int = 5,
+    ) -> None:
         super().__init__(gate)
         self.gate = gate
         self.level_dbfs = _SILENCE_DBFS
         self._microphone = microphone
         self.bitrate = bitrate
         """Bit/s of Opus; may be set at any time."""
-        self._encoder = OpusEncoder(bitrate)
-        self._encoded_at = bitrate
+        self.loss_percent = loss_percent
+        """How many of the packets may be lost; may be set at any time."""
+        self._encoder = OpusEncoder(bitrate, loss_percent=loss_percent)
+        self._encoded_for = bitrate, loss_percent
         self._periods: list[Samples] = []
         self._epoch = gate.epoch
         # Samples since the device was opened: all before were heard under another state.
@@ -212,10 +221,10 @@ class MicCapture(_Capture):
             return
         whole = np.concatenate(self._periods)
         self._periods.clear()
-        if self.bitrate != self._encoded_at:
+        if (wanted := (self.bitrate, self.loss_percent)) != self._encoded_for:
             # libopus takes another rate only from its beginning.
-            self._encoded_at = self.bitrate
-            self._encoder.reset(self._encoded_at)
+            self._encoded_for = wanted
+            self._encoder.reset(*wanted)
         self._framed_at = time.monotonic()
         self.level_dbfs = _level(whole)
         if any(outlet.active for outlet in self._outlets):

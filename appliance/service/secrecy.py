@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
@@ -13,20 +13,25 @@ from appliance.provisioning import Config, ConfigError
 from appliance.provisioning.showing import is_secret
 from appliance.service.journal import SECRETS
 
+LONG: Final = 8
+"""Characters of a secret that nobody finds by chance."""
+
 
 def conceal(config: Config) -> None:
     """Let no line of the log hold a secret of this configuration from now on, whoever writes it."""
     for secret in secrets_of(config):
-        SECRETS.add(secret)
+        # A PIN that is blackened in each number that happens to hold it is a PIN told.
+        if len(secret) >= LONG:
+            SECRETS.add(secret)
 
 
 def secrets_of(config: Config) -> Iterator[str]:
     """Tokens, passwords and the like, those in files and credentials too; empty ones among them."""
     for read in (
         config.read_token,
+        config.read_pin,
         config.read_calendar_password,
         config.read_turn_password,
-        config.read_pin,
     ):
         with contextlib.suppress(ConfigError):
             yield read() or ""

@@ -68,8 +68,9 @@ def settings(hub: HubServer, name: str, number: int, **sections: Any) -> Config:
 
 
 @pytest.fixture
-async def make_device(hub: HubServer) -> AsyncIterator[MakeDevice]:
-    """Start a device and wait until it is in the room, unless `joined` is False."""
+async def make_device(hub: HubServer, tmp_path: Path) -> AsyncIterator[MakeDevice]:
+    """Start a device and wait until it is in the room, unless `joined` is False.  It knows nothing
+    of updates of the machine that the tests run on."""
     devices: list[Device] = []
 
     async def make(
@@ -83,6 +84,8 @@ async def make_device(hub: HubServer) -> AsyncIterator[MakeDevice]:
         **sections: Any,
     ) -> Device:
         config = settings(hub, name, number, **sections)
+        if upkeep is None:
+            upkeep = Upkeep(config.updates, tmp_path / "no-updates")
         device = Device(config, build(config), find=find, lease=lease, upkeep=upkeep)
         devices.append(device)
         await device.start()

@@ -91,6 +91,23 @@ def test_a_token_in_a_file_and_one_in_the_configuration(tmp_path: Path, lines: i
     assert lines.getvalue().rstrip().endswith(f"{MASK}, {MASK}")
 
 
+def test_a_pin_is_a_secret_but_the_log_does_not_tell_it_by_its_gaps(
+    tmp_path: Path, lines: io.StringIO
+) -> None:
+    (tmp_path / "panel.pin").write_text("471147")
+    (tmp_path / "panel.pin").chmod(0o600)
+    told = Config.model_validate(
+        {
+            "room": {"host": "h", "name": "demo", "guest": True},
+            "panel": {"pin_file": tmp_path / "panel.pin"},
+        }
+    )
+    assert "471147" in set(secrets_of(told))
+    conceal(told)
+    logging.getLogger("some.library").warning("packet 1471147")
+    assert lines.getvalue().rstrip().endswith("packet 1471147")
+
+
 def test_a_secret_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     told = config(tmp_path)
     (tmp_path / "calendar.secret").unlink()

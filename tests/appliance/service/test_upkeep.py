@@ -265,3 +265,37 @@ def test_the_command_waits_and_then_runs_the_updater(lock: Path, tmp_path: Path)
     finally:
         roomlet.kill()
         roomlet.wait()
+
+
+def test_a_machine_that_goes_down_keeps_the_device_out_of_its_room(
+    lock: Path, tmp_path: Path
+) -> None:
+    told, folder = tmp_path / "told", tmp_path / "bin"
+    folder.mkdir()
+    systemctl = folder / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\necho "$@" > {told}\n')
+    systemctl.chmod(0o755)
+    (tmp_path / state_file.NAME).write_text(f'{{"status": "updating", "pid": {os.getpid()}}}')
+    roomlet = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "appliance", "reboot"),
+            *("--directory", str(tmp_path), "--lock", str(lock)),
+        ],
+        env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"},
+    )
+    upkeep = Upkeep(UpdatesConfig(), lock)
+    try:
+        end = time.monotonic() + DEADLINE
+        while not told.exists() or not told.read_text():
+            assert time.monotonic() < end
+            assert roomlet.poll() is None
+        assert told.read_text() == "reboot\n"
+        # The wish lasts until the service manager ends the process.
+        assert upkeep.look(NOON, in_use=False)
+        assert roomlet.poll() is None
+        roomlet.send_signal(signal.SIGTERM)
+        assert roomlet.wait(DEADLINE) == 0
+        assert not upkeep.look(NOON, in_use=False)
+    finally:
+        roomlet.kill()
+        roomlet.wait()
