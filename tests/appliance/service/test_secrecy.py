@@ -18,6 +18,7 @@ FILES = {
     "calendar.secret": "c4n4ry-calendar",
     "turn.secret": "c4n4ry-turn",
     "room.token": "c4n4ry-token",
+    "panel.pin": "c4n4ry-pin",
 }
 
 
@@ -43,6 +44,7 @@ def config(folder: Path) -> Config:
                 "turn_user": "oak",
                 "turn_password_file": folder / "turn.secret",
             },
+            "panel": {"pin_file": folder / "panel.pin"},
             "controls": {"backend": "virtual", "options": {"api_token": "c4n4ry-option"}},
             "provisioning": {"proxy": "http://u:c4n4ry-proxy@proxy:3128"},
         }
@@ -63,7 +65,7 @@ def test_no_secret_of_a_configuration_reaches_the_log(tmp_path: Path, lines: io.
     told = config(tmp_path)
     secrets = [secret for secret in secrets_of(told) if secret]
     assert {secret.rpartition("c4n4ry-")[2] for secret in secrets} == {
-        *("endpoint", "calendar", "turn", "header", "url", "option", "proxy")
+        *("endpoint", "calendar", "turn", "pin", "header", "url", "option", "proxy")
     }
     logging.getLogger("appliance.of.this.test").warning("before: %s", secrets)
     assert "c4n4ry" in lines.getvalue()
