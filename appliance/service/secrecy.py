@@ -14,14 +14,14 @@ from appliance.provisioning.showing import is_secret
 from appliance.service.journal import SECRETS
 
 LONG: Final = 8
-"""Characters of a secret that nobody finds by chance."""
+"""Digits that no number in a log holds by chance."""
 
 
 def conceal(config: Config) -> None:
     """Let no line of the log hold a secret of this configuration from now on, whoever writes it."""
     for secret in secrets_of(config):
         # A PIN that is blackened in each number that happens to hold it is a PIN told.
-        if len(secret) >= LONG:
+        if len(secret) >= LONG or not secret.isdecimal():
             SECRETS.add(secret)
 
 

@@ -294,7 +294,8 @@ def test_a_machine_that_goes_down_keeps_the_device_out_of_its_room(
         assert upkeep.look(NOON, in_use=False)
         assert roomlet.poll() is None
         roomlet.send_signal(signal.SIGTERM)
-        assert roomlet.wait(DEADLINE) == 0
+        # Both are a clean end to systemd; it may come before the process waits for it.
+        assert roomlet.wait(DEADLINE) in (0, -signal.SIGTERM)
         assert not upkeep.look(NOON, in_use=False)
     finally:
         roomlet.kill()
