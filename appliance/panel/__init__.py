@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from appliance.panel.device import PanelDevice, PanelError, PanelState, Refused, TallyName, named
 from appliance.panel.server import ListenError, Panel
+from appliance.panel.upkeep import Card, Upkeep
 
 __all__ = [
+    "Card",
     "ListenError",
     "Panel",
     "PanelDevice",
@@ -18,5 +20,6 @@ __all__ = [
     "PanelState",
     "Refused",
     "TallyName",
+    "Upkeep",
     "named",
 ]

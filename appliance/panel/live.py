@@ -2,9 +2,10 @@
 
 Each message is one JSON object.  Out: ``{"state": {...}}`` when it changed; ``{"beat": n}`` when
 nothing did for a while (a page that hears neither must not go on showing the last LED);
-``{"error": "..."}`` for what the device refused.  In: ``{"press": "mute"}``,
+``{"error": "..."}`` for what the device refused; ``{"cards": [...]}`` once, and what the open cards
+have to tell, each under its own name.  In: ``{"press": "mute"}``,
 ``{"release": "mute"}``, ``{"volume": 0..100}``, ``{"layout": "grid-responsive"}``,
-``{"visit": "a code or link"}``, ``{"home": true}``.
+``{"visit": "a code or link"}``, ``{"home": true}``, ``{"show": "log"}``, ``{"hide": "log"}``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from typing import Any, Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from appliance.panel.cards import Cards
 from appliance.panel.device import BUTTONS, PanelDevice, Refused
+from appliance.panel.upkeep import Upkeep
 
 HOLD = 2.0
 """Seconds after which a button that one page holds can be pressed anew on another."""
@@ -39,8 +42,9 @@ def state_json(device: PanelDevice) -> str:
 class _Viewer:
     """One open page."""
 
-    def __init__(self, socket: WebSocket) -> None:
+    def __init__(self, socket: WebSocket, upkeep: Upkeep | None) -> None:
         self.socket = socket
+        self.cards = Cards(upkeep, socket.send_text)
         self.wake = asyncio.Event()
         self.errors: list[str] = []
         self.held: set[str] = set()
@@ -51,8 +55,15 @@ class _Viewer:
 class Live:
     """Everyone who has the panel open.  Made and used on one event loop."""
 
-    def __init__(self, device: PanelDevice, *, heartbeat: float = HEARTBEAT) -> None:
+    def __init__(
+        self,
+        device: PanelDevice,
+        upkeep: Upkeep | None = None,
+        *,
+        heartbeat: float = HEARTBEAT,
+    ) -> None:
         self._device = device
+        self._upkeep = upkeep
         self._heartbeat = heartbeat
         self._viewers: set[_Viewer] = set()
         # The same button on two pages is one button: it is up when the last finger left it.
@@ -81,7 +92,7 @@ class Live:
         A page that goes away with a button down lets go of it.
         """
         await socket.accept()
-        viewer = _Viewer(socket)
+        viewer = _Viewer(socket, self._upkeep)
         self._viewers.add(viewer)
         tasks = [
             asyncio.create_task(self._tell(viewer), name="panel-tell"),
@@ -95,6 +106,7 @@ class Live:
             for task in tasks:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            await viewer.cards.close()
             for button in sorted(viewer.held):
                 with suppress(Refused):
                     self._lift(viewer, button)
@@ -115,6 +127,7 @@ class Live:
     async def _tell(self, viewer: _Viewer) -> None:
         sent = ""
         beat = 0
+        await viewer.socket.send_text(json.dumps({"cards": viewer.cards.offered}))
         while not self._closing:
             viewer.wake.clear()
             state = state_json(self._device)
@@ -131,6 +144,7 @@ class Live:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._heartbeat):
                     await viewer.wake.wait()
+        await viewer.cards.close()
         await viewer.socket.close(1001)
 
     async def _listen(self, viewer: _Viewer) -> None:
@@ -181,6 +195,10 @@ class Live:
                 self._ask(viewer, self._device.visit(invitation))
             case {"home": True}:
                 self._device.go_home()
+            case {"show": str(card)}:
+                viewer.cards.show(card)
+            case {"hide": str(card)}:
+                viewer.cards.hide(card)
             case _:
                 raise Refused(f"The panel does not know the command {_brief(command)}.")
 

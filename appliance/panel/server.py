@@ -32,17 +32,18 @@ from appliance.panel.device import PanelDevice, PanelError
 from appliance.panel.guard import Guard
 from appliance.panel.live import Live, state_json
 from appliance.panel.picture import PictureFeed
+from appliance.panel.upkeep import Upkeep
 from appliance.web import SHARED
 from appliance.web.embedded import EmbeddedServer
 
 _PAGE: Final = Path(__file__).parent / "page"
 _FILES: Final = {
-    "/panel.js": _PAGE / "panel.js",
-    "/meetings.js": _PAGE / "meetings.js",
-    "/panel.css": _PAGE / "panel.css",
-    "/base.css": SHARED / "base.css",
-    "/favicon.svg": SHARED / "favicon.svg",
+    f"/{path.name}": path
+    for folder in (_PAGE, SHARED)
+    for path in sorted(folder.iterdir())
+    if path.suffix in (".js", ".css", ".svg")
 }
+"""What is the same for everybody; nothing in them is secret."""
 _BOUNDARY: Final = b"picture"
 _COMMAND_BYTES: Final = 4096
 """Longest message that the live socket takes."""
@@ -70,7 +71,7 @@ class Panel:
     `listen` is `host:port`; port 0 takes a free one.  `hosts` are further names to answer to
     when it listens beyond the loopback address.  `embed_origins` are the origins
     (`http://host:port`) of pages that may show the panel in a frame; the list may be changed
-    while the panel runs.
+    while the panel runs.  Without `upkeep` the page has no cards for who looks after the device.
     """
 
     def __init__(
@@ -80,9 +81,11 @@ class Panel:
         *,
         embed_origins: Sequence[str] = (),
         hosts: Sequence[str] = (),
+        upkeep: Upkeep | None = None,
     ) -> None:
         self.embed_origins: list[str] = list(embed_origins)
         self._device = device
+        self._upkeep = upkeep
         self._host, self._port = parse_listen(listen)
         self._hosts = tuple(hosts)
         self._server: EmbeddedServer | None = None
@@ -106,7 +109,7 @@ class Panel:
         if self._serving is not None:
             raise RuntimeError("the panel is running already")
         listener = self._bind()
-        self._live = Live(self._device)
+        self._live = Live(self._device, self._upkeep)
         self._feeds = {
             "screen": PictureFeed(self._device.screen),
             "self": PictureFeed(self._device.self_view),

@@ -16,8 +16,10 @@ from appliance.service.metrics import MetricsServer
 from appliance.service.notify import Notifier
 from appliance.service.panel_link import panel_link
 from appliance.service.periphery import Periphery
+from appliance.service.secrets import secrets_of
 from appliance.service.state import Situation
 from appliance.service.state_file import StateFile, carry
+from appliance.service.upkeep import DeviceUpkeep
 from hal.controls import Status
 
 log = logging.getLogger(__name__)
@@ -54,9 +56,7 @@ class Appliance:
         Raises ConfigError, HalError, PanelError and MetricsError.
         """
         self._loop = asyncio.get_running_loop()
-        secret = self.config.room.token
-        if secret is not None:
-            journal.SECRETS.add(secret.get_secret_value())
+        await self._hide_secrets()
         # Looking for devices reads files and asks libraries: not on the loop.
         hardware = await asyncio.to_thread(build, self.config)
         self.device = device = Device(self.config, hardware, patient=self._patient)
@@ -98,6 +98,7 @@ class Appliance:
         """Take over another configuration of the same room, in place.  Raises ConfigError,
         HalError, PanelError and MetricsError; what is amiss then, the one before mends."""
         before, self.config = self.config, config
+        await self._hide_secrets()
         if config.panel != before.panel:
             if self._panel is not None:
                 await self._panel.stop()
@@ -129,6 +130,7 @@ class Appliance:
                 wanted.listen,
                 embed_origins=wanted.frame_ancestors,
                 hosts=wanted.hosts,
+                upkeep=DeviceUpkeep(),
             )
             await self._panel.start()
         self.device.panel_link = panel_link(self.panel_url) if wanted.qr else ""
@@ -138,6 +140,10 @@ class Appliance:
             self._metrics = MetricsServer(self.device, self.config.metrics.listen)
             await self._metrics.start()
             log.info("figures at %s", self._metrics.address)
+
+    async def _hide_secrets(self) -> None:
+        for secret in await asyncio.to_thread(secrets_of, self.config):
+            journal.SECRETS.add(secret)
 
     # --- views
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -10,12 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
-
-from pydantic import BaseModel, SecretStr
 
 from appliance.provisioning import Config, ConfigError, ProvisioningError
-from appliance.provisioning.mistakes import SECRET
 from appliance.provisioning.options import check_options
 from appliance.provisioning.showing import MASK
 from appliance.provisioning.web import tls_context
@@ -51,14 +46,12 @@ from appliance.service.doctor.network import (
 from appliance.service.doctor.person import Person
 from appliance.service.doctor.room import look_at_hub, look_at_media
 from appliance.service.doctor.sound import look_at_microphone, look_at_speaker
+from appliance.service.secrets import secrets_of
 from appliance.signaling.token import websocket_url
 from hal.camera import VideoFormat
 
 WITH_PERSON: Final = 180.0
 """Seconds for a check in which somebody is asked."""
-
-SHORTEST: Final = 4
-"""Characters of a secret that is worth hiding: a shorter one stands in every other word."""
 
 Settings: TypeAlias = Config | ConfigError | ProvisioningError
 """A configuration, or why there is none."""
@@ -86,8 +79,7 @@ async def examination(patient: Patient) -> AsyncIterator[Outcome]:
 
     No secret of the configuration is in what comes out.
     """
-    found = {secret for secret in _secrets(patient.config) if len(secret) >= SHORTEST}
-    secrets = sorted(found, key=len, reverse=True)
+    secrets = [] if not isinstance(patient.config, Config) else secrets_of(patient.config)
     for check in checks(patient):
         outcome = await examine(check, in_service=bool(patient.state))
         yield replace(outcome, finding=_masked(outcome.finding, secrets))
@@ -189,34 +181,3 @@ def _masked(finding: Finding, secrets: Iterable[str]) -> Finding:
     for secret in secrets:
         text, remedy = text.replace(secret, MASK), remedy.replace(secret, MASK)
     return replace(finding, text=text, remedy=remedy)
-
-
-def _secrets(config: Settings) -> Iterator[str]:
-    """What must not be told.  An error in what a library says may hold it."""
-    if not isinstance(config, Config):
-        return
-    with contextlib.suppress(ConfigError):
-        yield config.read_token() or ""
-    with contextlib.suppress(ConfigError):
-        yield config.read_calendar_password() or ""
-        # Without the kind of it that stands before.
-        yield (config.read_token_secret() or "").rpartition(" ")[2]
-    yield from _within("", config)
-
-
-def _within(key: str, value: Any) -> Iterator[str]:
-    if isinstance(value, BaseModel):
-        value = dict(value)
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _within(str(name), inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _within(key, inner)
-    elif isinstance(value, SecretStr):
-        yield value.get_secret_value()
-    elif isinstance(value, str) and value:
-        if "://" in value and (password := urlsplit(value).password):
-            yield password
-        elif SECRET.search(key) and not key.endswith(("public_key", "_credential")):
-            yield value

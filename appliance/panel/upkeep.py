@@ -1,0 +1,25 @@
+"""What the page asks of a device for whoever looks after it: its cards, each live while it is open.
+
+A card is a stream of JSON objects.  What each one holds is listed in docs/panel.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Final, Literal, Protocol, get_args
+
+Card = Literal["log"]
+"""`log`: the last lines of the device's log, then each new one."""
+
+CARDS: Final[tuple[Card, ...]] = get_args(Card)
+
+
+class Upkeep(Protocol):
+    """That of one device.  Called on the panel's event loop."""
+
+    def watch(self, card: Card, /) -> AsyncGenerator[Mapping[str, Any]]:
+        """What a card shows now, then each piece of news, until it is closed.
+
+        No secret is in it.  What it costs, it costs only while somebody has it open; who is slow
+        to read misses news rather than have it pile up.
+        """

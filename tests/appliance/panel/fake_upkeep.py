@@ -1,0 +1,45 @@
+"""Cards whose news a test tells."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from appliance.panel import Card
+
+
+class FakeUpkeep:
+    """`pieces` is what each card shows at first, `tell` what follows."""
+
+    def __init__(self) -> None:
+        self.pieces: dict[str, list[Mapping[str, Any]]] = {}
+        self.watching: list[str] = []
+        self.moved = asyncio.Event()
+        self.broken = False
+        self._queues: list[tuple[str, asyncio.Queue[Mapping[str, Any]]]] = []
+
+    async def watch(self, card: Card) -> AsyncGenerator[Mapping[str, Any]]:
+        if self.broken:
+            raise ValueError("a fault of ours")
+        queue: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+        entry = (card, queue)
+        self._queues.append(entry)
+        self._note(card, True)
+        try:
+            for piece in self.pieces.get(card, []):
+                yield piece
+            while True:
+                yield await queue.get()
+        finally:
+            self._queues.remove(entry)
+            self._note(card, False)
+
+    def tell(self, card: Card, piece: Mapping[str, Any]) -> None:
+        for name, queue in self._queues:
+            if name == card:
+                queue.put_nowait(piece)
+
+    def _note(self, card: str, there: bool) -> None:
+        (self.watching.append if there else self.watching.remove)(card)
+        self.moved.set()

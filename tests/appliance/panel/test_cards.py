@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from websockets.asyncio.client import connect
+
+from appliance.panel import Panel
+from tests.appliance.panel.fake_device import FakeDevice
+from tests.appliance.panel.fake_upkeep import FakeUpkeep
+from tests.appliance.panel.test_live import DEADLINE, live_url, news
+
+
+@pytest.fixture
+async def upkeep() -> FakeUpkeep:
+    return FakeUpkeep()
+
+
+@pytest.fixture
+async def kept(device: FakeDevice, upkeep: FakeUpkeep) -> AsyncIterator[Panel]:
+    """A panel with cards."""
+    async with Panel(device, "127.0.0.1:0", upkeep=upkeep) as panel:
+        yield panel
+
+
+async def watching(upkeep: FakeUpkeep, cards: list[str]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while upkeep.watching != cards:
+            upkeep.moved.clear()
+            await upkeep.moved.wait()
+
+
+async def test_only_a_page_that_shows_a_card_has_its_news(kept: Panel, upkeep: FakeUpkeep) -> None:
+    upkeep.pieces["log"] = [{"n": 1}]
+    async with connect(live_url(kept)) as one, connect(live_url(kept)) as other:
+        assert "log" in await news(one, "cards")
+        assert upkeep.watching == []
+        await one.send('{"show": "log"}')
+        await one.send('{"show": "log"}')  # which changes nothing
+        assert await news(one, "log") == {"n": 1}
+        upkeep.tell("log", {"n": 2})
+        assert await news(one, "log") == {"n": 2}
+        assert upkeep.watching == ["log"]
+        await other.send('{"no": 1}')
+        async with asyncio.timeout(DEADLINE):
+            while "error" not in (heard := json.loads(await other.recv())):
+                assert "log" not in heard
+
+
+async def test_a_hidden_card_costs_nothing(kept: Panel, upkeep: FakeUpkeep) -> None:
+    async with connect(live_url(kept)) as page:
+        await page.send('{"show": "log"}')
+        await watching(upkeep, ["log"])
+        await page.send('{"hide": "log"}')
+        await watching(upkeep, [])
+        upkeep.pieces["log"] = [{"n": 3}]
+        await page.send('{"show": "log"}')
+        assert await news(page, "log") == {"n": 3}
+    await watching(upkeep, [])  # nor does one whose page has gone
+
+
+async def test_stop_ends_open_cards(device: FakeDevice, upkeep: FakeUpkeep) -> None:
+    panel = Panel(device, "127.0.0.1:0", upkeep=upkeep)
+    await panel.start()
+    async with connect(live_url(panel)) as page:
+        await page.send('{"show": "log"}')
+        await watching(upkeep, ["log"])
+        async with asyncio.timeout(DEADLINE):
+            await panel.stop()
+            await page.wait_closed()
+    assert page.close_code == 1001
+    assert upkeep.watching == []
+
+
+async def test_there_are_no_other_cards(panel: Panel, kept: Panel) -> None:
+    async with connect(live_url(kept)) as page:
+        await page.send('{"show": "attic"}')
+        assert await news(page, "error") == "This device has no card 'attic'."
+    async with connect(live_url(panel)) as page:
+        assert await news(page, "cards") == []
+        await page.send('{"show": "log"}')
+        assert "no card" in await news(page, "error")
+
+
+async def test_a_card_that_fails_leaves_the_rest_of_the_page(
+    kept: Panel, upkeep: FakeUpkeep, caplog: pytest.LogCaptureFixture
+) -> None:
+    upkeep.broken = True
+    async with connect(live_url(kept)) as page:
+        await page.send('{"show": "log"}')
+        await page.send('{"press": "mute"}')
+        async with asyncio.timeout(DEADLINE):
+            while (await news(page, "state"))["tally"] != "muted":
+                pass
+        upkeep.broken = False
+        upkeep.pieces["log"] = [{"n": 1}]
+        await page.send('{"show": "log"}')
+        assert await news(page, "log") == {"n": 1}
+    assert "the card log has failed" in caplog.text

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from appliance.service import journal
+from appliance.service.journal import MASK, Secrets
+from appliance.service.log_ring import LogRing
+from appliance.service.upkeep import LOG_PIECE, DeviceUpkeep
+from tests.appliance.service.conftest import DEADLINE
+
+CANARY = "canary-4711-never-to-be-seen"
+
+
+@pytest.fixture
+def ring(monkeypatch: pytest.MonkeyPatch) -> LogRing:
+    monkeypatch.setattr(journal, "SECRETS", Secrets())
+    journal.SECRETS.add(CANARY)
+    return LogRing(kept=2 * LOG_PIECE)
+
+
+@pytest.fixture
+def log(ring: LogRing) -> Iterator[logging.Logger]:
+    logger = logging.getLogger("appliance.of.this.test")
+    logger.addHandler(ring)
+    logger.setLevel(logging.DEBUG)
+    yield logger
+    logger.removeHandler(ring)
+
+
+async def test_the_log_is_told_from_what_is_kept_to_what_another_thread_says(
+    ring: LogRing, log: logging.Logger
+) -> None:
+    log.info("before, %s", CANARY)
+    async with (
+        asyncio.timeout(DEADLINE),
+        contextlib.aclosing(DeviceUpkeep(ring=ring).watch("log")) as news,
+    ):
+        first = await anext(news)
+        thread = threading.Thread(target=log.warning, args=("after, %s", CANARY))
+        thread.start()
+        second = await anext(news)
+        thread.join()
+    assert CANARY not in json.dumps([first, second])
+    (line,) = first["lines"]
+    assert (line["text"], line["level"], first["missed"]) == (f"before, {MASK}", "info", 0)
+    (line,) = second["lines"]
+    assert (line["number"], line["text"], line["level"]) == (2, f"after, {MASK}", "warning")
+    assert ring._observers == ()
+
+
+async def test_who_is_slow_is_told_how_many_lines_are_missing(
+    ring: LogRing, log: logging.Logger
+) -> None:
+    log.info("first")
+    async with (
+        asyncio.timeout(DEADLINE),
+        contextlib.aclosing(DeviceUpkeep(ring=ring).watch("log")) as news,
+    ):
+        await anext(news)
+        for number in range(3 * LOG_PIECE):
+            log.info("%d", number)
+        piece = await anext(news)
+    assert piece["missed"] == LOG_PIECE
+    assert len(piece["lines"]) == LOG_PIECE
+    assert piece["lines"][0]["text"] == str(LOG_PIECE)
