@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, Literal, Protocol, get_args
 
-Card = Literal["log"]
-"""`log`: the last lines of the device's log, then each new one."""
+Card = Literal["log", "stats"]
+"""`log`: the last lines of the device's log, then each new one.  `stats`: how network, media and
+machine did over the last two minutes, then each new sample."""
 
 CARDS: Final[tuple[Card, ...]] = get_args(Card)
 

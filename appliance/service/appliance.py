@@ -40,6 +40,7 @@ class Appliance:
         self._panel: Panel | None = None
         self._metrics: MetricsServer | None = None
         self._periphery: Periphery | None = None
+        self._upkeep: DeviceUpkeep | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._told = Status.STARTING
@@ -68,7 +69,9 @@ class Appliance:
             device.calendar.meetings.carry(before.calendar.meetings)
         device.situation.subscribe(self._moved)
         self._unsubscribe = device.subscribe(self._changed)
+        self._upkeep = DeviceUpkeep(device)
         try:
+            self._upkeep.start()
             await self._serve_panel()
             await self._serve_metrics()
             await device.start()
@@ -89,6 +92,8 @@ class Appliance:
             await self.device.stop()
         if self._periphery is not None:
             await self._periphery.stop()
+        if self._upkeep is not None:
+            await self._upkeep.stop()
         for server in (self._panel, self._metrics):
             if server is not None:
                 await server.stop()
@@ -130,7 +135,7 @@ class Appliance:
                 wanted.listen,
                 embed_origins=wanted.frame_ancestors,
                 hosts=wanted.hosts,
-                upkeep=DeviceUpkeep(),
+                upkeep=self._upkeep,
             )
             await self._panel.start()
         self.device.panel_link = panel_link(self.panel_url) if wanted.qr else ""

@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final
 
 from appliance.panel import Card
+from appliance.service.device import Device
+from appliance.service.history import KEPT, History, Sample
 from appliance.service.log_ring import RING, Line, LogRing
 
 LOG_PAUSE: Final = 0.2
@@ -23,9 +25,22 @@ Stream = AsyncGenerator[Mapping[str, Any]]
 class DeviceUpkeep:
     """See `appliance.panel.Upkeep`."""
 
-    def __init__(self, *, ring: LogRing = RING) -> None:
+    def __init__(self, device: Device, *, ring: LogRing = RING) -> None:
+        self.history: Final = History(lambda: counters(device))
+        self._device = device
         self._ring = ring
-        self._streams: Final[dict[Card, Callable[[], Stream]]] = {"log": self._log}
+        self._streams: Final[dict[Card, Callable[[], Stream]]] = {
+            "log": self._log,
+            "stats": self._stats,
+        }
+
+    def start(self) -> None:
+        """Begin to keep a history."""
+        self.history.start()
+
+    async def stop(self) -> None:
+        """End it.  Safe to call twice, or without `start`."""
+        await self.history.stop()
 
     def watch(self, card: Card) -> Stream:
         """See `Upkeep.watch`."""
@@ -55,6 +70,53 @@ class DeviceUpkeep:
                 await asyncio.sleep(LOG_PAUSE)
         finally:
             unsubscribe()
+
+    async def _stats(self) -> Stream:
+        wake = asyncio.Event()
+        unsubscribe = self.history.subscribe(wake.set)
+        samples, anew = [*self.history.samples], True
+        try:
+            while True:
+                wake.clear()
+                yield {
+                    "every": self.history.every,
+                    "kept": KEPT,
+                    "anew": anew,
+                    "samples": [_rounded(one) for one in samples],
+                    "now": sizes(self._device),
+                }
+                await wake.wait()
+                samples, anew = [self.history.samples[-1]], False
+        finally:
+            unsubscribe()
+
+
+def counters(device: Device) -> dict[str, int | float]:
+    """What `History` makes samples of."""
+    session = device.presence.session
+    return {
+        **(session.stats() if session is not None else {}),
+        "canvas_fps": device.canvas.fps,
+        "camera_frames": device.camera.frames,
+        "microphone_xruns": device.microphone.xruns,
+        "speaker_xruns": device.speaker.xruns,
+    }
+
+
+def sizes(device: Device) -> dict[str, Any]:
+    """What does not go up and down: sizes of pictures, and faults of the sound since the start."""
+    received, camera = device.display.shown, device.camera
+    sends = not camera.suspended and device.camera_gate.is_open
+    return {
+        "received": None if received is None else f"{received.width} x {received.height}",
+        "sent": f"{camera.format.width} x {camera.format.height}" if sends else None,
+        "microphone_xruns": device.microphone.xruns,
+        "speaker_xruns": device.speaker.xruns,
+    }
+
+
+def _rounded(sample: Sample) -> Sample:
+    return {name: None if one is None else round(one, 2) for name, one in sample.items()}
 
 
 def _line(line: Line) -> dict[str, Any]:

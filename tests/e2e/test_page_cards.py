@@ -92,6 +92,32 @@ async def test_log_is_live_and_can_be_sifted(page: Page, panel: Panel, upkeep: F
     await watching(upkeep, [])
 
 
+def sample(**values: float | None) -> dict[str, float | None]:
+    return {"round_trip_ms": 12.0, "up_kbps": 900.0, "down_kbps": 1500.0, **values}
+
+
+async def test_figures_are_plotted_and_told_in_words(page: Page, upkeep: FakeUpkeep) -> None:
+    now = {"received": "1280 x 720", "sent": None, "microphone_xruns": 3, "speaker_xruns": 0}
+    about = {"every": 2.0, "kept": 60, "now": now}
+    upkeep.pieces["stats"] = [{**about, "anew": True, "samples": [sample() for _ in range(59)]}]
+    await page.get_by_text("Network and media").click()
+    plot = page.locator(".plot", has=page.get_by_text("Round trip", exact=True))
+    await expect(plot).to_contain_text("12 ms")
+    upkeep.tell("stats", {**about, "anew": False, "samples": [sample(round_trip_ms=180.0)]})
+    await expect(plot).to_contain_text("180 ms")
+    await expect(plot).to_contain_text("from 12 ms to 180 ms lately")
+    await expect(plot.locator(".scale")).to_have_text("200")
+    # The curve reaches from the left edge to the right one, where it rises.
+    d = await plot.locator("path").get_attribute("d")
+    assert d is not None
+    points = [tuple(map(float, point.split())) for point in d[1:].split("L")]
+    assert (points[0][0], points[-1][0], len(points)) == (0.0, 240.0, 60)
+    assert points[-1][1] < 10 < points[-2][1]
+    await expect(page.locator("#facts")).to_contain_text("1280 x 720")
+    await expect(page.get_by_text("Temperature", exact=True)).to_be_hidden()
+    await no_wider_than_the_page(page)
+
+
 async def test_a_card_goes_on_after_the_device_was_away(
     page: Page, panel: Panel, upkeep: FakeUpkeep
 ) -> None:

@@ -9,6 +9,7 @@ import "./log.js";
 import "./meetings.js";
 import "./members.js";
 import "./picture.js";
+import "./stats.js";
 import "./volume.js";
 import { $, element, setText } from "./dom.js";
 import { connect, hear } from "./live.js";

@@ -6,14 +6,16 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
 from appliance.service import journal
+from appliance.service.device import Device
 from appliance.service.journal import MASK, Secrets
 from appliance.service.log_ring import LogRing
 from appliance.service.upkeep import LOG_PIECE, DeviceUpkeep
-from tests.appliance.service.conftest import DEADLINE
+from tests.appliance.service.conftest import DEADLINE, MakeDevice
 
 CANARY = "canary-4711-never-to-be-seen"
 
@@ -40,7 +42,7 @@ async def test_the_log_is_told_from_what_is_kept_to_what_another_thread_says(
     log.info("before, %s", CANARY)
     async with (
         asyncio.timeout(DEADLINE),
-        contextlib.aclosing(DeviceUpkeep(ring=ring).watch("log")) as news,
+        contextlib.aclosing(DeviceUpkeep(cast(Device, None), ring=ring).watch("log")) as news,
     ):
         first = await anext(news)
         thread = threading.Thread(target=log.warning, args=("after, %s", CANARY))
@@ -61,7 +63,7 @@ async def test_who_is_slow_is_told_how_many_lines_are_missing(
     log.info("first")
     async with (
         asyncio.timeout(DEADLINE),
-        contextlib.aclosing(DeviceUpkeep(ring=ring).watch("log")) as news,
+        contextlib.aclosing(DeviceUpkeep(cast(Device, None), ring=ring).watch("log")) as news,
     ):
         await anext(news)
         for number in range(3 * LOG_PIECE):
@@ -70,3 +72,34 @@ async def test_who_is_slow_is_told_how_many_lines_are_missing(
     assert piece["missed"] == LOG_PIECE
     assert len(piece["lines"]) == LOG_PIECE
     assert piece["lines"][0]["text"] == str(LOG_PIECE)
+
+
+async def test_stats_tell_of_a_real_call(make_device: MakeDevice, ring: LogRing) -> None:
+    oak = await make_device("Oak", 1)
+    upkeep = DeviceUpkeep(oak, ring=ring)
+    upkeep.start()
+    try:
+        async with (
+            asyncio.timeout(2 * DEADLINE),
+            contextlib.aclosing(upkeep.watch("stats")) as news,
+        ):
+            first = await anext(news)
+            assert (first["samples"], first["every"]) == ([], 2.0)
+            sample: dict[str, float | None] = {}
+            while any(
+                sample.get(name) is None for name in ("round_trip_ms", "up_kbps", "camera_fps")
+            ):
+                piece = await anext(news)
+                (sample,) = piece["samples"]
+        async with contextlib.aclosing(upkeep.watch("stats")) as news:
+            assert len((await anext(news))["samples"]) == len(upkeep.history.samples) >= 2
+    finally:
+        await upkeep.stop()
+    told = {name: value or 0.0 for name, value in sample.items()}
+    assert 0 < told["round_trip_ms"] < 1000
+    assert told["up_kbps"] > 10
+    assert told["down_kbps"] > 10
+    assert 3 < told["camera_fps"] < 30
+    assert told["cpu_percent"] > 0
+    assert piece["now"]["sent"] == "320 x 180"
+    assert " x " in piece["now"]["received"]
