@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 from starlette.websockets import WebSocketDisconnect
 
@@ -29,6 +29,18 @@ class Cards:
     def offered(self) -> tuple[Card, ...]:
         """The names of the cards that this device has."""
         return () if self._upkeep is None else CARDS
+
+    def request(self, command: Any) -> Coroutine[Any, Any, None] | None:
+        """What a command asks of who looks after the device; None for any other command."""
+        upkeep = self._upkeep
+        if upkeep is None:
+            return None
+        match command:
+            case {"choose": {"kind": str(kind), "backend": str(backend), "device": str(device)}}:
+                return upkeep.choose(kind, backend, device)
+            case {"choose": {"kind": str(kind), "device": None}}:
+                return upkeep.withdraw_choice(kind)
+        return None
 
     def show(self, name: str) -> None:
         """Send the card's news from now on.  Raises Refused for one that there is not."""

@@ -5,7 +5,8 @@ nothing did for a while (a page that hears neither must not go on showing the la
 ``{"error": "..."}`` for what the device refused; ``{"cards": [...]}`` once, and what the open cards
 have to tell, each under its own name.  In: ``{"press": "mute"}``,
 ``{"release": "mute"}``, ``{"volume": 0..100}``, ``{"layout": "grid-responsive"}``,
-``{"visit": "a code or link"}``, ``{"home": true}``, ``{"show": "log"}``, ``{"hide": "log"}``.
+``{"visit": "a code or link"}``, ``{"home": true}``, ``{"show": "log"}``, ``{"hide": "log"}``,
+and what `Cards.request` knows.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ class Live:
 
         if len(viewer.requests) >= REQUESTS:
             request.close()
-            raise Refused("The room has not answered yet: wait a moment.")
+            raise Refused("What was asked before is not done yet: wait a moment.")
         task = asyncio.create_task(asking(), name="panel-request")
         viewer.requests.add(task)
         task.add_done_callback(viewer.requests.discard)
@@ -199,6 +200,8 @@ class Live:
                 viewer.cards.show(card)
             case {"hide": str(card)}:
                 viewer.cards.hide(card)
+            case _ if (request := viewer.cards.request(command)) is not None:
+                self._ask(viewer, request)
             case _:
                 raise Refused(f"The panel does not know the command {_brief(command)}.")
 

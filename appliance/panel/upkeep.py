@@ -5,12 +5,13 @@ A card is a stream of JSON objects.  What each one holds is listed in docs/panel
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, Final, Literal, Protocol, get_args
 
-Card = Literal["log", "stats"]
+Card = Literal["log", "stats", "devices", "levels"]
 """`log`: the last lines of the device's log, then each new one.  `stats`: how network, media and
-machine did over the last two minutes, then each new sample."""
+machine did over the last two minutes, then each new sample.  `devices`: the cameras, microphones
+and loudspeakers to choose from.  `levels`: how loud it is, ten times a second at the most."""
 
 CARDS: Final[tuple[Card, ...]] = get_args(Card)
 
@@ -24,3 +25,12 @@ class Upkeep(Protocol):
         No secret is in it.  What it costs, it costs only while somebody has it open; who is slow
         to read misses news rather than have it pile up.
         """
+
+    def choose(self, kind: str, backend: str, device: str, /) -> Coroutine[Any, Any, None]:
+        """Go by another camera, microphone or speaker, in a call too; `device` is its id.
+
+        Returns once it is in use.  Raises Refused with the reason; the one before is used then.
+        """
+
+    def withdraw_choice(self, kind: str, /) -> Coroutine[Any, Any, None]:
+        """Go by what the configuration says again.  Raises as `choose`."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from appliance.panel import Panel
 from appliance.provisioning import Config, Health
 from appliance.service import journal
+from appliance.service.desk import Desk
 from appliance.service.device import Device
 from appliance.service.hardware import build
 from appliance.service.journal import Message
@@ -31,9 +32,17 @@ class Appliance:
     device: Device
 
     def __init__(
-        self, config: Config, notifier: Notifier, state_file: StateFile, *, patient: bool = True
+        self,
+        config: Config,
+        notifier: Notifier,
+        state_file: StateFile,
+        *,
+        patient: bool = True,
+        desk: Desk | None = None,
     ) -> None:
+        """Without a `desk` nothing can be changed at the panel."""
         self.config = config
+        self._desk = desk
         self._notifier = notifier
         self._state_file = state_file
         self._patient = patient
@@ -69,7 +78,7 @@ class Appliance:
             device.calendar.meetings.carry(before.calendar.meetings)
         device.situation.subscribe(self._moved)
         self._unsubscribe = device.subscribe(self._changed)
-        self._upkeep = DeviceUpkeep(device)
+        self._upkeep = DeviceUpkeep(device, self._desk)
         try:
             self._upkeep.start()
             await self._serve_panel()

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
-from appliance.panel import PanelError
+from appliance.panel import PanelError, Refused
 from appliance.provisioning import (
     Config,
     ConfigError,
@@ -20,7 +22,9 @@ from appliance.provisioning import (
     ProvisioningError,
     Verdict,
 )
+from appliance.provisioning.overrides import Changes
 from appliance.provisioning.provisioner import changed_sections
+from appliance.provisioning.source import dotted
 from appliance.service.appliance import Appliance
 from appliance.service.device import Device
 from appliance.service.errors import ServiceError
@@ -74,6 +78,14 @@ async def serve(
         await appliance.stop()
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Changes that somebody at the panel waits for."""
+
+    changes: Changes
+    granted: asyncio.Future[None]
+
+
 class Daemon:
     """An appliance that goes by `settings`, which change."""
 
@@ -91,6 +103,8 @@ class Daemon:
         self._state_file = StateFile.of_service() if state_file is None else state_file
         self._vigil = Vigil(self._notifier, lambda: self.appliance.device.workers, self._stuck)
         self._trial: Probation | None = None
+        self._wishes: deque[_Wish] = deque()
+        self._wished = asyncio.Event()
         self._last: Device | None = None
         self.appliance: Appliance
 
@@ -111,8 +125,11 @@ class Daemon:
                 if reload.is_set():
                     reload.clear()
                     await self._reload()
+                await self._grant()
                 await self._judge()
         finally:
+            for wish in self._wishes:
+                wish.granted.cancel()
             self._notifier.stopping()
             await self._vigil.stop()
             if hasattr(self, "appliance"):
@@ -122,7 +139,12 @@ class Daemon:
         """Until there is something to do.  Raises what a device ended by, which none should."""
         waits = [
             asyncio.create_task(work)
-            for work in (self.appliance.device.wait(), stop.wait(), reload.wait())
+            for work in (
+                self.appliance.device.wait(),
+                stop.wait(),
+                reload.wait(),
+                self._wished.wait(),
+            )
         ]
         limit = None if self._trial is None else LOOK_EVERY
         try:
@@ -149,7 +171,7 @@ class Daemon:
 
     async def _start(self, config: Config) -> None:
         _set_level(config)
-        appliance = Appliance(config, self._notifier, self._state_file)
+        appliance = Appliance(config, self._notifier, self._state_file, desk=self)
         await appliance.start(self._last)
         # Only now: until then the one before is what there is, even if it rests.
         self.appliance, self._last = appliance, appliance.device
@@ -164,6 +186,56 @@ class Daemon:
             log.error("the configuration stays: %s", error, extra=Message.CONFIG_REFUSED.extra)
         finally:
             self._notifier.reloaded()
+
+    # --- changes at the device
+
+    @property
+    def lasting(self) -> bool:
+        """See `Desk`."""
+        return self._settings.lasting
+
+    def changes(self) -> Mapping[str, Any]:
+        """See `Desk`."""
+        return self._settings.changes()
+
+    async def change(self, changes: Changes) -> None:
+        """See `Desk`.  Done by `run`, between its other work: a page that goes away, or is closed
+        by the very change, does not leave it half done."""
+        wish = _Wish(changes, asyncio.get_running_loop().create_future())
+        self._wishes.append(wish)
+        self._wished.set()
+        await wish.granted
+
+    async def _grant(self) -> None:
+        self._wished.clear()
+        while self._wishes:
+            wish = self._wishes.popleft()
+            try:
+                await self._change_at_device(wish.changes)
+            except (ProvisioningError, *NotWorking) as error:
+                if not wish.granted.done():
+                    wish.granted.set_exception(Refused(str(error)))
+            else:
+                if not wish.granted.done():
+                    wish.granted.set_result(None)
+
+    async def _change_at_device(self, changes: Changes) -> None:
+        """Raises what says why it cannot be; all is as before then."""
+        before, present = self.appliance.config, self._settings.changes()
+        undo = {key: _held(present, key) for key in changes}
+        config = self._settings.change(changes)
+        self._trial = self._settings.probation()
+        try:
+            if changed_sections(before, config):
+                await self._change(config)
+        except NotWorking:
+            # A wrong choice is no fault of a configuration on trial.
+            await self._take(self._settings.change(undo))
+            raise
+        names = ", ".join(dotted(key) for key in changes)
+        log.info("changed at the device: %s", names, extra=Message.CONFIG_TAKEN.extra)
+
+    # --- another configuration
 
     async def _take(self, config: Config) -> None:
         """Go by another configuration; where that cannot be, by the last good one, or go on as
@@ -228,6 +300,14 @@ class Daemon:
         parts = " and ".join(names)
         log.critical("%s: no progress; the service ends", parts, extra=Message.STUCK.extra)
         state.fault("stuck", f"the {parts} hangs, the device is begun anew")
+
+
+def _held(values: Mapping[str, Any], key: tuple[str | int, ...]) -> Any:
+    """The value of a key; None without one."""
+    found: Any = values
+    for name in key:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 def in_place(before: Config, after: Config) -> bool:

@@ -9,9 +9,13 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final
 
 from appliance.panel import Card
+from appliance.service.choice import Choice
+from appliance.service.desk import Desk
 from appliance.service.device import Device
 from appliance.service.history import KEPT, History, Sample
+from appliance.service.levels import Levels
 from appliance.service.log_ring import RING, Line, LogRing
+from hal.hotplug import Finder
 
 LOG_PAUSE: Final = 0.2
 """Seconds between two pieces of the log: what comes in one go is sent in one."""
@@ -25,13 +29,25 @@ Stream = AsyncGenerator[Mapping[str, Any]]
 class DeviceUpkeep:
     """See `appliance.panel.Upkeep`."""
 
-    def __init__(self, device: Device, *, ring: LogRing = RING) -> None:
+    def __init__(
+        self,
+        device: Device,
+        desk: Desk | None = None,
+        *,
+        ring: LogRing = RING,
+        find: Finder | None = None,
+    ) -> None:
+        """Without a `desk` nothing can be changed; `find` is that of `Choice`."""
         self.history: Final = History(lambda: counters(device))
+        self._choice: Final = Choice(device, desk, find=find)
+        self._levels: Final = Levels(device)
         self._device = device
         self._ring = ring
         self._streams: Final[dict[Card, Callable[[], Stream]]] = {
             "log": self._log,
             "stats": self._stats,
+            "devices": self._choice.watch,
+            "levels": self._levels.watch,
         }
 
     def start(self) -> None:
@@ -41,10 +57,19 @@ class DeviceUpkeep:
     async def stop(self) -> None:
         """End it.  Safe to call twice, or without `start`."""
         await self.history.stop()
+        await self._levels.stop()
 
     def watch(self, card: Card) -> Stream:
         """See `Upkeep.watch`."""
         return self._streams[card]()
+
+    async def choose(self, kind: str, backend: str, device: str) -> None:
+        """See `Upkeep.choose`."""
+        await self._choice.choose(kind, backend, device)
+
+    async def withdraw_choice(self, kind: str) -> None:
+        """See `Upkeep.withdraw_choice`."""
+        await self._choice.withdraw(kind)
 
     async def _log(self) -> Stream:
         loop, wake = asyncio.get_running_loop(), asyncio.Event()

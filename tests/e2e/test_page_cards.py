@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
+from appliance.hub.config import HubConfig
+from appliance.hub.server import HubServer
 from appliance.panel import Panel
+from appliance.service.children import Child
+from appliance.service.device import Device
+from appliance.service.hardware import build
 from tests.appliance.panel.fake_device import FakeDevice
 from tests.appliance.panel.fake_upkeep import FakeUpkeep
+from tests.appliance.service.conftest import settings
+from tests.appliance.service.provisioned import Provisioned
 
 DEADLINE = 30_000.0  # ms
 
@@ -116,6 +124,131 @@ async def test_figures_are_plotted_and_told_in_words(page: Page, upkeep: FakeUpk
     await expect(page.locator("#facts")).to_contain_text("1280 x 720")
     await expect(page.get_by_text("Temperature", exact=True)).to_be_hidden()
     await no_wider_than_the_page(page)
+
+
+def devices(**changes: object) -> dict[str, object]:
+    one = {
+        "kind": "microphone",
+        "devices": [
+            {"backend": "alsa", "id": "hw:1", "label": "Speakerphone"},
+            {"backend": "alsa", "id": "hw:2", "label": "Speakerphone"},
+        ],
+        "used": {"backend": "alsa", "id": "hw:1"},
+        "wanted": {"backend": "alsa", "id": "hw:1"},
+        "changed": False,
+        "error": "",
+        **changes,
+    }
+    others = [{**one, "kind": kind, "changed": False} for kind in ("camera", "speaker")]
+    return {"lasting": True, "fixed": False, "kinds": [*others, one]}
+
+
+async def test_a_device_is_chosen_refused_and_given_back(page: Page, upkeep: FakeUpkeep) -> None:
+    upkeep.pieces["devices"] = [devices()]
+    await page.get_by_text("Devices", exact=True).click()
+    choice = page.get_by_label("Microphone", exact=True)
+    # Two of one name are told apart.
+    await expect(choice.locator("option")).to_have_text(
+        ["Speakerphone (hw:1)", "Speakerphone (hw:2)"]
+    )
+    upkeep.refusal = "it is in use; close the other program"
+    await choice.select_option("Speakerphone (hw:2)")
+    await expect(page.locator("#refusal")).to_have_text(upkeep.refusal)
+    await expect(choice).to_be_enabled()
+    await expect(choice.locator("option:checked")).to_have_text("Speakerphone (hw:1)")
+    upkeep.refusal = ""
+    await choice.select_option("Speakerphone (hw:2)")
+    await expect(choice).to_be_disabled()
+    used = {"backend": "alsa", "id": "hw:2"}
+    upkeep.tell("devices", devices(used=used, wanted=used, changed=True))
+    await expect(choice).to_be_enabled()
+    await expect(choice.locator("option:checked")).to_have_text("Speakerphone (hw:2)")
+    await expect(choice).to_have_accessible_description(
+        "Chosen here, above what the configuration says."
+    )
+    await page.get_by_role("button", name="Microphone: use what the configuration says").click()
+    upkeep.tell("devices", devices())
+    await expect(choice).to_be_focused()
+    assert upkeep.asked == [
+        ("choose", "microphone", "alsa", "hw:2"),
+        ("choose", "microphone", "alsa", "hw:2"),
+        ("withdraw_choice", "microphone"),
+    ]
+    upkeep.tell("devices", devices(used=used))
+    await expect(choice).to_have_accessible_description(
+        "Speakerphone is not there; this one stands in."
+    )
+    await no_wider_than_the_page(page)
+
+
+async def test_meters_say_what_is_sent(page: Page, upkeep: FakeUpkeep) -> None:
+    await page.get_by_text("Devices", exact=True).click()
+    meter = page.get_by_label("At the microphone")
+    await watching(upkeep, ["devices", "levels"])
+    for state, level, words in (
+        ("sent", -15.2, "sent to the room"),
+        ("held", -14.8, "nothing of it is sent"),
+        ("closed", None, "closed while it is muted"),
+    ):
+        upkeep.tell("levels", {"microphone": level, "speaker": -60.5, "microphone_state": state})
+        await expect(page.locator("#level-microphone-note")).to_contain_text(words)
+        spoken = "no sound" if level is None else "-15 dBFS"
+        await expect(meter).to_have_attribute("aria-valuetext", spoken)
+    assert await meter.evaluate("meter => meter.value") == -60
+    await page.get_by_text("Devices", exact=True).click()
+    await watching(upkeep, [])
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[HubServer]:
+    config = HubConfig(listen="127.0.0.1:0", data=tmp_path / "hub", open_rooms=("demo",))
+    hub = HubServer(config, environment={})
+    await hub.start()
+    yield hub
+    await hub.stop()
+
+
+async def test_another_microphone_chosen_on_the_page_is_heard_in_the_room(
+    chromium: Browser, hub: HubServer, tmp_path: Path
+) -> None:
+    files = Provisioned(hub, tmp_path / "oak", 3)  # which speaks at 2000 Hz
+    oak = Child("oak", ["run", f"--root={files.folder}"], tmp_path / "oak.log")
+    listening = settings(hub, "Elm", 2, probe={"enabled": True, "tones": [1000.0, 2000.0]})
+    elm = Device(listening, build(listening), find=lambda _: [], lease=DEADLINE)
+
+    async def hears(heard: str, other: str) -> None:
+        def levels() -> tuple[float, float]:
+            tones = elm.report()["tones"]
+            return tones[heard]["level_dbfs"], tones[other]["level_dbfs"]
+
+        async with asyncio.timeout(3 * DEADLINE / 1000):
+            while not (levels()[0] > -40 and levels()[1] < -60):
+                await asyncio.sleep(0.05)
+
+    await elm.start()
+    try:
+        url = (await oak.start(DEADLINE / 1000)).split()[-1]
+        await hears("2000", "1000")
+        page = await chromium.new_page()
+        await page.goto(url)
+        await page.get_by_text("Devices", exact=True).click()
+        choice = page.get_by_label("Microphone", exact=True)
+        await expect(choice.locator("option:checked")).to_have_text(
+            "Synthetic microphone 3", timeout=DEADLINE
+        )
+        await choice.select_option("Synthetic microphone 1")
+        await hears("1000", "2000")
+        note = page.locator("#device-microphone-note")
+        await expect(note).to_contain_text("Chosen here, above", timeout=DEADLINE)
+        level = page.locator("#level-microphone-value")
+        await expect(level).to_have_text("-15 dBFS", timeout=DEADLINE)
+        assert 'device = "synthetic:1"  # panel: ' in files.shown()
+        await page.get_by_role("button", name="Microphone: use what").click()
+        await hears("2000", "1000")
+        assert "panel:" not in files.shown()
+    finally:
+        await oak.stop()
+        await elm.stop()
 
 
 async def test_a_card_goes_on_after_the_device_was_away(

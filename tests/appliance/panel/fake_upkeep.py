@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from appliance.panel import Card
+from appliance.panel import Card, Refused
 
 
 class FakeUpkeep:
@@ -17,6 +17,8 @@ class FakeUpkeep:
         self.watching: list[str] = []
         self.moved = asyncio.Event()
         self.broken = False
+        self.asked: list[tuple[str, ...]] = []
+        self.refusal = ""
         self._queues: list[tuple[str, asyncio.Queue[Mapping[str, Any]]]] = []
 
     async def watch(self, card: Card) -> AsyncGenerator[Mapping[str, Any]]:
@@ -34,6 +36,18 @@ class FakeUpkeep:
         finally:
             self._queues.remove(entry)
             self._note(card, False)
+
+    async def choose(self, kind: str, backend: str, device: str) -> None:
+        self._ask("choose", kind, backend, device)
+
+    async def withdraw_choice(self, kind: str) -> None:
+        self._ask("withdraw_choice", kind)
+
+    def _ask(self, *words: str) -> None:
+        self.asked.append(words)
+        self.moved.set()
+        if self.refusal:
+            raise Refused(self.refusal)
 
     def tell(self, card: Card, piece: Mapping[str, Any]) -> None:
         for name, queue in self._queues:

@@ -99,3 +99,32 @@ async def test_a_card_that_fails_leaves_the_rest_of_the_page(
         await page.send('{"show": "log"}')
         assert await news(page, "log") == {"n": 1}
     assert "the card log has failed" in caplog.text
+
+
+async def asked(upkeep: FakeUpkeep, what: list[tuple[str, ...]]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while upkeep.asked != what:
+            upkeep.moved.clear()
+            await upkeep.moved.wait()
+
+
+async def test_a_choice_of_devices_reaches_the_device(kept: Panel, upkeep: FakeUpkeep) -> None:
+    async with connect(live_url(kept)) as page:
+        choice = {"kind": "microphone", "backend": "alsa", "device": "hw:Loopback"}
+        await page.send(json.dumps({"choose": choice}))
+        await page.send('{"choose": {"kind": "camera", "device": null}}')
+        await asked(
+            upkeep,
+            [("choose", "microphone", "alsa", "hw:Loopback"), ("withdraw_choice", "camera")],
+        )
+        upkeep.refusal = "it is in use; close the other program"
+        await page.send('{"choose": {"kind": "camera", "device": null}}')
+        assert await news(page, "error") == "it is in use; close the other program"
+        await page.send('{"choose": {"kind": 3}}')
+        assert "does not know" in await news(page, "error")
+
+
+async def test_a_panel_without_cards_takes_no_choice(panel: Panel) -> None:
+    async with connect(live_url(panel)) as page:
+        await page.send('{"choose": {"kind": "camera", "device": null}}')
+        assert "does not know" in await news(page, "error")

@@ -1,0 +1,25 @@
+"""Who puts into effect what people change at the device itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from appliance.provisioning.overrides import Changes
+
+
+class Desk(Protocol):
+    """That of one device.  Lives on its loop."""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether changes outlive a restart."""
+
+    def changes(self) -> Mapping[str, Any]:
+        """The changes that are in force, as tables of values."""
+
+    async def change(self, changes: Changes) -> None:
+        """Make changes, all or none; returns once the device goes by them.
+
+        Raises `appliance.panel.Refused`; all is as before then.
+        """
