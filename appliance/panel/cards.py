@@ -40,6 +40,10 @@ class Cards:
                 return upkeep.choose(kind, backend, device)
             case {"choose": {"kind": str(kind), "device": None}}:
                 return upkeep.withdraw_choice(kind)
+            case {"withdraw": str(key)}:
+                return upkeep.withdraw(key)
+            case {"restart": {"sure": bool(sure)}}:
+                return _at_once(upkeep.restart, sure)
         return None
 
     def show(self, name: str) -> None:
@@ -78,3 +82,7 @@ class Cards:
         finally:
             if self._open.get(card) is asyncio.current_task():
                 del self._open[card]
+
+
+async def _at_once(act: Callable[[bool], None], sure: bool) -> None:
+    act(sure)

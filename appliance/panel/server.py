@@ -4,6 +4,7 @@
 GET /                  the page
 GET /api/state         `PanelState` as JSON
 GET /api/report        the device's measurements as JSON
+GET /api/bundle        what helps to find a fault, as a zip file
 WebSocket /api/live    state on each change, presses (see `appliance.panel.live`)
 GET /screen.mjpg       what the screen shows, multipart JPEG, at most 10 a second
 GET /screen.jpg        one picture of it
@@ -16,7 +17,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import re
 import socket
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -25,7 +28,13 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route, WebSocketRoute
 
 from appliance.panel.device import PanelDevice, PanelError
@@ -189,6 +198,20 @@ class Panel:
         async def report(_: Request) -> Response:
             return JSONResponse(dict(self._device.report()), headers={"Cache-Control": "no-store"})
 
+        async def bundle(_: Request) -> Response:
+            if self._upkeep is None:
+                return PlainTextResponse("This device makes no bundle.\n", 404)
+            name = re.sub(r"[^A-Za-z0-9-]+", "-", self._device.state().name).strip("-")
+            day = time.strftime("%Y%m%d-%H%M")
+            return Response(
+                await self._upkeep.bundle(),
+                media_type="application/zip",
+                headers={
+                    "Cache-Control": "no-store",
+                    "Content-Disposition": f'attachment; filename="roomlet-{name}-{day}.zip"',
+                },
+            )
+
         async def still(request: Request) -> Response:
             return Response(
                 await self._feeds[_stem(request)].snapshot(),
@@ -209,6 +232,7 @@ class Panel:
                 *(Route(path, static) for path in _FILES),
                 Route("/api/state", state),
                 Route("/api/report", report),
+                Route("/api/bundle", bundle),
                 WebSocketRoute("/api/live", live.serve),
                 *(Route(f"/{what}.jpg", still) for what in self._feeds),
                 *(Route(f"/{what}.mjpg", moving) for what in self._feeds),

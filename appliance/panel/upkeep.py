@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, Final, Literal, Protocol, get_args
 
-Card = Literal["log", "stats", "devices", "levels"]
+Card = Literal["log", "stats", "devices", "levels", "config"]
 """`log`: the last lines of the device's log, then each new one.  `stats`: how network, media and
 machine did over the last two minutes, then each new sample.  `devices`: the cameras, microphones
-and loudspeakers to choose from.  `levels`: how loud it is, ten times a second at the most."""
+and loudspeakers to choose from.  `levels`: how loud it is, ten times a second at the most.
+`config`: the configuration in force."""
 
 CARDS: Final[tuple[Card, ...]] = get_args(Card)
 
@@ -34,3 +35,15 @@ class Upkeep(Protocol):
 
     def withdraw_choice(self, kind: str, /) -> Coroutine[Any, Any, None]:
         """Go by what the configuration says again.  Raises as `choose`."""
+
+    def withdraw(self, key: str, /) -> Coroutine[Any, Any, None]:
+        """Take back what was changed at the device: a dotted key.  Raises as `choose`."""
+
+    def restart(self, sure: bool, /) -> None:
+        """Begin the program anew; `sure` says that others in the call shall not hinder it.
+
+        Raises Refused with the reason.
+        """
+
+    def bundle(self) -> Coroutine[Any, Any, bytes]:
+        """A zip file of all that helps to find a fault; no secret is in it."""

@@ -37,7 +37,7 @@ class Overrides:
 
     def keys(self) -> list[str]:
         """The keys that are changed, as people write them.  Raises ConfigError."""
-        return [dotted(key) for key in _leaves(self.values(), ())]
+        return [dotted(key) for key in leaves(self.values())]
 
     def set(self, key: Key, value: Any, layers: Layers) -> None:
         """Change one value; see `change`."""
@@ -76,7 +76,7 @@ def changed(values: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
             table.pop(names[-1], None)
         else:
             table[names[-1]] = value
-    return {k: v for k, v in result.items() if not (isinstance(v, Mapping) and not v)}
+    return _without_empty(result)
 
 
 def panel_part(path: Path, values: Mapping[str, Any]) -> Part:
@@ -91,9 +91,15 @@ def above(layers: Layers, part: Part) -> Layers:
     return Layers([*below, part])
 
 
-def _leaves(values: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def leaves(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The keys of all values in tables; an empty table counts as one."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, (*above, key))
+            yield from leaves(value, (*above, key))
         else:
             yield (*above, key)
+
+
+def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
+    pruned = {k: _without_empty(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    return {k: v for k, v in pruned.items() if v != {}}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ log = logging.getLogger(__name__)
 
 ANEW: Final = frozenset({"room", "probe"})
 """Sections with whose change the device is begun anew; with any other it stays in its room."""
+
+SETTLED_S: Final = 90.0
+"""Seconds for which the program must have run before it can be begun anew from the panel: the
+service manager gives up on one that ends eight times in ten minutes."""
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at a configuration on trial."""
@@ -105,6 +110,8 @@ class Daemon:
         self._trial: Probation | None = None
         self._wishes: deque[_Wish] = deque()
         self._wished = asyncio.Event()
+        self._began = time.monotonic()
+        self._stop: asyncio.Event | None = None
         self._last: Device | None = None
         self.appliance: Appliance
 
@@ -114,6 +121,7 @@ class Daemon:
         Raises NotWorking where the very first configuration cannot be, and no other was good.
         """
         self._notifier.status("Starting.")
+        self._stop = stop
         try:
             await self._begin(self._settings.begin())
             self._on_ready(self.appliance.panel_url)
@@ -197,6 +205,22 @@ class Daemon:
     def changes(self) -> Mapping[str, Any]:
         """See `Desk`."""
         return self._settings.changes()
+
+    @property
+    def hindrance(self) -> str:
+        """See `Desk`."""
+        if not self._notifier.listens:
+            return "No service manager runs this program, so nobody would begin it anew."
+        if time.monotonic() < self._began + SETTLED_S:
+            return f"It was begun less than {SETTLED_S:.0f} s ago: wait a moment."
+        return ""
+
+    def restart(self) -> None:
+        """See `Desk`."""
+        if self.hindrance or self._stop is None:
+            raise Refused(self.hindrance or "It is not running yet.")
+        log.warning("somebody at the panel wants the program begun anew")
+        self._stop.set()
 
     async def change(self, changes: Changes) -> None:
         """See `Desk`.  Done by `run`, between its other work: a page that goes away, or is closed

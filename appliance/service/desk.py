@@ -18,6 +18,16 @@ class Desk(Protocol):
     def changes(self) -> Mapping[str, Any]:
         """The changes that are in force, as tables of values."""
 
+    @property
+    def hindrance(self) -> str:
+        """Why the program cannot be begun anew from here, for people; empty where it can."""
+
+    def restart(self) -> None:
+        """End the program in order, so that the service manager begins it anew.
+
+        Raises `appliance.panel.Refused` where that would not happen.
+        """
+
     async def change(self, changes: Changes) -> None:
         """Make changes, all or none; returns once the device goes by them.
 

@@ -8,8 +8,9 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final
 
-from appliance.panel import Card
+from appliance.panel import Card, Refused
 from appliance.service.choice import Choice
+from appliance.service.config_card import ConfigCard
 from appliance.service.desk import Desk
 from appliance.service.device import Device
 from appliance.service.history import KEPT, History, Sample
@@ -41,6 +42,9 @@ class DeviceUpkeep:
         self.history: Final = History(lambda: counters(device))
         self._choice: Final = Choice(device, desk, find=find)
         self._levels: Final = Levels(device)
+        self._config: Final = ConfigCard(device, desk)
+        self._desk = desk
+        self._bundling = asyncio.Lock()
         self._device = device
         self._ring = ring
         self._streams: Final[dict[Card, Callable[[], Stream]]] = {
@@ -48,6 +52,7 @@ class DeviceUpkeep:
             "stats": self._stats,
             "devices": self._choice.watch,
             "levels": self._levels.watch,
+            "config": self._config.watch,
         }
 
     def start(self) -> None:
@@ -70,6 +75,29 @@ class DeviceUpkeep:
     async def withdraw_choice(self, kind: str) -> None:
         """See `Upkeep.withdraw_choice`."""
         await self._choice.withdraw(kind)
+
+    async def withdraw(self, key: str) -> None:
+        """See `Upkeep.withdraw`."""
+        await self._config.withdraw(key)
+
+    def restart(self, sure: bool) -> None:
+        """See `Upkeep.restart`."""
+        if self._desk is None:
+            raise Refused("This device was begun for one call: nobody would begin it anew.")
+        state = self._device.state()
+        others = sum(one.get("id") != state.member_id for one in state.members)
+        if others and not sure:
+            raise Refused("Somebody else is in the call: say that you are sure.")
+        self._desk.restart()
+
+    async def bundle(self) -> bytes:
+        """See `Upkeep.bundle`."""
+        # With all that a doctor knows, which a device in good health does not load.
+        from appliance.service.bundle import bundle
+
+        # One after the other: each takes a second of a small processor.
+        async with self._bundling:
+            return await bundle(self._device, self.history, self._ring)
 
     async def _log(self) -> Stream:
         loop, wake = asyncio.get_running_loop(), asyncio.Event()

@@ -199,6 +199,93 @@ async def test_meters_say_what_is_sent(page: Page, upkeep: FakeUpkeep) -> None:
     await watching(upkeep, [])
 
 
+def configured(**changes: object) -> dict[str, object]:
+    def value(key: str, text: str, source: str, here: bool = False) -> dict[str, object]:
+        return {"section": "camera", "key": key, "value": text, "source": source, "here": here}
+
+    long = "device: /etc/roomlet/" + "very-long-name-" * 8 + ".toml, line 12"
+    return {
+        "values": [
+            value("backend", '"auto"', "built-in"),
+            value("rate", "15.0", long),
+            value("width", "640", "panel: /var/lib/roomlet/overrides.toml, line 2", True),
+        ],
+        "changes": ["camera.width"],
+        "hindrance": "",
+        **changes,
+    }
+
+
+async def test_values_have_their_sources_and_changes_are_taken_back(
+    page: Page, upkeep: FakeUpkeep
+) -> None:
+    upkeep.pieces["config"] = [configured()]
+    await page.get_by_text("Configuration", exact=True).click()
+    values = page.locator("#config .values > div")
+    await expect(values).to_have_count(2)
+    await expect(values.first).to_contain_text("line 12")
+    await page.get_by_label("Values").select_option("Everything")
+    await expect(values).to_have_count(3)
+    await page.get_by_label("Values").select_option("What was changed here")
+    await expect(values).to_have_count(1)
+    await expect(values).to_contain_text("640")
+    await no_wider_than_the_page(page)
+    back = page.get_by_role("button", name="Take back: camera.width")
+    upkeep.refusal = "the camera does not open so"
+    await back.click()
+    await expect(page.locator("#refusal")).to_have_text(upkeep.refusal)
+    await expect(back).to_be_enabled()
+    upkeep.refusal = ""
+    await back.click()
+    upkeep.tell("config", configured(changes=[]))
+    await expect(back).to_have_count(0)
+    assert upkeep.asked == [("withdraw", "camera.width")] * 2
+
+
+async def test_a_restart_is_asked_once(page: Page, upkeep: FakeUpkeep) -> None:
+    upkeep.pieces["config"] = [configured(hindrance="No service manager runs this program.")]
+    await page.get_by_text("Help and restart").click()
+    restart = page.get_by_role("button", name="Restart the program")
+    await expect(restart).to_be_disabled()
+    await expect(restart).to_have_accessible_description("No service manager runs this program.")
+    upkeep.tell("config", configured())
+    await expect(restart).to_be_enabled()
+    await restart.click()
+    await expect(page.get_by_text("away for some seconds")).to_be_visible()
+    await expect(page.get_by_role("button", name="Leave it running")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(restart).to_be_focused()
+    assert upkeep.asked == []
+    await restart.click()
+    await page.get_by_role("button", name="Restart now").click()
+    await expect(restart).to_be_visible()
+    async with asyncio.timeout(DEADLINE / 1000):
+        while not upkeep.asked:
+            upkeep.moved.clear()
+            await upkeep.moved.wait()
+    assert upkeep.asked == [("restart", "not sure")]
+
+
+async def test_two_parts_of_the_page_share_a_card(page: Page, upkeep: FakeUpkeep) -> None:
+    await page.get_by_text("Configuration", exact=True).click()
+    await page.get_by_text("Help and restart").click()
+    await watching(upkeep, ["config"])
+    await page.get_by_text("Configuration", exact=True).click()
+    upkeep.tell("config", configured())
+    await expect(page.get_by_role("button", name="Restart the program")).to_be_enabled()
+    await page.get_by_text("Help and restart").click()
+    await watching(upkeep, [])
+
+
+async def test_diagnostics_are_downloaded(page: Page) -> None:
+    await page.get_by_text("Help and restart").click()
+    async with page.expect_download() as coming:
+        await page.get_by_role("link", name="Download diagnostics").click()
+    download = await coming.value
+    assert download.suggested_filename.startswith("roomlet-Oak-")
+    assert Path(await download.path()).read_bytes() == b"PK of a test"
+
+
 @pytest.fixture
 async def hub(tmp_path: Path) -> AsyncIterator[HubServer]:
     config = HubConfig(listen="127.0.0.1:0", data=tmp_path / "hub", open_rooms=("demo",))

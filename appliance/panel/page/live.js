@@ -6,7 +6,7 @@ const BEAT_LIMIT = 6000; // ms without any message after which the last state co
 const RETRY = 1500;
 
 const news = new EventTarget();
-const cards = new Map(); // of each card whether the page wants its news
+const cards = new Map(); // of each card the parts of the page that show its news
 let offered = new Set();
 let socket = null;
 let silence = 0;
@@ -70,8 +70,8 @@ function offer(names) {
   }
 }
 
-function seen(details) {
-  return details.open && !document.hidden;
+function seen(name) {
+  return !document.hidden && cards.get(name).some((details) => details.open);
 }
 
 function ask(name, wanted) {
@@ -80,14 +80,15 @@ function ask(name, wanted) {
 }
 
 function askForCards() {
-  for (const [name, details] of cards) if (seen(details)) ask(name, true);
+  for (const name of cards.keys()) if (seen(name)) ask(name, true);
 }
 
+// The same card may be bound to several parts of the page.
 export function bindCard(name, details) {
-  cards.set(name, details);
-  details.addEventListener("toggle", () => ask(name, seen(details)));
+  cards.set(name, [...(cards.get(name) ?? []), details]);
+  details.addEventListener("toggle", () => ask(name, seen(name)));
 }
 
 document.addEventListener("visibilitychange", () => {
-  for (const [name, details] of cards) if (details.open) ask(name, seen(details));
+  for (const name of cards.keys()) ask(name, seen(name));
 });

@@ -3,6 +3,7 @@
 // Each part of the page is a module; here is what belongs to none.
 
 import "./call.js";
+import "./config.js";
 import "./devices.js";
 import "./figures.js";
 import "./light.js";

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -82,6 +83,27 @@ async def examination(patient: Patient) -> AsyncIterator[Outcome]:
     secrets = [] if not isinstance(patient.config, Config) else secrets_of(patient.config)
     for check in checks(patient):
         outcome = await examine(check, in_service=bool(patient.state))
+        yield replace(outcome, finding=_masked(outcome.finding, secrets))
+
+
+GLANCE: Final = frozenset(
+    {"configuration", "clock", "name", "route", "certificate", "disk", "temperature", "throttling"}
+)
+"""What can be looked at beside a device in use: nothing is opened, played or called."""
+
+GLANCE_S: Final = 5.0
+"""Seconds that each of these may take then."""
+
+
+async def glance(patient: Patient) -> AsyncIterator[Outcome]:
+    """What can be told while a device is in use, all at once; else as `examination`."""
+    secrets = [] if not isinstance(patient.config, Config) else secrets_of(patient.config)
+    wanted = [
+        replace(check, deadline=min(check.deadline, GLANCE_S))
+        for check in checks(patient)
+        if check.name in GLANCE
+    ]
+    for outcome in await asyncio.gather(*(examine(check) for check in wanted)):
         yield replace(outcome, finding=_masked(outcome.finding, secrets))
 
 

@@ -43,6 +43,15 @@ class FakeUpkeep:
     async def withdraw_choice(self, kind: str) -> None:
         self._ask("withdraw_choice", kind)
 
+    async def withdraw(self, key: str) -> None:
+        self._ask("withdraw", key)
+
+    def restart(self, sure: bool) -> None:
+        self._ask("restart", "sure" if sure else "not sure")
+
+    async def bundle(self) -> bytes:
+        return b"PK of a test"
+
     def _ask(self, *words: str) -> None:
         self.asked.append(words)
         self.moved.set()

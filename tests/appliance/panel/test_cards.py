@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 from websockets.asyncio.client import connect
 
@@ -128,3 +130,29 @@ async def test_a_panel_without_cards_takes_no_choice(panel: Panel) -> None:
     async with connect(live_url(panel)) as page:
         await page.send('{"choose": {"kind": "camera", "device": null}}')
         assert "does not know" in await news(page, "error")
+
+
+async def test_who_looks_after_the_device_is_heard(kept: Panel, upkeep: FakeUpkeep) -> None:
+    async with connect(live_url(kept)) as page:
+        await page.send('{"withdraw": "speaker.volume"}')
+        await page.send('{"restart": {"sure": true}}')
+        await asked(upkeep, [("withdraw", "speaker.volume"), ("restart", "sure")])
+        upkeep.refusal = "Somebody else is in the call"
+        await page.send('{"restart": {"sure": false}}')
+        assert await news(page, "error") == "Somebody else is in the call"
+        await page.send('{"restart": true}')
+        assert "does not know" in await news(page, "error")
+
+
+async def test_a_bundle_is_a_file_for_its_own_page_only(kept: Panel, panel: Panel) -> None:
+    async with httpx.AsyncClient(base_url=kept.url) as client:
+        answer = await client.get("/api/bundle")
+        foreign = await client.get("/api/bundle", headers={"Sec-Fetch-Site": "cross-site"})
+    assert (answer.status_code, answer.content) == (200, b"PK of a test")
+    assert answer.headers["content-type"] == "application/zip"
+    assert answer.headers["cache-control"] == "no-store"
+    name = answer.headers["content-disposition"].partition("filename=")[2]
+    assert re.fullmatch(r'"roomlet-Oak-\d{8}-\d{4}\.zip"', name)
+    assert foreign.status_code == 403
+    async with httpx.AsyncClient(base_url=panel.url) as client:
+        assert (await client.get("/api/bundle")).status_code == 404

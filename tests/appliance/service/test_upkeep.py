@@ -6,16 +6,18 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from appliance.panel import Refused
+from appliance.provisioning.overrides import Changes
 from appliance.service import journal
 from appliance.service.device import Device
 from appliance.service.journal import MASK, Secrets
 from appliance.service.log_ring import LogRing
 from appliance.service.upkeep import LOG_PIECE, DeviceUpkeep
-from tests.appliance.service.conftest import DEADLINE, MakeDevice
+from tests.appliance.service.conftest import DEADLINE, MakeDevice, until
 
 CANARY = "canary-4711-never-to-be-seen"
 
@@ -103,3 +105,41 @@ async def test_stats_tell_of_a_real_call(make_device: MakeDevice, ring: LogRing)
     assert told["cpu_percent"] > 0
     assert piece["now"]["sent"] == "320 x 180"
     assert " x " in piece["now"]["received"]
+
+
+async def test_a_restart_asks_while_others_are_in_the_call(
+    make_device: MakeDevice, ring: LogRing
+) -> None:
+    desk = FakeDesk()
+    oak = await make_device("Oak", 1)
+    upkeep = DeviceUpkeep(oak, desk, ring=ring)
+    upkeep.restart(False)
+    assert desk.restarts == 1
+    elm = await make_device("Elm", 2)
+    await until(oak, lambda state: len(state.members) == 2)
+    with pytest.raises(Refused, match="Somebody else is in the call"):
+        upkeep.restart(False)
+    upkeep.restart(True)
+    assert desk.restarts == 2
+    await elm.stop()
+    with pytest.raises(Refused, match="begun for one call"):
+        DeviceUpkeep(oak, ring=ring).restart(True)
+
+
+class FakeDesk:
+    """Counts what is asked for."""
+
+    lasting = True
+    hindrance = ""
+
+    def __init__(self) -> None:
+        self.restarts = 0
+
+    def changes(self) -> dict[str, Any]:
+        return {}
+
+    async def change(self, changes: Changes) -> None:
+        raise AssertionError("not in these tests")
+
+    def restart(self) -> None:
+        self.restarts += 1
