@@ -8,18 +8,18 @@ of the same button on the device, under the same rule.
 from __future__ import annotations
 
 from appliance.panel.device import PanelDevice, PanelError, PanelState, Refused, TallyName, named
+from appliance.panel.maintenance import Card, Maintenance
 from appliance.panel.server import ListenError, Panel
-from appliance.panel.upkeep import Card, Upkeep
 
 __all__ = [
     "Card",
     "ListenError",
+    "Maintenance",
     "Panel",
     "PanelDevice",
     "PanelError",
     "PanelState",
     "Refused",
     "TallyName",
-    "Upkeep",
     "named",
 ]

@@ -12,7 +12,7 @@ from typing import Any, Final
 from starlette.websockets import WebSocketDisconnect
 
 from appliance.panel.device import Refused
-from appliance.panel.upkeep import CARDS, Card, Upkeep
+from appliance.panel.maintenance import CARDS, Card, Maintenance
 
 log = logging.getLogger(__name__)
 
@@ -20,30 +20,32 @@ log = logging.getLogger(__name__)
 class Cards:
     """Those of one page; `send` sends a text to it.  On one event loop."""
 
-    def __init__(self, upkeep: Upkeep | None, send: Callable[[str], Awaitable[None]]) -> None:
-        self._upkeep: Final = upkeep
+    def __init__(
+        self, maintenance: Maintenance | None, send: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self._maintenance: Final = maintenance
         self._send: Final = send
         self._open: dict[str, asyncio.Task[None]] = {}
 
     @property
     def offered(self) -> tuple[Card, ...]:
         """The names of the cards that this device has."""
-        return () if self._upkeep is None else CARDS
+        return () if self._maintenance is None else CARDS
 
     def request(self, command: Any) -> Coroutine[Any, Any, None] | None:
         """What a command asks of who looks after the device; None for any other command."""
-        upkeep = self._upkeep
-        if upkeep is None:
+        maintenance = self._maintenance
+        if maintenance is None:
             return None
         match command:
             case {"choose": {"kind": str(kind), "backend": str(backend), "device": str(device)}}:
-                return upkeep.choose(kind, backend, device)
+                return maintenance.choose(kind, backend, device)
             case {"choose": {"kind": str(kind), "device": None}}:
-                return upkeep.withdraw_choice(kind)
+                return maintenance.withdraw_choice(kind)
             case {"withdraw": str(key)}:
-                return upkeep.withdraw(key)
+                return maintenance.withdraw(key)
             case {"restart": {"sure": bool(sure)}}:
-                return _at_once(upkeep.restart, sure)
+                return _at_once(maintenance.restart, sure)
         return None
 
     def show(self, name: str) -> None:
@@ -68,9 +70,9 @@ class Cards:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _tell(self, card: Card) -> None:
-        assert self._upkeep is not None, "see offered"
+        assert self._maintenance is not None, "see offered"
         try:
-            async with contextlib.aclosing(self._upkeep.watch(card)) as news:
+            async with contextlib.aclosing(self._maintenance.watch(card)) as news:
                 async for piece in news:
                     text = json.dumps({card: piece}, separators=(",", ":"))
                     try:

@@ -23,7 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from appliance.panel.cards import Cards
 from appliance.panel.device import BUTTONS, PanelDevice, Refused
-from appliance.panel.upkeep import Upkeep
+from appliance.panel.maintenance import Maintenance
 
 HOLD = 2.0
 """Seconds after which a button that one page holds can be pressed anew on another."""
@@ -43,9 +43,9 @@ def state_json(device: PanelDevice) -> str:
 class _Viewer:
     """One open page."""
 
-    def __init__(self, socket: WebSocket, upkeep: Upkeep | None) -> None:
+    def __init__(self, socket: WebSocket, maintenance: Maintenance | None) -> None:
         self.socket = socket
-        self.cards = Cards(upkeep, socket.send_text)
+        self.cards = Cards(maintenance, socket.send_text)
         self.wake = asyncio.Event()
         self.errors: list[str] = []
         self.held: set[str] = set()
@@ -59,12 +59,12 @@ class Live:
     def __init__(
         self,
         device: PanelDevice,
-        upkeep: Upkeep | None = None,
+        maintenance: Maintenance | None = None,
         *,
         heartbeat: float = HEARTBEAT,
     ) -> None:
         self._device = device
-        self._upkeep = upkeep
+        self._maintenance = maintenance
         self._heartbeat = heartbeat
         self._viewers: set[_Viewer] = set()
         # The same button on two pages is one button: it is up when the last finger left it.
@@ -93,7 +93,7 @@ class Live:
         A page that goes away with a button down lets go of it.
         """
         await socket.accept()
-        viewer = _Viewer(socket, self._upkeep)
+        viewer = _Viewer(socket, self._maintenance)
         self._viewers.add(viewer)
         tasks = [
             asyncio.create_task(self._tell(viewer), name="panel-tell"),

@@ -40,8 +40,8 @@ from starlette.routing import Route, WebSocketRoute
 from appliance.panel.device import PanelDevice, PanelError
 from appliance.panel.guard import Guard
 from appliance.panel.live import Live, state_json
+from appliance.panel.maintenance import Maintenance
 from appliance.panel.picture import PictureFeed
-from appliance.panel.upkeep import Upkeep
 from appliance.web import SHARED
 from appliance.web.embedded import EmbeddedServer
 
@@ -80,7 +80,7 @@ class Panel:
     `listen` is `host:port`; port 0 takes a free one.  `hosts` are further names to answer to
     when it listens beyond the loopback address.  `embed_origins` are the origins
     (`http://host:port`) of pages that may show the panel in a frame; the list may be changed
-    while the panel runs.  Without `upkeep` the page has no cards for who looks after the device.
+    while the panel runs.  Without `maintenance` the page has no cards for whoever does that.
     """
 
     def __init__(
@@ -90,11 +90,11 @@ class Panel:
         *,
         embed_origins: Sequence[str] = (),
         hosts: Sequence[str] = (),
-        upkeep: Upkeep | None = None,
+        maintenance: Maintenance | None = None,
     ) -> None:
         self.embed_origins: list[str] = list(embed_origins)
         self._device = device
-        self._upkeep = upkeep
+        self._maintenance = maintenance
         self._host, self._port = parse_listen(listen)
         self._hosts = tuple(hosts)
         self._server: EmbeddedServer | None = None
@@ -118,7 +118,7 @@ class Panel:
         if self._serving is not None:
             raise RuntimeError("the panel is running already")
         listener = self._bind()
-        self._live = Live(self._device, self._upkeep)
+        self._live = Live(self._device, self._maintenance)
         self._feeds = {
             "screen": PictureFeed(self._device.screen),
             "self": PictureFeed(self._device.self_view),
@@ -199,12 +199,12 @@ class Panel:
             return JSONResponse(dict(self._device.report()), headers={"Cache-Control": "no-store"})
 
         async def bundle(_: Request) -> Response:
-            if self._upkeep is None:
+            if self._maintenance is None:
                 return PlainTextResponse("This device makes no bundle.\n", 404)
             name = re.sub(r"[^A-Za-z0-9-]+", "-", self._device.state().name).strip("-")
             day = time.strftime("%Y%m%d-%H%M")
             return Response(
-                await self._upkeep.bundle(),
+                await self._maintenance.bundle(),
                 media_type="application/zip",
                 headers={
                     "Cache-Control": "no-store",

@@ -13,6 +13,7 @@ from appliance.service.desk import Desk
 from appliance.service.device import Device
 from appliance.service.hardware import build
 from appliance.service.journal import Message
+from appliance.service.maintenance import DeviceMaintenance
 from appliance.service.metrics import MetricsServer
 from appliance.service.notify import Notifier
 from appliance.service.panel_link import panel_link
@@ -20,7 +21,6 @@ from appliance.service.periphery import Periphery
 from appliance.service.secrets import secrets_of
 from appliance.service.state import Situation
 from appliance.service.state_file import StateFile, carry
-from appliance.service.upkeep import DeviceUpkeep
 from hal.controls import Status
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Appliance:
         self._panel: Panel | None = None
         self._metrics: MetricsServer | None = None
         self._periphery: Periphery | None = None
-        self._upkeep: DeviceUpkeep | None = None
+        self._maintenance: DeviceMaintenance | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._told = Status.STARTING
@@ -78,9 +78,9 @@ class Appliance:
             device.calendar.meetings.carry(before.calendar.meetings)
         device.situation.subscribe(self._moved)
         self._unsubscribe = device.subscribe(self._changed)
-        self._upkeep = DeviceUpkeep(device, self._desk)
+        self._maintenance = DeviceMaintenance(device, self._desk)
         try:
-            self._upkeep.start()
+            self._maintenance.start()
             await self._serve_panel()
             await self._serve_metrics()
             await device.start()
@@ -101,8 +101,8 @@ class Appliance:
             await self.device.stop()
         if self._periphery is not None:
             await self._periphery.stop()
-        if self._upkeep is not None:
-            await self._upkeep.stop()
+        if self._maintenance is not None:
+            await self._maintenance.stop()
         for server in (self._panel, self._metrics):
             if server is not None:
                 await server.stop()
@@ -144,7 +144,7 @@ class Appliance:
                 wanted.listen,
                 embed_origins=wanted.frame_ancestors,
                 hosts=wanted.hosts,
-                upkeep=self._upkeep,
+                maintenance=self._maintenance,
             )
             await self._panel.start()
         self.device.panel_link = panel_link(self.panel_url) if wanted.qr else ""

@@ -16,7 +16,7 @@ from appliance.service.children import Child
 from appliance.service.device import Device
 from appliance.service.hardware import build
 from tests.appliance.panel.fake_device import FakeDevice
-from tests.appliance.panel.fake_upkeep import FakeUpkeep
+from tests.appliance.panel.fake_maintenance import FakeMaintenance
 from tests.appliance.service.conftest import settings
 from tests.appliance.service.provisioned import Provisioned
 
@@ -24,13 +24,13 @@ DEADLINE = 30_000.0  # ms
 
 
 @pytest.fixture
-async def upkeep() -> FakeUpkeep:
-    return FakeUpkeep()
+async def maintenance() -> FakeMaintenance:
+    return FakeMaintenance()
 
 
 @pytest.fixture
-async def panel(upkeep: FakeUpkeep) -> AsyncIterator[Panel]:
-    async with Panel(FakeDevice(), "127.0.0.1:0", upkeep=upkeep) as panel:
+async def panel(maintenance: FakeMaintenance) -> AsyncIterator[Panel]:
+    async with Panel(FakeDevice(), "127.0.0.1:0", maintenance=maintenance) as panel:
         yield panel
 
 
@@ -55,11 +55,11 @@ async def page(chromium: Browser, panel: Panel) -> AsyncIterator[Page]:
     assert [fault for fault in faults if "ERR_CONNECTION_REFUSED" not in fault] == []
 
 
-async def watching(upkeep: FakeUpkeep, cards: list[str]) -> None:
+async def watching(maintenance: FakeMaintenance, cards: list[str]) -> None:
     async with asyncio.timeout(DEADLINE / 1000):
-        while sorted(upkeep.watching) != sorted(cards):
-            upkeep.moved.clear()
-            await upkeep.moved.wait()
+        while sorted(maintenance.watching) != sorted(cards):
+            maintenance.moved.clear()
+            await maintenance.moved.wait()
 
 
 async def no_wider_than_the_page(page: Page) -> None:
@@ -76,18 +76,20 @@ def line(number: int, level: str, text: str) -> dict[str, object]:
     }
 
 
-async def test_log_is_live_and_can_be_sifted(page: Page, panel: Panel, upkeep: FakeUpkeep) -> None:
-    upkeep.pieces["log"] = [
+async def test_log_is_live_and_can_be_sifted(
+    page: Page, panel: Panel, maintenance: FakeMaintenance
+) -> None:
+    maintenance.pieces["log"] = [
         {"lines": [line(1, "debug", "a detail"), line(2, "info", "<b>hello</b>")], "missed": 0}
     ]
     await expect(page.locator("#log-card")).to_be_visible()
-    assert upkeep.watching == []
+    assert maintenance.watching == []
     await page.get_by_text("Log", exact=True).focus()
     await page.keyboard.press("Enter")
     log = page.get_by_role("log", name="The device's log")
     await expect(log).to_contain_text("<b>hello</b>")
     await expect(page.get_by_text("a detail")).to_be_hidden()
-    upkeep.tell("log", {"lines": [line(9, "error", "x" * 300)], "missed": 6})
+    maintenance.tell("log", {"lines": [line(9, "error", "x" * 300)], "missed": 6})
     await expect(log).to_contain_text("6 lines are missing here")
     await expect(log).to_have_attribute("aria-live", "polite")
     await page.get_by_label("Show").select_option("Errors")
@@ -97,21 +99,25 @@ async def test_log_is_live_and_can_be_sifted(page: Page, panel: Panel, upkeep: F
     await expect(page.get_by_text("a detail")).to_be_visible()
     await no_wider_than_the_page(page)
     await page.get_by_text("Log", exact=True).click()
-    await watching(upkeep, [])
+    await watching(maintenance, [])
 
 
 def sample(**values: float | None) -> dict[str, float | None]:
     return {"round_trip_ms": 12.0, "up_kbps": 900.0, "down_kbps": 1500.0, **values}
 
 
-async def test_figures_are_plotted_and_told_in_words(page: Page, upkeep: FakeUpkeep) -> None:
+async def test_figures_are_plotted_and_told_in_words(
+    page: Page, maintenance: FakeMaintenance
+) -> None:
     now = {"received": "1280 x 720", "sent": None, "microphone_xruns": 3, "speaker_xruns": 0}
     about = {"every": 2.0, "kept": 60, "now": now}
-    upkeep.pieces["stats"] = [{**about, "anew": True, "samples": [sample() for _ in range(59)]}]
+    maintenance.pieces["stats"] = [
+        {**about, "anew": True, "samples": [sample() for _ in range(59)]}
+    ]
     await page.get_by_text("Network and media").click()
     plot = page.locator(".plot", has=page.get_by_text("Round trip", exact=True))
     await expect(plot).to_contain_text("12 ms")
-    upkeep.tell("stats", {**about, "anew": False, "samples": [sample(round_trip_ms=180.0)]})
+    maintenance.tell("stats", {**about, "anew": False, "samples": [sample(round_trip_ms=180.0)]})
     await expect(plot).to_contain_text("180 ms")
     await expect(plot).to_contain_text("from 12 ms to 180 ms lately")
     await expect(plot.locator(".scale")).to_have_text("200")
@@ -143,60 +149,64 @@ def devices(**changes: object) -> dict[str, object]:
     return {"lasting": True, "fixed": False, "kinds": [*others, one]}
 
 
-async def test_a_device_is_chosen_refused_and_given_back(page: Page, upkeep: FakeUpkeep) -> None:
-    upkeep.pieces["devices"] = [devices()]
+async def test_a_device_is_chosen_refused_and_given_back(
+    page: Page, maintenance: FakeMaintenance
+) -> None:
+    maintenance.pieces["devices"] = [devices()]
     await page.get_by_text("Devices", exact=True).click()
     choice = page.get_by_label("Microphone", exact=True)
     # Two of one name are told apart.
     await expect(choice.locator("option")).to_have_text(
         ["Speakerphone (hw:1)", "Speakerphone (hw:2)"]
     )
-    upkeep.refusal = "it is in use; close the other program"
+    maintenance.refusal = "it is in use; close the other program"
     await choice.select_option("Speakerphone (hw:2)")
-    await expect(page.locator("#refusal")).to_have_text(upkeep.refusal)
+    await expect(page.locator("#refusal")).to_have_text(maintenance.refusal)
     await expect(choice).to_be_enabled()
     await expect(choice.locator("option:checked")).to_have_text("Speakerphone (hw:1)")
-    upkeep.refusal = ""
+    maintenance.refusal = ""
     await choice.select_option("Speakerphone (hw:2)")
     await expect(choice).to_be_disabled()
     used = {"backend": "alsa", "id": "hw:2"}
-    upkeep.tell("devices", devices(used=used, wanted=used, changed=True))
+    maintenance.tell("devices", devices(used=used, wanted=used, changed=True))
     await expect(choice).to_be_enabled()
     await expect(choice.locator("option:checked")).to_have_text("Speakerphone (hw:2)")
     await expect(choice).to_have_accessible_description(
         "Chosen here, above what the configuration says."
     )
     await page.get_by_role("button", name="Microphone: use what the configuration says").click()
-    upkeep.tell("devices", devices())
+    maintenance.tell("devices", devices())
     await expect(choice).to_be_focused()
-    assert upkeep.asked == [
+    assert maintenance.asked == [
         ("choose", "microphone", "alsa", "hw:2"),
         ("choose", "microphone", "alsa", "hw:2"),
         ("withdraw_choice", "microphone"),
     ]
-    upkeep.tell("devices", devices(used=used))
+    maintenance.tell("devices", devices(used=used))
     await expect(choice).to_have_accessible_description(
         "Speakerphone is not there; this one stands in."
     )
     await no_wider_than_the_page(page)
 
 
-async def test_meters_say_what_is_sent(page: Page, upkeep: FakeUpkeep) -> None:
+async def test_meters_say_what_is_sent(page: Page, maintenance: FakeMaintenance) -> None:
     await page.get_by_text("Devices", exact=True).click()
     meter = page.get_by_label("At the microphone")
-    await watching(upkeep, ["devices", "levels"])
+    await watching(maintenance, ["devices", "levels"])
     for state, level, words in (
         ("sent", -15.2, "sent to the room"),
         ("held", -14.8, "nothing of it is sent"),
         ("closed", None, "closed while it is muted"),
     ):
-        upkeep.tell("levels", {"microphone": level, "speaker": -60.5, "microphone_state": state})
+        maintenance.tell(
+            "levels", {"microphone": level, "speaker": -60.5, "microphone_state": state}
+        )
         await expect(page.locator("#level-microphone-note")).to_contain_text(words)
         spoken = "no sound" if level is None else "-15 dBFS"
         await expect(meter).to_have_attribute("aria-valuetext", spoken)
     assert await meter.evaluate("meter => meter.value") == -60
     await page.get_by_text("Devices", exact=True).click()
-    await watching(upkeep, [])
+    await watching(maintenance, [])
 
 
 def configured(**changes: object) -> dict[str, object]:
@@ -217,9 +227,9 @@ def configured(**changes: object) -> dict[str, object]:
 
 
 async def test_values_have_their_sources_and_changes_are_taken_back(
-    page: Page, upkeep: FakeUpkeep
+    page: Page, maintenance: FakeMaintenance
 ) -> None:
-    upkeep.pieces["config"] = [configured()]
+    maintenance.pieces["config"] = [configured()]
     await page.get_by_text("Configuration", exact=True).click()
     values = page.locator("#config .values > div")
     await expect(values).to_have_count(2)
@@ -231,50 +241,50 @@ async def test_values_have_their_sources_and_changes_are_taken_back(
     await expect(values).to_contain_text("640")
     await no_wider_than_the_page(page)
     back = page.get_by_role("button", name="Take back: camera.width")
-    upkeep.refusal = "the camera does not open so"
+    maintenance.refusal = "the camera does not open so"
     await back.click()
-    await expect(page.locator("#refusal")).to_have_text(upkeep.refusal)
+    await expect(page.locator("#refusal")).to_have_text(maintenance.refusal)
     await expect(back).to_be_enabled()
-    upkeep.refusal = ""
+    maintenance.refusal = ""
     await back.click()
-    upkeep.tell("config", configured(changes=[]))
+    maintenance.tell("config", configured(changes=[]))
     await expect(back).to_have_count(0)
-    assert upkeep.asked == [("withdraw", "camera.width")] * 2
+    assert maintenance.asked == [("withdraw", "camera.width")] * 2
 
 
-async def test_a_restart_is_asked_once(page: Page, upkeep: FakeUpkeep) -> None:
-    upkeep.pieces["config"] = [configured(hindrance="No service manager runs this program.")]
+async def test_a_restart_is_asked_once(page: Page, maintenance: FakeMaintenance) -> None:
+    maintenance.pieces["config"] = [configured(hindrance="No service manager runs this program.")]
     await page.get_by_text("Help and restart").click()
     restart = page.get_by_role("button", name="Restart the program")
     await expect(restart).to_be_disabled()
     await expect(restart).to_have_accessible_description("No service manager runs this program.")
-    upkeep.tell("config", configured())
+    maintenance.tell("config", configured())
     await expect(restart).to_be_enabled()
     await restart.click()
     await expect(page.get_by_text("away for some seconds")).to_be_visible()
     await expect(page.get_by_role("button", name="Leave it running")).to_be_focused()
     await page.keyboard.press("Enter")
     await expect(restart).to_be_focused()
-    assert upkeep.asked == []
+    assert maintenance.asked == []
     await restart.click()
     await page.get_by_role("button", name="Restart now").click()
     await expect(restart).to_be_visible()
     async with asyncio.timeout(DEADLINE / 1000):
-        while not upkeep.asked:
-            upkeep.moved.clear()
-            await upkeep.moved.wait()
-    assert upkeep.asked == [("restart", "not sure")]
+        while not maintenance.asked:
+            maintenance.moved.clear()
+            await maintenance.moved.wait()
+    assert maintenance.asked == [("restart", "not sure")]
 
 
-async def test_two_parts_of_the_page_share_a_card(page: Page, upkeep: FakeUpkeep) -> None:
+async def test_two_parts_of_the_page_share_a_card(page: Page, maintenance: FakeMaintenance) -> None:
     await page.get_by_text("Configuration", exact=True).click()
     await page.get_by_text("Help and restart").click()
-    await watching(upkeep, ["config"])
+    await watching(maintenance, ["config"])
     await page.get_by_text("Configuration", exact=True).click()
-    upkeep.tell("config", configured())
+    maintenance.tell("config", configured())
     await expect(page.get_by_role("button", name="Restart the program")).to_be_enabled()
     await page.get_by_text("Help and restart").click()
-    await watching(upkeep, [])
+    await watching(maintenance, [])
 
 
 async def test_diagnostics_are_downloaded(page: Page) -> None:
@@ -339,13 +349,13 @@ async def test_another_microphone_chosen_on_the_page_is_heard_in_the_room(
 
 
 async def test_a_card_goes_on_after_the_device_was_away(
-    page: Page, panel: Panel, upkeep: FakeUpkeep
+    page: Page, panel: Panel, maintenance: FakeMaintenance
 ) -> None:
-    upkeep.pieces["log"] = [{"lines": [line(7, "info", "before")], "missed": 0}]
+    maintenance.pieces["log"] = [{"lines": [line(7, "info", "before")], "missed": 0}]
     await page.get_by_text("Log", exact=True).click()
     await expect(page.get_by_role("log")).to_contain_text("before")
     await panel.stop()
-    upkeep.pieces["log"] = [{"lines": [line(1, "info", "begun anew")], "missed": 0}]
+    maintenance.pieces["log"] = [{"lines": [line(1, "info", "begun anew")], "missed": 0}]
     await panel.start()
     await expect(page.get_by_role("log")).to_contain_text("begun anew")
     await expect(page.get_by_role("log")).not_to_contain_text("before")

@@ -11,69 +11,71 @@ from websockets.asyncio.client import connect
 
 from appliance.panel import Panel
 from tests.appliance.panel.fake_device import FakeDevice
-from tests.appliance.panel.fake_upkeep import FakeUpkeep
+from tests.appliance.panel.fake_maintenance import FakeMaintenance
 from tests.appliance.panel.test_live import DEADLINE, live_url, news
 
 
 @pytest.fixture
-async def upkeep() -> FakeUpkeep:
-    return FakeUpkeep()
+async def maintenance() -> FakeMaintenance:
+    return FakeMaintenance()
 
 
 @pytest.fixture
-async def kept(device: FakeDevice, upkeep: FakeUpkeep) -> AsyncIterator[Panel]:
+async def kept(device: FakeDevice, maintenance: FakeMaintenance) -> AsyncIterator[Panel]:
     """A panel with cards."""
-    async with Panel(device, "127.0.0.1:0", upkeep=upkeep) as panel:
+    async with Panel(device, "127.0.0.1:0", maintenance=maintenance) as panel:
         yield panel
 
 
-async def watching(upkeep: FakeUpkeep, cards: list[str]) -> None:
+async def watching(maintenance: FakeMaintenance, cards: list[str]) -> None:
     async with asyncio.timeout(DEADLINE):
-        while upkeep.watching != cards:
-            upkeep.moved.clear()
-            await upkeep.moved.wait()
+        while maintenance.watching != cards:
+            maintenance.moved.clear()
+            await maintenance.moved.wait()
 
 
-async def test_only_a_page_that_shows_a_card_has_its_news(kept: Panel, upkeep: FakeUpkeep) -> None:
-    upkeep.pieces["log"] = [{"n": 1}]
+async def test_only_a_page_that_shows_a_card_has_its_news(
+    kept: Panel, maintenance: FakeMaintenance
+) -> None:
+    maintenance.pieces["log"] = [{"n": 1}]
     async with connect(live_url(kept)) as one, connect(live_url(kept)) as other:
         assert "log" in await news(one, "cards")
-        assert upkeep.watching == []
+        assert maintenance.watching == []
         await one.send('{"show": "log"}')
         await one.send('{"show": "log"}')  # which changes nothing
         assert await news(one, "log") == {"n": 1}
-        upkeep.tell("log", {"n": 2})
+        maintenance.tell("log", {"n": 2})
         assert await news(one, "log") == {"n": 2}
-        assert upkeep.watching == ["log"]
+        assert maintenance.watching == ["log"]
         await other.send('{"no": 1}')
         async with asyncio.timeout(DEADLINE):
             while "error" not in (heard := json.loads(await other.recv())):
                 assert "log" not in heard
 
 
-async def test_a_hidden_card_costs_nothing(kept: Panel, upkeep: FakeUpkeep) -> None:
+async def test_a_hidden_card_costs_nothing(kept: Panel, maintenance: FakeMaintenance) -> None:
     async with connect(live_url(kept)) as page:
         await page.send('{"show": "log"}')
-        await watching(upkeep, ["log"])
+        await watching(maintenance, ["log"])
         await page.send('{"hide": "log"}')
-        await watching(upkeep, [])
-        upkeep.pieces["log"] = [{"n": 3}]
+        await watching(maintenance, [])
+        maintenance.pieces["log"] = [{"n": 3}]
         await page.send('{"show": "log"}')
         assert await news(page, "log") == {"n": 3}
-    await watching(upkeep, [])  # nor does one whose page has gone
+    await watching(maintenance, [])  # nor does one whose page has gone
 
 
-async def test_stop_ends_open_cards(device: FakeDevice, upkeep: FakeUpkeep) -> None:
-    panel = Panel(device, "127.0.0.1:0", upkeep=upkeep)
+async def test_stop_ends_open_cards(device: FakeDevice, maintenance: FakeMaintenance) -> None:
+    panel = Panel(device, "127.0.0.1:0", maintenance=maintenance)
     await panel.start()
     async with connect(live_url(panel)) as page:
         await page.send('{"show": "log"}')
-        await watching(upkeep, ["log"])
+        await watching(maintenance, ["log"])
         async with asyncio.timeout(DEADLINE):
             await panel.stop()
             await page.wait_closed()
     assert page.close_code == 1001
-    assert upkeep.watching == []
+    assert maintenance.watching == []
 
 
 async def test_there_are_no_other_cards(panel: Panel, kept: Panel) -> None:
@@ -87,39 +89,41 @@ async def test_there_are_no_other_cards(panel: Panel, kept: Panel) -> None:
 
 
 async def test_a_card_that_fails_leaves_the_rest_of_the_page(
-    kept: Panel, upkeep: FakeUpkeep, caplog: pytest.LogCaptureFixture
+    kept: Panel, maintenance: FakeMaintenance, caplog: pytest.LogCaptureFixture
 ) -> None:
-    upkeep.broken = True
+    maintenance.broken = True
     async with connect(live_url(kept)) as page:
         await page.send('{"show": "log"}')
         await page.send('{"press": "mute"}')
         async with asyncio.timeout(DEADLINE):
             while (await news(page, "state"))["tally"] != "muted":
                 pass
-        upkeep.broken = False
-        upkeep.pieces["log"] = [{"n": 1}]
+        maintenance.broken = False
+        maintenance.pieces["log"] = [{"n": 1}]
         await page.send('{"show": "log"}')
         assert await news(page, "log") == {"n": 1}
     assert "the card log has failed" in caplog.text
 
 
-async def asked(upkeep: FakeUpkeep, what: list[tuple[str, ...]]) -> None:
+async def asked(maintenance: FakeMaintenance, what: list[tuple[str, ...]]) -> None:
     async with asyncio.timeout(DEADLINE):
-        while upkeep.asked != what:
-            upkeep.moved.clear()
-            await upkeep.moved.wait()
+        while maintenance.asked != what:
+            maintenance.moved.clear()
+            await maintenance.moved.wait()
 
 
-async def test_a_choice_of_devices_reaches_the_device(kept: Panel, upkeep: FakeUpkeep) -> None:
+async def test_a_choice_of_devices_reaches_the_device(
+    kept: Panel, maintenance: FakeMaintenance
+) -> None:
     async with connect(live_url(kept)) as page:
         choice = {"kind": "microphone", "backend": "alsa", "device": "hw:Loopback"}
         await page.send(json.dumps({"choose": choice}))
         await page.send('{"choose": {"kind": "camera", "device": null}}')
         await asked(
-            upkeep,
+            maintenance,
             [("choose", "microphone", "alsa", "hw:Loopback"), ("withdraw_choice", "camera")],
         )
-        upkeep.refusal = "it is in use; close the other program"
+        maintenance.refusal = "it is in use; close the other program"
         await page.send('{"choose": {"kind": "camera", "device": null}}')
         assert await news(page, "error") == "it is in use; close the other program"
         await page.send('{"choose": {"kind": 3}}')
@@ -132,12 +136,14 @@ async def test_a_panel_without_cards_takes_no_choice(panel: Panel) -> None:
         assert "does not know" in await news(page, "error")
 
 
-async def test_who_looks_after_the_device_is_heard(kept: Panel, upkeep: FakeUpkeep) -> None:
+async def test_who_looks_after_the_device_is_heard(
+    kept: Panel, maintenance: FakeMaintenance
+) -> None:
     async with connect(live_url(kept)) as page:
         await page.send('{"withdraw": "speaker.volume"}')
         await page.send('{"restart": {"sure": true}}')
-        await asked(upkeep, [("withdraw", "speaker.volume"), ("restart", "sure")])
-        upkeep.refusal = "Somebody else is in the call"
+        await asked(maintenance, [("withdraw", "speaker.volume"), ("restart", "sure")])
+        maintenance.refusal = "Somebody else is in the call"
         await page.send('{"restart": {"sure": false}}')
         assert await news(page, "error") == "Somebody else is in the call"
         await page.send('{"restart": true}')

@@ -18,7 +18,7 @@ from appliance.service.bundle import MUTES, bundle
 from appliance.service.history import History
 from appliance.service.journal import Secrets
 from appliance.service.log_ring import LogRing
-from appliance.service.upkeep import counters
+from appliance.service.maintenance import counters
 from tests.appliance.service.conftest import MakeDevice
 
 CANARIES = {

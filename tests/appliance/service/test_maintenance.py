@@ -16,7 +16,7 @@ from appliance.service import journal
 from appliance.service.device import Device
 from appliance.service.journal import MASK, Secrets
 from appliance.service.log_ring import LogRing
-from appliance.service.upkeep import LOG_PIECE, DeviceUpkeep
+from appliance.service.maintenance import LOG_PIECE, DeviceMaintenance
 from tests.appliance.service.conftest import DEADLINE, MakeDevice, until
 
 CANARY = "canary-4711-never-to-be-seen"
@@ -44,7 +44,7 @@ async def test_the_log_is_told_from_what_is_kept_to_what_another_thread_says(
     log.info("before, %s", CANARY)
     async with (
         asyncio.timeout(DEADLINE),
-        contextlib.aclosing(DeviceUpkeep(cast(Device, None), ring=ring).watch("log")) as news,
+        contextlib.aclosing(DeviceMaintenance(cast(Device, None), ring=ring).watch("log")) as news,
     ):
         first = await anext(news)
         thread = threading.Thread(target=log.warning, args=("after, %s", CANARY))
@@ -65,7 +65,7 @@ async def test_who_is_slow_is_told_how_many_lines_are_missing(
     log.info("first")
     async with (
         asyncio.timeout(DEADLINE),
-        contextlib.aclosing(DeviceUpkeep(cast(Device, None), ring=ring).watch("log")) as news,
+        contextlib.aclosing(DeviceMaintenance(cast(Device, None), ring=ring).watch("log")) as news,
     ):
         await anext(news)
         for number in range(3 * LOG_PIECE):
@@ -78,12 +78,12 @@ async def test_who_is_slow_is_told_how_many_lines_are_missing(
 
 async def test_stats_tell_of_a_real_call(make_device: MakeDevice, ring: LogRing) -> None:
     oak = await make_device("Oak", 1)
-    upkeep = DeviceUpkeep(oak, ring=ring)
-    upkeep.start()
+    maintenance = DeviceMaintenance(oak, ring=ring)
+    maintenance.start()
     try:
         async with (
             asyncio.timeout(2 * DEADLINE),
-            contextlib.aclosing(upkeep.watch("stats")) as news,
+            contextlib.aclosing(maintenance.watch("stats")) as news,
         ):
             first = await anext(news)
             assert (first["samples"], first["every"]) == ([], 2.0)
@@ -93,10 +93,10 @@ async def test_stats_tell_of_a_real_call(make_device: MakeDevice, ring: LogRing)
             ):
                 piece = await anext(news)
                 (sample,) = piece["samples"]
-        async with contextlib.aclosing(upkeep.watch("stats")) as news:
-            assert len((await anext(news))["samples"]) == len(upkeep.history.samples) >= 2
+        async with contextlib.aclosing(maintenance.watch("stats")) as news:
+            assert len((await anext(news))["samples"]) == len(maintenance.history.samples) >= 2
     finally:
-        await upkeep.stop()
+        await maintenance.stop()
     told = {name: value or 0.0 for name, value in sample.items()}
     assert 0 < told["round_trip_ms"] < 1000
     assert told["up_kbps"] > 10
@@ -112,18 +112,18 @@ async def test_a_restart_asks_while_others_are_in_the_call(
 ) -> None:
     desk = FakeDesk()
     oak = await make_device("Oak", 1)
-    upkeep = DeviceUpkeep(oak, desk, ring=ring)
-    upkeep.restart(False)
+    maintenance = DeviceMaintenance(oak, desk, ring=ring)
+    maintenance.restart(False)
     assert desk.restarts == 1
     elm = await make_device("Elm", 2)
     await until(oak, lambda state: len(state.members) == 2)
     with pytest.raises(Refused, match="Somebody else is in the call"):
-        upkeep.restart(False)
-    upkeep.restart(True)
+        maintenance.restart(False)
+    maintenance.restart(True)
     assert desk.restarts == 2
     await elm.stop()
     with pytest.raises(Refused, match="begun for one call"):
-        DeviceUpkeep(oak, ring=ring).restart(True)
+        DeviceMaintenance(oak, ring=ring).restart(True)
 
 
 class FakeDesk:

@@ -27,8 +27,8 @@ LOG_PIECE: Final = 100
 Stream = AsyncGenerator[Mapping[str, Any]]
 
 
-class DeviceUpkeep:
-    """See `appliance.panel.Upkeep`."""
+class DeviceMaintenance:
+    """See `appliance.panel.Maintenance`."""
 
     def __init__(
         self,
@@ -65,23 +65,23 @@ class DeviceUpkeep:
         await self._levels.stop()
 
     def watch(self, card: Card) -> Stream:
-        """See `Upkeep.watch`."""
+        """See `Maintenance.watch`."""
         return self._streams[card]()
 
     async def choose(self, kind: str, backend: str, device: str) -> None:
-        """See `Upkeep.choose`."""
+        """See `Maintenance.choose`."""
         await self._choice.choose(kind, backend, device)
 
     async def withdraw_choice(self, kind: str) -> None:
-        """See `Upkeep.withdraw_choice`."""
+        """See `Maintenance.withdraw_choice`."""
         await self._choice.withdraw(kind)
 
     async def withdraw(self, key: str) -> None:
-        """See `Upkeep.withdraw`."""
+        """See `Maintenance.withdraw`."""
         await self._config.withdraw(key)
 
     def restart(self, sure: bool) -> None:
-        """See `Upkeep.restart`."""
+        """See `Maintenance.restart`."""
         if self._desk is None:
             raise Refused("This device was begun for one call: nobody would begin it anew.")
         state = self._device.state()
@@ -91,7 +91,7 @@ class DeviceUpkeep:
         self._desk.restart()
 
     async def bundle(self) -> bytes:
-        """See `Upkeep.bundle`."""
+        """See `Maintenance.bundle`."""
         # With all that a doctor knows, which a device in good health does not load.
         from appliance.service.bundle import bundle
 

@@ -9,7 +9,7 @@ from typing import Any
 from appliance.panel import Card, Refused
 
 
-class FakeUpkeep:
+class FakeMaintenance:
     """`pieces` is what each card shows at first, `tell` what follows."""
 
     def __init__(self) -> None:

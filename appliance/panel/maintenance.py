@@ -17,7 +17,7 @@ and loudspeakers to choose from.  `levels`: how loud it is, ten times a second a
 CARDS: Final[tuple[Card, ...]] = get_args(Card)
 
 
-class Upkeep(Protocol):
+class Maintenance(Protocol):
     """That of one device.  Called on the panel's event loop."""
 
     def watch(self, card: Card, /) -> AsyncGenerator[Mapping[str, Any]]:
