@@ -27,6 +27,7 @@ from appliance.cli import (
     provision,
     service,
     token,
+    upkeep,
 )
 from appliance.cli.exit_code import ExitCode, code_of, line_of
 from appliance.service import journal, log_ring
@@ -48,7 +49,7 @@ app = typer.Typer(
 )
 
 # In the order of the help. A module without a name adds its commands to the top level.
-for commands in (demo, hub, device, token, devices, doctor, service, lights):
+for commands in (demo, hub, device, token, devices, doctor, service, upkeep, lights):
     app.add_typer(commands.app)
 app.add_typer(config.app, name="config", help="Look at configurations.")
 app.add_typer(log.app, name="log", help="What a device remembers of its past.")

@@ -191,7 +191,10 @@ class MicCapture(_Capture):
         if self._framed_at is not None:
             # A pause is one on the wire too.  Sound that went on where it had ended would be taken
             # for late by as much, and made to wait for more of that kind.
-            self._encoder.skip(round((time.monotonic() - self._framed_at) * RATE / FRAME))
+            now = time.monotonic()
+            self._encoder.skip(round((now - self._framed_at) * RATE / FRAME))
+            # It may be closed again before there is a frame, and what is skipped is skipped.
+            self._framed_at = now
 
     def _close(self) -> None:
         self._microphone.close()

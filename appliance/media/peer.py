@@ -16,7 +16,6 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final, Literal
 
-import ifaddr
 from aiortc import (
     RTCConfiguration,
     RTCIceServer,
@@ -26,6 +25,7 @@ from aiortc import (
 )
 from aiortc.exceptions import InvalidStateError, OperationError
 
+from appliance.media.addresses import host_addresses
 from appliance.media.ends import Inlet, Outlet
 from appliance.media.errors import NegotiationError
 from appliance.media.packet import Kind
@@ -235,7 +235,7 @@ class Peer:
                 continue
             transport._roomlet_tapped = True
             transport._send_rtp = partial(self._send_rtp, transport._send_rtp)
-        addresses = self._addresses if self._addresses is not None else _host_addresses()
+        addresses = self._addresses if self._addresses is not None else host_addresses()
         for ice in self._connection._RTCPeerConnection__iceTransports:
             connection = ice.iceGatherer._connection
             if getattr(connection, "_roomlet_addresses", False):
@@ -286,18 +286,6 @@ def _ice_server(entry: Mapping[str, Any]) -> RTCIceServer:
         username=entry.get("username"),
         credential=entry.get("credential"),
     )
-
-
-def _host_addresses() -> list[str]:
-    found: list[str] = []
-    for adapter in ifaddr.get_adapters():
-        for ip in adapter.ips:
-            if isinstance(ip.ip, str):
-                found.append(ip.ip)
-            elif not ip.ip[2] and not ip.ip[0].startswith("fe80"):
-                found.append(ip.ip[0])
-    routable = [ip for ip in found if ip != "::1" and not ip.startswith("127.")]
-    return routable or ["127.0.0.1"]
 
 
 async def _connect(connect: Callable[[], Any]) -> None:

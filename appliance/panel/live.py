@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from appliance.panel.cards import Cards
 from appliance.panel.device import BUTTONS, PanelDevice, Refused
+from appliance.panel.door import admitted
 from appliance.panel.maintenance import Maintenance
 
 HOLD = 2.0
@@ -30,6 +31,9 @@ HOLD = 2.0
 
 REQUESTS: Final = 8
 """Requests of one page that a room may have yet to answer."""
+
+UNINVITED: Final = 4401
+"""The code with which a socket is closed whose session has ended."""
 
 HEARTBEAT: Final = 2.0
 """Seconds between two signs of life while the state does not change."""
@@ -45,12 +49,18 @@ class _Viewer:
 
     def __init__(self, socket: WebSocket, maintenance: Maintenance | None) -> None:
         self.socket = socket
-        self.cards = Cards(maintenance, socket.send_text)
+        self.admitted = admitted(socket)
+        self.cards = Cards(maintenance, self._send)
         self.wake = asyncio.Event()
         self.errors: list[str] = []
         self.held: set[str] = set()
         self.requests: set[asyncio.Task[None]] = set()
         """What a room is asked for, which takes its time."""
+
+    async def _send(self, text: str) -> None:
+        # A session may end at any moment; what is told after that is not for its page.
+        if self.admitted():
+            await self.socket.send_text(text)
 
 
 class Live:
@@ -85,7 +95,7 @@ class Live:
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
-        self._wake()
+        self.wake()
 
     async def serve(self, socket: WebSocket) -> None:
         """One page, from its handshake to its end.
@@ -119,26 +129,32 @@ class Live:
     def _changed(self) -> None:
         # Threads cross into the loop here and nowhere else.
         with suppress(RuntimeError):  # the loop may be gone before the device's threads are
-            self._loop.call_soon_threadsafe(self._wake)
+            self._loop.call_soon_threadsafe(self.wake)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have every page looked after now; on the loop."""
         for viewer in self._viewers:
             viewer.wake.set()
 
     async def _tell(self, viewer: _Viewer) -> None:
         sent = ""
         beat = 0
-        await viewer.socket.send_text(json.dumps({"cards": viewer.cards.offered}))
         while not self._closing:
             viewer.wake.clear()
+            if not viewer.admitted():
+                await viewer.cards.close()
+                await viewer.socket.close(UNINVITED)
+                return
             state = state_json(self._device)
             quiet = not viewer.errors and state == sent
             for error in viewer.errors[:]:
                 viewer.errors.remove(error)
                 await viewer.socket.send_text(json.dumps({"error": error}))
             if state != sent:
-                sent = state
+                first, sent = not sent, state
                 await viewer.socket.send_text(f'{{"state":{state}}}')
+                if first:
+                    await viewer.socket.send_text(json.dumps({"cards": viewer.cards.offered}))
             if quiet:
                 beat += 1
                 await viewer.socket.send_text(json.dumps({"beat": beat}))
@@ -153,6 +169,8 @@ class Live:
             message = await viewer.socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            if not viewer.admitted():
+                continue
             try:
                 self._obey(viewer, message.get("text") or "")
             except Refused as refusal:

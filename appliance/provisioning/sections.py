@@ -6,8 +6,10 @@ The text under each field is its description in the JSON Schema and in the comme
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -17,6 +19,8 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -35,6 +39,15 @@ def _address(value: str) -> str:
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise PydanticCustomError("address", "must be an address and a port, as in 127.0.0.1:8081")
     return value
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether an address with a port can be reached from this machine alone."""
+    host = listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _metrics_address(value: str) -> str:
@@ -132,6 +145,25 @@ def _calendar_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _stun_url(value: str) -> str:
+    if re.fullmatch(rf"stun:{_ICE_HOST}", value) is None:
+        raise PydanticCustomError("stun_url", "must be stun:HOST or stun:HOST:PORT")
+    return value
+
+
+def _turn_url(value: str) -> str:
+    # What aiortc speaks: TLS goes over TCP alone.
+    plain = re.fullmatch(rf"turn:{_ICE_HOST}(\?transport=(udp|tcp))?", value)
+    if plain is None and re.fullmatch(rf"turns:{_ICE_HOST}(\?transport=tcp)?", value) is None:
+        raise PydanticCustomError(
+            "turn_url", "must be turn:HOST:PORT?transport=udp, with tcp, or turns:HOST:PORT"
+        )
+    return value
+
+
+_ICE_HOST: Final = r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?"
+
+
 def _header_value(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not (text.isascii() and text.isprintable()) or text != text.strip():
@@ -143,7 +175,9 @@ _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 _RoomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
 _HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=100)]
 _HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
+_Interface = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 _HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,260}$")]
+_MailAddress = Annotated[str, StringConstraints(pattern=r"^[^\s@:]+@[^\s@:]+$", max_length=254)]
 _CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 
 
@@ -308,14 +342,57 @@ class PanelConfig(Section):
 
     enabled: bool = True
     """Whether there is one."""
+    pin_file: Path | None = None
+    """A file with a PIN or passphrase of 6 characters or more, mode 0600, that visitors give."""
+    pin_credential: _CredentialName | None = None
+    """The name of a systemd credential (`LoadCredential=`) that is the PIN."""
+    tls_cert: Path | None = None
+    """The certificate with its chain (PEM) for https, with `tls_key`."""
+    tls_key: Path | None = None
+    """The certificate's key (PEM, not encrypted)."""
+    client_ca: Path | None = None
+    """Certificates (PEM) of which a visitor's browser has to show a descendant (mTLS)."""
     listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8081"
-    """Address and port; port 0 takes a free one."""
+    """Address and port; port 0 takes a free one.  Beyond this machine only with a PIN, or with
+    `client_ca`."""
     frame_ancestors: list[Annotated[str, AfterValidator(_origin)]] = Field(default_factory=list)
     """Origins of the pages that may show the panel in a frame."""
     hosts: list[str] = Field(default_factory=list)
     """Further names under which the panel may be asked for."""
     qr: bool = False
     """Whether the screen shows its address as a QR code while the device is in no call."""
+
+    @field_validator("listen")
+    @classmethod
+    def _guarded(cls, listen: str, info: ValidationInfo) -> str:
+        ways = ("pin_file", "pin_credential", "client_ca")
+        # A value that is wrong is missing here, and told by itself.
+        known = all(name in info.data for name in (*ways, "enabled"))
+        open_to_all = known and not any(info.data[name] is not None for name in ways)
+        if open_to_all and info.data["enabled"] and not is_loopback(listen):
+            raise PydanticCustomError(
+                "unguarded",
+                "reaches beyond this machine, so it needs pin_file, pin_credential, or client_ca"
+                " with tls_cert and tls_key; or listen on 127.0.0.1",
+            )
+        return listen
+
+    @model_validator(mode="after")
+    def _whole(self) -> PanelConfig:
+        if self.pin_file is not None and self.pin_credential is not None:
+            raise PydanticCustomError(
+                "way_in", "needs one of pin_file and pin_credential, not both"
+            )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise PydanticCustomError("way_in", "needs tls_cert and tls_key, or neither")
+        if self.client_ca is not None and self.tls_cert is None:
+            raise PydanticCustomError("way_in", "with client_ca needs tls_cert and tls_key")
+        return self
+
+    @property
+    def has_pin(self) -> bool:
+        """Whether visitors give a PIN."""
+        return self.pin_file is not None or self.pin_credential is not None
 
 
 class PolicyConfig(Section):
@@ -337,6 +414,23 @@ class PolicyConfig(Section):
         return self
 
 
+class UpdatesConfig(Section):
+    """When the machine may be updated and restarted: while nobody is in a call, and then."""
+
+    window_from: Annotated[str, AfterValidator(_clock)] | None = None
+    """Local time, as in 02:00, from which an update may begin; any time if left out."""
+    window_until: Annotated[str, AfterValidator(_clock)] | None = None
+    """Local time until which one may begin; before `window_from` it is one of the next day."""
+    reboot: Literal["when_idle", "never"] = "when_idle"
+    """Whether the machine is restarted where an update asks for that."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> UpdatesConfig:
+        if (self.window_from is None) != (self.window_until is None):
+            raise PydanticCustomError("way_in", "needs window_from and window_until, or neither")
+        return self
+
+
 class CalendarConfig(Section):
     """The calendar of the room, and what the device does about it; see calendar.md."""
 
@@ -352,6 +446,8 @@ class CalendarConfig(Section):
     """The name of a systemd credential with the same."""
     ca_file: Path | None = None
     """The only certificates (PEM) that the server is believed by; else those of the system."""
+    address: _MailAddress | None = None
+    """The mail address under which the room is invited; what it has declined is no meeting."""
     refresh_minutes: Annotated[int, Field(ge=1, le=1440)] = 5
     """Minutes between two looks; the wait grows while nobody answers."""
     auto_join: bool = True
@@ -379,6 +475,38 @@ class CalendarConfig(Section):
             )
         if self.release and self.kind != "caldav":
             raise PydanticCustomError("way_in", 'with release = true needs kind = "caldav"')
+        return self
+
+
+class NetworkConfig(Section):
+    """How the room's media find this device, where the room server's own hints do not do."""
+
+    stun_url: Annotated[str, AfterValidator(_stun_url)] | None = None
+    """The server that tells the device its public address, `stun:HOST:PORT`; with it or `turn_url`,
+    those that the room server names are not asked."""
+    turn_url: Annotated[str, AfterValidator(_turn_url)] | None = None
+    """The relay, `turn:HOST:PORT?transport=udp` (or `tcp`), or `turns:HOST:PORT` over TLS."""
+    turn_user: _Name | None = None
+    """Who asks for it; needed with `turn_url`, and a password too."""
+    turn_password_file: Path | None = None
+    """A file with that user's password, mode 0600."""
+    turn_password_credential: _CredentialName | None = None
+    """The name of a systemd credential with the same."""
+    interfaces: list[_Interface] = Field(default_factory=list)
+    """Names of network interfaces, or addresses of this machine, by which alone media go; any of
+    them while none of these has an address."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> NetworkConfig:
+        ways = (self.turn_password_file, self.turn_password_credential)
+        given = sum(way is not None for way in ways)
+        relay = self.turn_url is not None
+        if given != relay or (self.turn_user is not None) != relay:
+            raise PydanticCustomError(
+                "way_in",
+                "needs turn_url, turn_user and one of turn_password_file and"
+                " turn_password_credential, or none of them",
+            )
         return self
 
 

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from appliance.panel import Panel
+from appliance.panel import Access, Panel, Tls, TlsError
 from appliance.provisioning import Config, Health
+from appliance.provisioning.sections import is_loopback
 from appliance.service import journal
 from appliance.service.desk import Desk
 from appliance.service.device import Device
@@ -38,14 +39,17 @@ class Appliance:
         state_file: StateFile,
         *,
         patient: bool = True,
+        access: Access | None = None,
         desk: Desk | None = None,
     ) -> None:
-        """Without a `desk` nothing can be changed at the panel."""
+        """`access` is who came into the panel of the appliance before this one.  Without a `desk`
+        nothing can be changed at the panel."""
         self.config = config
         self._desk = desk
         self._notifier = notifier
         self._state_file = state_file
         self._patient = patient
+        self._access = Access(config.read_pin) if access is None else access
         self._panel: Panel | None = None
         self._metrics: MetricsServer | None = None
         self._periphery: Periphery | None = None
@@ -69,13 +73,20 @@ class Appliance:
         await self._hide_secrets()
         # Looking for devices reads files and asks libraries: not on the loop.
         hardware = await asyncio.to_thread(build, self.config)
-        self.device = device = Device(self.config, hardware, patient=self._patient)
+        self.device = device = Device(
+            self.config,
+            hardware,
+            patient=self._patient,
+            upkeep=None if before is None else before.upkeep,
+        )
         if before is None:
-            self._state_file.restore(device.microphone_gate, device.camera_gate)
+            was = self._state_file.restore(device.microphone_gate, device.camera_gate)
         else:
+            was = before.situation.doing.value
             carry(before.microphone_gate, device.microphone_gate)
             carry(before.camera_gate, device.camera_gate)
             device.calendar.meetings.carry(before.calendar.meetings)
+        device.upkeep.resume(was)
         device.situation.subscribe(self._moved)
         self._unsubscribe = device.subscribe(self._changed)
         self._maintenance = DeviceMaintenance(device, self._desk)
@@ -128,6 +139,14 @@ class Appliance:
         if self._periphery is not None:
             await self._periphery.adopt(config)
 
+    async def renew(self) -> None:
+        """Have the panel show the certificate that its files hold by now; who looks at it stays
+        logged in.  Raises PanelError for one that cannot be used: the one before stays."""
+        if self._panel is not None and self._panel.outdated():
+            await self._panel.stop()
+            await self._panel.start()
+            log.info("the panel has another certificate")
+
     def health(self) -> Health:
         """How the device is, for a trial."""
         present = self.device.situation.present
@@ -139,15 +158,30 @@ class Appliance:
     async def _serve_panel(self) -> None:
         wanted = self.config.panel
         if wanted.enabled:
+            if wanted.has_pin:
+                # A PIN that is not there is a mistake now, before anybody stands at the door.
+                self.config.read_pin()
+                self._access.go_by(self.config.read_pin)
+                if wanted.tls_cert is None and not is_loopback(wanted.listen):
+                    log.warning(
+                        "the PIN of the panel crosses the network for everybody there to read;"
+                        " give panel.tls_cert and panel.tls_key"
+                    )
+            cert, key = wanted.tls_cert, wanted.tls_key
             self._panel = Panel(
                 self.device,
                 wanted.listen,
                 embed_origins=wanted.frame_ancestors,
                 hosts=wanted.hosts,
+                access=self._access if wanted.has_pin else None,
+                tls=None if cert is None or key is None else Tls(cert, key, wanted.client_ca),
                 maintenance=self._maintenance,
             )
-            await self._panel.start()
-        self.device.panel_link = panel_link(self.panel_url) if wanted.qr else ""
+            try:
+                await self._panel.start()
+            except TlsError as error:
+                raise self.config.error(("panel", error.key), str(error)) from None
+        self.device.panel_link = panel_link(self.panel_url, hosts=wanted.hosts) if wanted.qr else ""
 
     async def _serve_metrics(self) -> None:
         if self.config.metrics.listen is not None:
@@ -178,6 +212,7 @@ class Appliance:
         elif before in (Status.IN_ROOM, Status.RECONNECTING) and situation.status in (
             Status.IDLE,
             Status.JOINING,
+            Status.UPDATING,
         ):
             log.info("out of the room: %s", situation.reason, extra=Message.LEFT.extra)
 
@@ -185,4 +220,7 @@ class Appliance:
         """Anything may be another; on any thread."""
         assert self._loop is not None
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: self._state_file.write(self.device.state()))
+            self._loop.call_soon_threadsafe(self._write_state)
+
+    def _write_state(self) -> None:
+        self._state_file.write(self.device.state(), self.config.updates.reboot)

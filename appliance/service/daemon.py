@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from appliance.panel import PanelError, Refused
+from appliance.panel import Access, PanelError, Refused, TlsError
 from appliance.provisioning import (
     Config,
     ConfigError,
@@ -38,7 +38,7 @@ from hal.errors import HalError
 
 log = logging.getLogger(__name__)
 
-ANEW: Final = frozenset({"room", "probe"})
+ANEW: Final = frozenset({"room", "network", "probe"})
 """Sections with whose change the device is begun anew; with any other it stays in its room."""
 
 SETTLED_S: Final = 90.0
@@ -108,6 +108,7 @@ class Daemon:
         self._state_file = StateFile.of_service() if state_file is None else state_file
         self._vigil = Vigil(self._notifier, lambda: self.appliance.device.workers, self._stuck)
         self._trial: Probation | None = None
+        self._access: Access | None = None
         self._wishes: deque[_Wish] = deque()
         self._wished = asyncio.Event()
         self._began = time.monotonic()
@@ -179,7 +180,12 @@ class Daemon:
 
     async def _start(self, config: Config) -> None:
         _set_level(config)
-        appliance = Appliance(config, self._notifier, self._state_file, desk=self)
+        if self._access is None:
+            # Of the process: a device that is begun anew must not throw its visitors out.
+            self._access = Access(config.read_pin)
+        appliance = Appliance(
+            config, self._notifier, self._state_file, access=self._access, desk=self
+        )
         await appliance.start(self._last)
         # Only now: until then the one before is what there is, even if it rests.
         self.appliance, self._last = appliance, appliance.device
@@ -190,8 +196,11 @@ class Daemon:
             config = self._settings.reload()
             self._tell_notes()
             await self._take(config)
+            await self.appliance.renew()
         except (ConfigError, ProvisioningError) as error:
             log.error("the configuration stays: %s", error, extra=Message.CONFIG_REFUSED.extra)
+        except TlsError as error:
+            log.error("the panel's certificate stays: %s", error)
         finally:
             self._notifier.reloaded()
 
@@ -292,6 +301,10 @@ class Daemon:
     async def _judge(self) -> None:
         """Look how the configuration on trial does."""
         if self._trial is None:
+            return
+        if self.appliance.device.upkeep.granted:
+            # Out of its room it proves nothing: its time begins once the update is over.
+            self._trial = self._settings.probation()
             return
         verdict = self._trial.observe(self.appliance.health(), self._settings.now())
         if verdict is Verdict.KEEP:

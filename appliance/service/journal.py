@@ -48,6 +48,7 @@ class Message(Enum):
     """A configuration was refused, or taken back."""
     BOOKED = "c1d3f2e0a5f34c3b9b1f5a2f7d1e6a08"
     """The device comes for a booked meeting, or goes after it."""
+    # ...6a09: a lock at the panel's door, see `appliance.panel.access`.
 
     @property
     def extra(self) -> dict[str, str]:

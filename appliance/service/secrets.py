@@ -30,7 +30,12 @@ def _secrets(config: Config) -> Iterator[str]:
     with contextlib.suppress(ConfigError):
         yield config.read_token() or ""
     with contextlib.suppress(ConfigError):
+        yield config.read_pin() or ""
+    with contextlib.suppress(ConfigError):
         yield config.read_calendar_password() or ""
+    with contextlib.suppress(ConfigError):
+        yield config.read_turn_password() or ""
+    with contextlib.suppress(ConfigError):
         # Without the kind of it that stands before.
         yield (config.read_token_secret() or "").rpartition(" ")[2]
     yield from _within("", config)

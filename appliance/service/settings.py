@@ -76,7 +76,9 @@ class FileSettings:
         self._config = self._load(self._changes)
         # A token that is missing is a mistake now; one that goes away later is waited for.
         self._config.read_token()
+        self._config.read_pin()
         self._config.read_calendar_password()
+        self._config.read_turn_password()
         return self._config
 
     def reload(self) -> Config:
@@ -88,7 +90,9 @@ class FileSettings:
             check_options(config)
             # A token that is not there would be missed at the next join only.
             config.read_token()
+            config.read_pin()
             config.read_calendar_password()
+            config.read_turn_password()
             self._config = config
         except ConfigError as error:
             self.notes = (f"the new configuration is refused: {error}",)

@@ -6,7 +6,7 @@ import { hear, tell } from "./live.js";
 
 // Outside a call, and on a visit, the own room is one key away.
 function renderCall(s) {
-  const outside = s === null || s.status === "idle";
+  const outside = s === null || s.status === "idle" || s.status === "updating";
   $("home").disabled = s === null || !(outside || s.visiting);
   setText($("home"), s?.visiting ? "Back to our room" : "Join our room");
   $("hang-up").disabled = outside;

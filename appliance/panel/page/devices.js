@@ -108,7 +108,7 @@ function show(name, level, state) {
 
 bindCard("devices", $("devices-card"));
 bindCard("levels", $("devices-card"));
-hear("state", (s) => { inCall = s !== null && s.status !== "idle"; });
+hear("state", (s) => { inCall = s !== null && !["idle", "updating"].includes(s.status); });
 hear("devices", (news) => {
   told = news;
   render();

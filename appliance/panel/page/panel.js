@@ -11,6 +11,7 @@ import "./log.js";
 import "./meetings.js";
 import "./members.js";
 import "./picture.js";
+import "./session.js";
 import "./stats.js";
 import "./volume.js";
 import { $, element, setText } from "./dom.js";
@@ -22,6 +23,7 @@ const STATUS = {
   joining: (s) => `Joining room ${s.room}.`,
   in_room: (s) => `In room ${s.room}.`,
   reconnecting: (s) => `Reconnecting to room ${s.room}.`,
+  updating: () => "Updating: no call until that is over.",
   fault: () => "Fault.",
 };
 

@@ -44,6 +44,7 @@ from appliance.service.doctor.network import (
     look_at_name,
     look_at_route,
 )
+from appliance.service.doctor.panel import look_at_panel
 from appliance.service.doctor.person import Person
 from appliance.service.doctor.room import look_at_hub, look_at_media
 from appliance.service.doctor.sound import look_at_microphone, look_at_speaker
@@ -129,6 +130,8 @@ def checks(patient: Patient) -> Iterator[Check]:
     yield from _web_servers(patient.config)
     if isinstance(patient.config, Config) and patient.config.calendar.url is not None:
         yield device("calendar", look_at_calendar, 120.0)
+    if isinstance(patient.config, Config) and _has_door(patient.config):
+        yield device("panel", look_at_panel, 10.0)
     yield Check("disk", partial(look_at_disk, root, patient.statvfs))
     yield Check("temperature", partial(look_at_temperature, root))
     yield Check("throttling", partial(look_at_throttling, root))
@@ -140,7 +143,15 @@ async def _look_at_configuration(config: Settings) -> Finding:
     check_options(config)
     token = config.read_token()
     config.read_calendar_password()
+    config.read_pin()
+    config.read_turn_password()
     return ok("it is whole" if token is None else "it is whole, and its token can be read")
+
+
+def _has_door(config: Config) -> bool:
+    """Whether anything keeps visitors from the panel."""
+    panel = config.panel
+    return panel.enabled and (panel.has_pin or panel.tls_cert is not None)
 
 
 async def _with_config(config: Settings, look: _Look) -> Finding:

@@ -254,6 +254,24 @@ async def test_a_pause_is_as_long_on_the_wire_as_it_was(live: tuple[MicCapture, 
     assert abs(min(late[count:]) - min(late[:count])) < 0.1
 
 
+async def test_a_pause_with_a_short_opening_in_it_is_counted_once(
+    live: tuple[MicCapture, Wire],
+) -> None:
+    capture, wire = live
+    capture.gate.unmute(Party.START)
+    await until(lambda: len(wire.packets) >= 10)
+    await capture.suspend()
+    count = len(wire.packets)
+    with pytest.raises(TimeoutError):
+        await until(lambda: len(wire.packets) > count, deadline=0.5)
+    # An exchange opens a microphone only to see whether it can be had.
+    await capture.swap(SyntheticMicrophone(pattern="continuous"))
+    await capture.resume()
+    await until(lambda: len(wire.packets) >= count + 20)
+    late = [at - p.timestamp / 48_000 for at, p in wire.packets]
+    assert abs(min(late[count:]) - min(late[:count])) < 0.1
+
+
 async def test_a_pulled_microphone_is_told_once_and_comes_back() -> None:
     microphone = SyntheticMicrophone(pattern="continuous")
     capture = MicCapture(microphone, MicGate())

@@ -59,7 +59,7 @@ async def test_a_change_on_another_thread_is_pushed(panel: Panel, device: FakeDe
 
 async def test_unchanged_state_is_told_by_beats_only(panel: Panel, device: FakeDevice) -> None:
     async with connect(live_url(panel)) as socket:
-        await news(socket, "state")
+        await news(socket, "cards")
         device.tell()
         async with asyncio.timeout(DEADLINE):
             messages = [json.loads(await socket.recv()) for _ in range(2)]

@@ -17,6 +17,7 @@ from appliance.provisioning import Config
 from appliance.service.demo import PERMISSIONS
 from appliance.service.device import Device
 from appliance.service.hardware import build
+from appliance.service.upkeep import Upkeep
 from hal.device import Device as HalDevice
 from hal.device import Kind
 from hal.hotplug import Finder
@@ -78,10 +79,11 @@ async def make_device(hub: HubServer) -> AsyncIterator[MakeDevice]:
         joined: bool = True,
         find: Finder = nothing_else,
         lease: float = DEADLINE,
+        upkeep: Upkeep | None = None,
         **sections: Any,
     ) -> Device:
         config = settings(hub, name, number, **sections)
-        device = Device(config, build(config), find=find, lease=lease)
+        device = Device(config, build(config), find=find, lease=lease, upkeep=upkeep)
         devices.append(device)
         await device.start()
         if joined:

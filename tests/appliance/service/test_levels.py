@@ -45,14 +45,13 @@ async def test_a_closed_microphone_has_no_level(make_device: MakeDevice) -> None
     tap_mute(oak)
     piece = await level(Levels(oak), lambda piece: piece["microphone_state"] == "closed")
     assert piece["microphone"] is None
-    assert piece["speaker"] is not None
 
 
 async def test_the_loudspeaker_has_the_level_that_it_plays(make_device: MakeDevice) -> None:
     oak = await make_device("Oak", 1)
     await make_device("Elm", 2)
     levels = Levels(oak)
-    loud = await level(levels, lambda piece: piece["speaker"] > -30)
+    loud = await level(levels, lambda piece: (piece["speaker"] or -96) > -30)
     oak.set_volume(10)  # a hundredth of the swing: 40 dB
     await level(
         levels, lambda piece: loud["speaker"] - 50 < piece["speaker"] < loud["speaker"] - 30
