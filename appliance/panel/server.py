@@ -48,7 +48,7 @@ from appliance.panel.live import Live, state_json
 from appliance.panel.maintenance import Maintenance
 from appliance.panel.picture import PictureFeed
 from appliance.panel.tls import Tls
-from appliance.provisioning.sections import is_loopback
+from appliance.provisioning.values import is_loopback
 from appliance.web import SHARED
 from appliance.web.embedded import EmbeddedServer
 from appliance.web.protocols import HttpProtocol, WebSocketProtocol

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,8 @@ PANEL: Final = "panel"
 
 LOCKED: Final = ("provisioning",)
 """Sections that no panel changes: who may configure the device is not for a visitor."""
+
+_CHANGING: Final = threading.Lock()
 
 
 class Overrides:
@@ -46,8 +49,13 @@ class Overrides:
     def change(self, changes: Changes, layers: Layers) -> None:
         """Change values above those of `layers`, all or none; None takes a change back.
 
-        Raises ConfigError if the whole cannot be then, and StoreError.
+        Raises ConfigError if the whole cannot be then, and StoreError.  Safe from any thread of
+        the one process that makes changes.
         """
+        with _CHANGING:
+            self._change(changes, layers)
+
+    def _change(self, changes: Changes, layers: Layers) -> None:
         try:
             values = self.values()
         except ConfigError:

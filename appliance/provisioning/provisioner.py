@@ -222,7 +222,8 @@ class Provisioner:
 
     def change(self, changes: Changes) -> None:
         """Change several values, all or none; else as `override`."""
-        Overrides(self.places.overrides).change(changes, self.reload().layers)
+        # A file that somebody is writing is none of this matter, so it is not looked at.
+        Overrides(self.places.overrides).change(changes, self.look().layers)
 
     def changes(self) -> dict[str, Any]:
         """What is changed at the device.  Nothing where that cannot be read."""

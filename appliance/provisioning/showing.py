@@ -79,7 +79,7 @@ def _plain(key: str, value: Any, secrets: Secrets) -> Any:
     if isinstance(value, str) and secrets == "masked":
         if (password := _password(value)) is not None:
             return value.replace(f":{password}@", f":{MASK}@")
-        if _is_secret(key):
+        if is_secret(key):
             return MASK
     return value
 
@@ -100,7 +100,7 @@ def masked(lines: Iterable[str], secrets: frozenset[str]) -> Iterator[str]:
     longest_first = sorted(secrets, key=len, reverse=True)
     for line in lines:
         found = _ASSIGNED.search(line)
-        if found is not None and _is_secret(found[1]):
+        if found is not None and is_secret(found[1]):
             yield f'{line[: found.end()]}"{MASK}"'
             continue
         for secret in longest_first:
@@ -112,7 +112,8 @@ _ASSIGNED: Final = re.compile(r"""^[+ -]?\s*(?:[\w"'-]+\s*\.\s*)*["']?([\w-]+)["
 """A key that is given a value; with what a difference puts before a line."""
 
 
-def _is_secret(key: str) -> bool:
+def is_secret(key: str) -> bool:
+    """Whether the values of a key of this name never stand in what people read."""
     # Others say where a secret is.
     is_open = key == "public_key" or key.endswith(("_file", "_credential", "_url"))
     return SECRET.search(key) is not None and not is_open
@@ -121,14 +122,14 @@ def _is_secret(key: str) -> bool:
 def _secrets(key: str, value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            yield from _secrets(key if _is_secret(key) else name, inner)
+            yield from _secrets(key if is_secret(key) else name, inner)
     elif isinstance(value, list):
         for inner in value:
             yield from _secrets(key, inner)
     elif isinstance(value, str):
         if (password := _password(value)) is not None:
             yield password
-        elif _is_secret(key):
+        elif is_secret(key):
             yield value
 
 

@@ -8,18 +8,19 @@ from collections.abc import Callable
 
 from appliance.panel import Access, Panel, Tls, TlsError
 from appliance.provisioning import Config, Health
-from appliance.provisioning.sections import is_loopback
+from appliance.provisioning.values import is_loopback
 from appliance.service import journal
 from appliance.service.desk import Desk
 from appliance.service.device import Device
 from appliance.service.hardware import build
 from appliance.service.journal import Message
+from appliance.service.local_changes import Keep, LocalChanges
 from appliance.service.maintenance import DeviceMaintenance
 from appliance.service.metrics import MetricsServer
 from appliance.service.notify import Notifier
 from appliance.service.panel_link import panel_link
 from appliance.service.periphery import Periphery
-from appliance.service.secrets import secrets_of
+from appliance.service.secrecy import conceal
 from appliance.service.state import Situation
 from appliance.service.state_file import StateFile, carry
 from hal.controls import Status
@@ -41,14 +42,17 @@ class Appliance:
         patient: bool = True,
         access: Access | None = None,
         desk: Desk | None = None,
+        keep: Keep = lambda key, value: None,
     ) -> None:
-        """`access` is who came into the panel of the appliance before this one.  Without a `desk`
-        nothing can be changed at the panel."""
+        """`access` is who came into the panel of the appliance before this one; `keep` keeps what
+        people set at the device.  Without a `desk` nothing else can be changed there."""
         self.config = config
         self._desk = desk
         self._notifier = notifier
         self._state_file = state_file
         self._patient = patient
+        self._keep = keep
+        self._changes: LocalChanges | None = None
         self._access = Access(config.read_pin) if access is None else access
         self._panel: Panel | None = None
         self._metrics: MetricsServer | None = None
@@ -70,7 +74,7 @@ class Appliance:
         Raises ConfigError, HalError, PanelError and MetricsError.
         """
         self._loop = asyncio.get_running_loop()
-        await self._hide_secrets()
+        await asyncio.to_thread(conceal, self.config)
         # Looking for devices reads files and asks libraries: not on the loop.
         hardware = await asyncio.to_thread(build, self.config)
         self.device = device = Device(
@@ -97,6 +101,8 @@ class Appliance:
             await device.start()
             self._periphery = Periphery(self.config, device)
             self._periphery.start()
+            self._changes = LocalChanges(device, self._keep, self.config.speaker.volume)
+            self._changes.start()
         except BaseException:
             await self.stop()
             raise
@@ -114,6 +120,8 @@ class Appliance:
             await self._periphery.stop()
         if self._maintenance is not None:
             await self._maintenance.stop()
+        if self._changes is not None:
+            await self._changes.stop()
         for server in (self._panel, self._metrics):
             if server is not None:
                 await server.stop()
@@ -122,8 +130,8 @@ class Appliance:
     async def adopt(self, config: Config) -> None:
         """Take over another configuration of the same room, in place.  Raises ConfigError,
         HalError, PanelError and MetricsError; what is amiss then, the one before mends."""
+        await asyncio.to_thread(conceal, config)
         before, self.config = self.config, config
-        await self._hide_secrets()
         if config.panel != before.panel:
             if self._panel is not None:
                 await self._panel.stop()
@@ -136,8 +144,16 @@ class Appliance:
             await self._serve_metrics()
         # After the panel: the screen leads people there.
         await self.device.adopt(config)
+        if self._changes is not None and config.speaker.volume != before.speaker.volume:
+            self._changes.adopt(config.speaker.volume)
         if self._periphery is not None:
             await self._periphery.adopt(config)
+
+    def set_volume(self, volume: int) -> None:
+        """Play at the volume that the configuration has."""
+        self.device.set_volume(volume)
+        if self._changes is not None:
+            self._changes.adopt(volume)
 
     async def renew(self) -> None:
         """Have the panel show the certificate that its files hold by now; who looks at it stays
@@ -188,10 +204,6 @@ class Appliance:
             self._metrics = MetricsServer(self.device, self.config.metrics.listen)
             await self._metrics.start()
             log.info("figures at %s", self._metrics.address)
-
-    async def _hide_secrets(self) -> None:
-        for secret in await asyncio.to_thread(secrets_of, self.config):
-            journal.SECRETS.add(secret)
 
     # --- views
 

@@ -27,7 +27,7 @@ from appliance.service.device import Device
 from appliance.service.doctor import Patient, glance
 from appliance.service.history import History
 from appliance.service.log_ring import Line, LogRing
-from appliance.service.secrets import secrets_of
+from appliance.service.secrecy import secrets_of
 
 MUTES: Final = 500
 """Entries of the log of mutes, the newest."""
@@ -59,8 +59,10 @@ versions.json  the program, its libraries and the machine
 """
 
 
-async def bundle(device: Device, history: History, ring: LogRing) -> bytes:
-    """A zip file; see its README.txt."""
+async def bundle(
+    device: Device, history: History, ring: LogRing, config: Config | None = None
+) -> bytes:
+    """A zip file; see its README.txt.  `config` is what is in force, if not the device's own."""
     state, report = asdict(device.state()), dict(device.report())
     samples = {"every": history.every, "samples": list(history.samples)}
     checks = [one.to_json() async for one in glance(Patient(device.config))]
@@ -71,7 +73,9 @@ async def bundle(device: Device, history: History, ring: LogRing) -> bytes:
         "doctor.json": checks,
     }
     # Files, and the packing: not on the loop.
-    return await asyncio.to_thread(_packed, device.config, device.mute_log.path, ring, parts)
+    return await asyncio.to_thread(
+        _packed, config or device.config, device.mute_log.path, ring, parts
+    )
 
 
 def _packed(config: Config, mutes: Path, ring: LogRing, parts: Mapping[str, Any]) -> bytes:
@@ -102,7 +106,8 @@ class _Veil:
     """Hides the secrets of a configuration, and whatever the log hides."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = tuple(secrets)
+        found = {secret for secret in secrets if len(secret) >= journal.SHORTEST}
+        self._secrets = sorted(found, key=len, reverse=True)
 
     def over(self, value: Any) -> Any:
         if isinstance(value, str):

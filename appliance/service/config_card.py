@@ -43,13 +43,11 @@ class ConfigCard:
         try:
             while True:
                 wake.clear()
-                config = self._device.config
-                present = (config, self._changes(), self._hindrance())
+                present = (self._device.config, self._changes(), self._hindrance())
                 # To find the places of all values takes a while: not for each word that is said.
                 if present != told:
                     told = present
-                    # It may be a new configuration with new secrets: see Appliance.
-                    values = await asyncio.to_thread(_values, config)
+                    values = await asyncio.to_thread(self._values)
                     yield {"values": values, "changes": present[1], "hindrance": present[2]}
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_EVERY):
@@ -76,23 +74,18 @@ class ConfigCard:
     def _hindrance(self) -> str:
         return "This device was begun for one call." if self._desk is None else self._desk.hindrance
 
-
-def shown(config: Config) -> list[Entry]:
-    """The values of a configuration without secrets."""
-    return list(entries(config, config.layers or Layers([])))
-
-
-def _values(config: Config) -> list[dict[str, Any]]:
-    return [
-        {
-            "section": one.section,
-            "key": one.key,
-            "value": journal.SECRETS.blacken(one.value),
-            "source": _source(config, one),
-            "here": one.origin is not None and one.origin.layer == PANEL,
-        }
-        for one in shown(config)
-    ]
+    def _values(self) -> list[dict[str, Any]]:
+        config = self._device.config if self._desk is None else self._desk.config()
+        return [
+            {
+                "section": one.section,
+                "key": one.key,
+                "value": journal.SECRETS.blacken(one.value),
+                "source": _source(config, one),
+                "here": one.origin is not None and one.origin.layer == PANEL,
+            }
+            for one in entries(config, config.layers or Layers([]))
+        ]
 
 
 def _source(config: Config, entry: Entry) -> str:

@@ -30,6 +30,7 @@ from appliance.service.appliance import Appliance
 from appliance.service.device import Device
 from appliance.service.errors import ServiceError
 from appliance.service.journal import Message
+from appliance.service.local_changes import VOLUME
 from appliance.service.notify import Notifier
 from appliance.service.settings import Settings
 from appliance.service.state_file import StateFile
@@ -114,6 +115,8 @@ class Daemon:
         self._began = time.monotonic()
         self._stop: asyncio.Event | None = None
         self._last: Device | None = None
+        self._refused = self._failed = ""
+        """What is amiss with the newest configuration, for people."""
         self.appliance: Appliance
 
     async def run(self, stop: asyncio.Event, reload: asyncio.Event) -> None:
@@ -184,11 +187,17 @@ class Daemon:
             # Of the process: a device that is begun anew must not throw its visitors out.
             self._access = Access(config.read_pin)
         appliance = Appliance(
-            config, self._notifier, self._state_file, access=self._access, desk=self
+            config,
+            self._notifier,
+            self._state_file,
+            access=self._access,
+            keep=self._settings.change,
+            desk=self,
         )
         await appliance.start(self._last)
         # Only now: until then the one before is what there is, even if it rests.
         self.appliance, self._last = appliance, appliance.device
+        self._show_amiss()
 
     async def _reload(self) -> None:
         self._notifier.reloading()
@@ -202,6 +211,7 @@ class Daemon:
         except TlsError as error:
             log.error("the panel's certificate stays: %s", error)
         finally:
+            self._show_amiss()
             self._notifier.reloaded()
 
     # --- changes at the device
@@ -210,6 +220,10 @@ class Daemon:
     def lasting(self) -> bool:
         """See `Desk`."""
         return self._settings.lasting
+
+    def config(self) -> Config:
+        """See `Desk`."""
+        return self._settings.present()
 
     def changes(self) -> Mapping[str, Any]:
         """See `Desk`."""
@@ -256,15 +270,17 @@ class Daemon:
         """Raises what says why it cannot be; all is as before then."""
         before, present = self.appliance.config, self._settings.changes()
         undo = {key: _held(present, key) for key in changes}
-        config = self._settings.change(changes)
-        self._trial = self._settings.probation()
+        config = self._settings.override(changes)
         try:
             if changed_sections(before, config):
                 await self._change(config)
         except NotWorking:
             # A wrong choice is no fault of a configuration on trial.
-            await self._take(self._settings.change(undo))
+            await self._take(self._settings.override(undo))
             raise
+        if VOLUME in changes:
+            # That of the device may differ from its configuration: it has a knob of its own.
+            self.appliance.set_volume(config.speaker.volume)
         names = ", ".join(dotted(key) for key in changes)
         log.info("changed at the device: %s", names, extra=Message.CONFIG_TAKEN.extra)
 
@@ -285,8 +301,12 @@ class Daemon:
             log.error(
                 "the new configuration does not work: %s", error, extra=Message.CONFIG_REFUSED.extra
             )
+            if other is None:
+                self._refused = f"the new configuration does not work: {error}"
             await self._change(before if other is None else other)
         else:
+            if self._trial is not None:
+                self._failed = ""
             names = ", ".join(sorted(sections))
             log.info("another configuration: %s", names, extra=Message.CONFIG_TAKEN.extra)
 
@@ -314,6 +334,7 @@ class Daemon:
             config = self._give_back(self._trial.reason)
             if config is not None:
                 await self._take(config)
+            self._show_amiss()
 
     def _give_back(self, reason: str) -> Config | None:
         """Bring the last good configuration back, if this one is on trial and there is one."""
@@ -323,9 +344,17 @@ class Daemon:
         log.error("the configuration is given back: %s", reason, extra=Message.CONFIG_REFUSED.extra)
         config = self._settings.roll_back(reason)
         self._tell_notes()
+        if config is not None:
+            self._failed = f"a new configuration failed ({reason}); the one before it is back"
         return config
 
+    def _show_amiss(self) -> None:
+        """Tell the panel."""
+        text = "; ".join(part for part in (self._refused, self._failed) if part)
+        self.appliance.device.troubles.remark("configuration", text or None)
+
     def _tell_notes(self) -> None:
+        self._refused = "; ".join(self._settings.notes)
         for note in self._settings.notes:
             log.warning("%s", note, extra=Message.CONFIG_REFUSED.extra)
 

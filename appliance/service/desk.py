@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from appliance.provisioning import Config
 from appliance.provisioning.overrides import Changes
 
 
@@ -14,6 +15,9 @@ class Desk(Protocol):
     @property
     def lasting(self) -> bool:
         """Whether changes outlive a restart."""
+
+    def config(self) -> Config:
+        """The configuration in force, with all changes; reads files for a few ms."""
 
     def changes(self) -> Mapping[str, Any]:
         """The changes that are in force, as tables of values."""

@@ -97,7 +97,8 @@ class DeviceMaintenance:
 
         # One after the other: each takes a second of a small processor.
         async with self._bundling:
-            return await bundle(self._device, self.history, self._ring)
+            config = None if self._desk is None else self._desk.config()
+            return await bundle(self._device, self.history, self._ring, config)
 
     async def _log(self) -> Stream:
         loop, wake = asyncio.get_running_loop(), asyncio.Event()

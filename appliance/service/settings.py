@@ -17,6 +17,7 @@ from appliance.provisioning.options import check_options
 from appliance.provisioning.overrides import Changes, above, changed, panel_part
 from appliance.provisioning.places import DEVICE
 from appliance.provisioning.provisioner import Provisioner, Running
+from appliance.provisioning.source import Key
 
 UNTIL_THE_END: Final = Path("until the program ends")
 """Stands for the file of changes that are in none."""
@@ -43,6 +44,10 @@ class Settings(Protocol):
     def keep(self) -> None:
         """It has passed."""
 
+    def change(self, key: Key, value: Any) -> None:
+        """Keep what people set at the device and what is in force already, above all files; on any
+        thread.  Raises ConfigError and StoreError."""
+
     def roll_back(self, reason: str) -> Config | None:
         """It has failed: what is in force instead, None where there is nothing else."""
 
@@ -52,11 +57,14 @@ class Settings(Protocol):
     def changes(self) -> Mapping[str, Any]:
         """The changes made at the device, as tables of values."""
 
-    def change(self, changes: Changes) -> Config:
-        """Make changes at the device, all or none; what is in force then.
+    def override(self, changes: Changes) -> Config:
+        """Make changes at the device, all or none; None takes one back.  What is in force then.
 
         Raises ConfigError for what cannot be, and StoreError.
         """
+
+    def present(self) -> Config:
+        """What is in force, with all changes made at the device.  Raises as `begin`."""
 
 
 class FileSettings:
@@ -107,11 +115,16 @@ class FileSettings:
         """See `Settings`."""
         return self._changes
 
-    def change(self, changes: Changes) -> Config:
+    def override(self, changes: Changes) -> Config:
         """See `Settings`."""
         values = changed(self._changes, changes)
         self._config = self._load(values)
         self._changes = values
+        return self._config
+
+    def present(self) -> Config:
+        """See `Settings`."""
+        assert self._config is not None, "it has not begun"
         return self._config
 
     def _load(self, values: Mapping[str, Any]) -> Config:
@@ -130,6 +143,9 @@ class FileSettings:
 
     def keep(self) -> None:
         """See `Settings`."""
+
+    def change(self, key: Key, value: Any) -> None:
+        """Nothing: it is its owner's file."""
 
     def roll_back(self, reason: str) -> Config | None:
         """See `Settings`."""
@@ -178,6 +194,10 @@ class ProvisionedSettings:
         self._provisioner.keep(self._running)
         self._running = replace(self._running, on_trial=False)
 
+    def change(self, key: Key, value: Any) -> None:
+        """See `Settings`."""
+        self._provisioner.override(key, value)
+
     def roll_back(self, reason: str) -> Config | None:
         """See `Settings`."""
         assert self._running is not None, "it has not begun"
@@ -189,10 +209,14 @@ class ProvisionedSettings:
         """See `Settings`."""
         return self._provisioner.changes()
 
-    def change(self, changes: Changes) -> Config:
+    def override(self, changes: Changes) -> Config:
         """See `Settings`."""
         self._provisioner.change(changes)
-        return self.reload()
+        return self._take(self._provisioner.look())
+
+    def present(self) -> Config:
+        """See `Settings`."""
+        return self._provisioner.look().config
 
     def _take(self, running: Running) -> Config:
         self._running = running

@@ -22,6 +22,7 @@ from appliance.provisioning.config import UpdatesConfig
 from appliance.service import state_file
 from appliance.service.errors import ServiceError
 from appliance.service.hours import within
+from appliance.service.journal import Message
 from hal.controls import Status
 
 log = logging.getLogger(__name__)
@@ -83,10 +84,10 @@ class Upkeep:
         if not self._is_wanted():
             ended, self.granted = self.granted, False
             if ended:
-                log.info("the update is over")
+                log.info("the update is over", extra=Message.UPDATE.extra)
         elif not self.granted and resting and self._in_window(wall.time()):
             self.granted = True
-            log.info("an update begins")
+            log.info("an update begins", extra=Message.UPDATE.extra)
         return self.granted
 
     def _in_window(self, at: dt.time) -> bool:

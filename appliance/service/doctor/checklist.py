@@ -48,7 +48,8 @@ from appliance.service.doctor.panel import look_at_panel
 from appliance.service.doctor.person import Person
 from appliance.service.doctor.room import look_at_hub, look_at_media
 from appliance.service.doctor.sound import look_at_microphone, look_at_speaker
-from appliance.service.secrets import secrets_of
+from appliance.service.journal import SHORTEST
+from appliance.service.secrecy import secrets_of
 from appliance.signaling.token import websocket_url
 from hal.camera import VideoFormat
 
@@ -81,7 +82,7 @@ async def examination(patient: Patient) -> AsyncIterator[Outcome]:
 
     No secret of the configuration is in what comes out.
     """
-    secrets = [] if not isinstance(patient.config, Config) else secrets_of(patient.config)
+    secrets = _secrets(patient.config)
     for check in checks(patient):
         outcome = await examine(check, in_service=bool(patient.state))
         yield replace(outcome, finding=_masked(outcome.finding, secrets))
@@ -98,7 +99,7 @@ GLANCE_S: Final = 5.0
 
 async def glance(patient: Patient) -> AsyncIterator[Outcome]:
     """What can be told while a device is in use, all at once; else as `examination`."""
-    secrets = [] if not isinstance(patient.config, Config) else secrets_of(patient.config)
+    secrets = _secrets(patient.config)
     wanted = [
         replace(check, deadline=min(check.deadline, GLANCE_S))
         for check in checks(patient)
@@ -214,3 +215,9 @@ def _masked(finding: Finding, secrets: Iterable[str]) -> Finding:
     for secret in secrets:
         text, remedy = text.replace(secret, MASK), remedy.replace(secret, MASK)
     return replace(finding, text=text, remedy=remedy)
+
+
+def _secrets(config: Settings) -> list[str]:
+    """The longest first."""
+    known = secrets_of(config) if isinstance(config, Config) else ()
+    return sorted({one for one in known if len(one) >= SHORTEST}, key=len, reverse=True)

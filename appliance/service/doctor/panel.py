@@ -11,7 +11,7 @@ from cryptography import x509
 
 from appliance.panel import Tls, TlsError
 from appliance.provisioning import Config
-from appliance.provisioning.sections import is_loopback
+from appliance.provisioning.values import is_loopback
 from appliance.service.doctor.check import Finding, Verdict, fail, ok, warn
 from appliance.service.doctor.network import look_at_dates
 

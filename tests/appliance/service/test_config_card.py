@@ -84,6 +84,23 @@ async def test_a_change_is_shown_and_taken_back(oak: Provisioned) -> None:
     assert oak.provisioner.status().overrides == []
 
 
+async def test_a_volume_that_was_turned_is_taken_back(
+    oak: Provisioned,
+) -> None:
+    await oak.start(ProvisionedSettings(oak.provisioner))
+    oak.device.set_volume(40)
+    card = ConfigCard(oak.device, oak.daemon)
+    piece = await told(card, lambda piece: bool(piece["changes"]))
+    assert piece["changes"] == ["speaker.volume"]
+    volume, _, here = value(piece, "speaker", "volume")
+    assert (volume, here) == ("40", True)
+    await card.withdraw("speaker.volume")
+    assert oak.device.state().volume == 100
+    await oak.end()
+    # Nor is it kept again at the end.
+    assert oak.provisioner.status().overrides == []
+
+
 async def test_taking_back_may_begin_the_device_anew(oak: Provisioned) -> None:
     await oak.start(FileSettings(oak.file))
     before = oak.device

@@ -152,6 +152,8 @@ async def test_an_update_goes_on_while_the_device_is_begun_anew(
         assert "STATUS=Updating: the device comes back." in running.notifier.words
         left = [r for r in caplog.records if getattr(r, "MESSAGE_ID", "") == Message.LEFT.value]
         assert len(left) == 1
+        begun = [r for r in caplog.records if getattr(r, "MESSAGE_ID", "") == Message.UPDATE.value]
+        assert [r.getMessage() for r in begun] == ["an update begins"]
         running.token = token_for(running.hub, "Ash")
         running.write()
         await running.reloaded()
@@ -174,6 +176,10 @@ async def test_a_mistake_changes_nothing(
     (refused,) = [one for one in told if "refused" in one.getMessage()]
     assert "did you mean host?" in refused.getMessage()
     assert refused.__dict__["MESSAGE_ID"] == Message.CONFIG_REFUSED.value
+    assert any("did you mean host?" in error for error in device.state().errors)
+    running.write()
+    await running.reloaded()
+    assert device.state().errors == []
 
 
 async def test_what_does_not_work_gives_way_to_what_did(running: Running) -> None:
@@ -191,6 +197,24 @@ async def test_what_does_not_work_gives_way_to_what_did(running: Running) -> Non
     assert running.daemon.appliance.config.camera.backend == "synthetic"
     assert (before.state().status, before.state().member_id) == ("in_room", member)
     assert running.daemon.appliance.panel_url is not None
+    assert any("the new configuration does not work: " in one for one in before.state().errors)
+    running.write()
+    await running.reloaded()
+    assert before.state().errors == []
+
+
+async def test_the_volume_that_people_set_is_kept(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[tuple[Any, Any]] = []
+    monkeypatch.setattr(FileSettings, "change", lambda _, key, value: kept.append((key, value)))
+    running = Running(hub, tmp_path)
+    await running.start()
+    running.daemon.appliance.device.set_volume(37)
+    running.stop.set()
+    assert running.task is not None
+    await running.task
+    assert kept == [(("speaker", "volume"), 37)]
 
 
 async def shown(running: Running, authority: Authority) -> int:
@@ -321,6 +345,18 @@ async def test_a_trial_ends_in_trust_or_in_the_old_ways(
         assert trial.failures[0].startswith("after 90 s: Joining")
         await running.until(lambda: running.daemon.appliance.device.state().status == "in_room")
         assert running.daemon.appliance.config is trial.first
+
+        def errors() -> list[str]:
+            return running.daemon.appliance.device.state().errors
+
+        assert any("a new configuration failed (after 90 s: Joining" in one for one in errors())
+        # A reload that brings nothing new does not hide it; another configuration does.
+        running.write()
+        await running.reloaded()
+        assert errors()
+        running.write(policy={"leave_empty_minutes": 7})
+        await running.reloaded()
+        assert not errors()
     finally:
         running.stop.set()
         assert running.task is not None

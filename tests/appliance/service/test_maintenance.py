@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from appliance.panel import Refused
+from appliance.provisioning import Config
 from appliance.provisioning.overrides import Changes
 from appliance.service import journal
 from appliance.service.device import Device
@@ -134,6 +135,9 @@ class FakeDesk:
 
     def __init__(self) -> None:
         self.restarts = 0
+
+    def config(self) -> Config:
+        raise AssertionError("not in these tests")
 
     def changes(self) -> dict[str, Any]:
         return {}
