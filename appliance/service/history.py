@@ -102,8 +102,8 @@ class History:
                 "up_kbps": grown.rate("bytes_sent", 8 / 1000),
                 "canvas_fps": counters.get("canvas_fps"),
                 "camera_fps": grown.rate("camera_frames"),
-                "microphone_xruns": grown.of("microphone_xruns"),
-                "speaker_xruns": grown.of("speaker_xruns"),
+                "microphone_xruns": grown.anew("microphone_xruns"),
+                "speaker_xruns": grown.anew("speaker_xruns"),
                 "cpu_percent": cpu,
                 "temperature_c": temperature,
             }
@@ -124,6 +124,11 @@ class _Growth:
             return None
         grown = self._after[name] - self._before[name]
         return grown if grown >= 0 else None
+
+    def anew(self, name: str) -> float | None:
+        """As `of`, of a counter that is begun anew with each opening of its device."""
+        grown = self.of(name)
+        return self._after.get(name) if grown is None and name in self._before else grown
 
     def rate(self, name: str, factor: float = 1.0) -> float | None:
         """By how much a second."""

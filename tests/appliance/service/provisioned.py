@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
+import pytest
 import tomli_w
 
 from appliance.hub.server import HubServer
@@ -17,7 +19,14 @@ from appliance.service.device import Device
 from appliance.service.notify import Notifier
 from appliance.service.settings import Settings
 from appliance.service.state_file import StateFile
-from tests.appliance.service.conftest import DEADLINE, settings, token_for, until
+from tests.appliance.service.conftest import DEADLINE, nothing_else, settings, token_for, until
+
+
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no daemon's device close its gates because the machine has other work, nor look at
+    what is plugged in there."""
+    unhurried = partial(Device, lease=DEADLINE, find=nothing_else)
+    monkeypatch.setattr("appliance.service.appliance.Device", unhurried)
 
 
 class Provisioned:

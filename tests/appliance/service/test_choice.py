@@ -17,7 +17,7 @@ from appliance.service.settings import FileSettings, ProvisionedSettings
 from hal.device import Device as HalDevice
 from hal.device import Kind
 from tests.appliance.service.conftest import DEADLINE, MakeDevice, until
-from tests.appliance.service.provisioned import Provisioned
+from tests.appliance.service.provisioned import Provisioned, patient
 from tests.appliance.service.test_adopt import PROBE, level
 
 MADE = {
@@ -42,7 +42,10 @@ def choice_of(oak: Provisioned) -> Choice:
 
 
 @pytest.fixture
-async def oak(hub: HubServer, tmp_path: Path) -> AsyncIterator[Provisioned]:
+async def oak(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Provisioned]:
+    patient(monkeypatch)
     oak = Provisioned(hub, tmp_path)
     yield oak
     await oak.end()

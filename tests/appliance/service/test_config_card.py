@@ -17,11 +17,14 @@ from appliance.provisioning.showing import MASK
 from appliance.service.config_card import ConfigCard
 from appliance.service.settings import FileSettings, ProvisionedSettings
 from tests.appliance.service.conftest import DEADLINE, MakeDevice
-from tests.appliance.service.provisioned import Provisioned
+from tests.appliance.service.provisioned import Provisioned, patient
 
 
 @pytest.fixture
-async def oak(hub: HubServer, tmp_path: Path) -> AsyncIterator[Provisioned]:
+async def oak(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Provisioned]:
+    patient(monkeypatch)
     oak = Provisioned(hub, tmp_path)
     yield oak
     await oak.end()

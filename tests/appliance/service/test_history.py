@@ -81,6 +81,15 @@ def test_another_call_counts_anew_and_no_call_has_no_figures() -> None:
     assert [one["lost_out_percent"] for one in history.samples] == [4.0, None, None]
 
 
+def test_gaps_are_counted_on_where_the_device_was_opened_anew() -> None:
+    counted = Counted()
+    history = History(counted)
+    for xruns in (7, 9, 2):
+        counted.call(speaker_xruns=xruns)
+        history.add(0.0, None, None)
+    assert [one["speaker_xruns"] for one in history.samples] == [None, 2, 2]
+
+
 def test_a_clock_that_is_begun_anew_is_no_jitter() -> None:
     counted = Counted()
     history = History(counted)
