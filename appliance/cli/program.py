@@ -30,7 +30,7 @@ from appliance.cli import (
     upkeep,
 )
 from appliance.cli.exit_code import ExitCode, code_of, line_of
-from appliance.service import journal
+from appliance.service import journal, log_ring
 from appliance.service.children import end_with_parent
 
 # A command imports what it needs when it runs: `roomlet --help` must not wait for codecs.
@@ -117,6 +117,6 @@ def _complain(text: str) -> None:
 
 
 def _log(level: int) -> None:
-    logging.basicConfig(level=level, handlers=[journal.handler()])
+    logging.basicConfig(level=level, handlers=[journal.handler(), log_ring.RING])
     for chatty in ("aioice", "aiortc", "websockets", "uvicorn", "asyncio", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))

@@ -18,6 +18,7 @@ from appliance.media.ends import Outlet
 from appliance.media.errors import CodecError
 from appliance.media.gate import CameraGate, Gate, MicGate
 from appliance.media.lease import Lease
+from appliance.media.meter import SILENCE_DBFS, Meter, dbfs
 from appliance.media.opus import FRAME, OpusEncoder, Samples
 from appliance.media.packet import Codec, Encoded, packetize
 from appliance.media.video_encoder import VideoEncoder
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 
 _MIN_BITRATE: Final = 150_000
 """Bits a second below which a picture is of no use at any rate."""
-
-_SILENCE_DBFS: Final = -96.0
 
 _BACKLOG: Final = RATE
 """Samples that wait in a card at the most: five times the usual buffer.  So a card whose clock
@@ -142,7 +141,10 @@ class MicCapture(_Capture):
     ) -> None:
         super().__init__(gate)
         self.gate = gate
-        self.level_dbfs = _SILENCE_DBFS
+        self.meter: Meter | None = None
+        """What is told of all sound from the microphone, ahead of the gate: levels, which leave
+        the device nowhere but to its panel.  May be set at any time."""
+        self.level_dbfs = SILENCE_DBFS
         self._microphone = microphone
         self.bitrate = bitrate
         """Bit/s of Opus; may be set at any time."""
@@ -210,6 +212,8 @@ class MicCapture(_Capture):
         frame = self._microphone.read()
         # Read before the gate is asked: a change in between makes the frame stale.
         epoch = self._present()
+        if (meter := self.meter) is not None:
+            meter.add(frame.to_ndarray().reshape(-1).astype(np.int16, copy=False))
         samples = self.gate.admit(frame).to_ndarray().reshape(-1).astype(np.int16, copy=False)
         if epoch != self._epoch:
             self._epoch = epoch
@@ -409,5 +413,4 @@ def _position(frame: AudioFrame) -> int:
 
 
 def _level(samples: Samples) -> float:
-    mean = float(np.mean(np.square(samples, dtype=np.float64)))
-    return max(_SILENCE_DBFS, 10 * float(np.log10(max(mean, 1e-9) / 32768.0**2)))
+    return dbfs(float(np.mean(np.square(samples, dtype=np.float64))))

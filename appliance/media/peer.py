@@ -42,6 +42,7 @@ _SEAM: Final[dict[str, tuple[str, ...]]] = {
         "_send_keyframe",
         "_ssrc",
         "_RTCRtpSender__rtp_history",
+        "_RTCRtpSender__stats",
     ),
     "RTCRtpReceiver": (
         "_RTCRtpReceiver__jitter_buffer",
@@ -165,16 +166,30 @@ class Peer:
         self._set_state(PeerState.CLOSED)
         self.on_state = None
 
-    def stats(self) -> dict[str, int]:
+    def stats(self) -> dict[str, int | float]:
         """Counters since the start, by kind: `audio_packets_received`, `video_packets_lost`,
-        and so on; and `bytes_sent`, `bytes_received` of the whole connection."""
-        figures: dict[str, int] = {"bytes_sent": 0, "bytes_received": 0}
+        and so on; and `bytes_sent`, `bytes_received` of the whole connection.
+
+        Once they are known also `audio_jitter_ms` of what is received, `audio_sent_lost_percent`,
+        what the other side missed lately, and `round_trip_ms`, smoothed.
+        """
+        figures: dict[str, int | float] = {"bytes_sent": 0, "bytes_received": 0}
         for inlet in (self.audio_in, self.video_in):
             if inlet is None:
                 continue
             streams = inlet._receiver._RTCRtpReceiver__remote_streams.values()
             figures[f"{inlet.kind}_packets_received"] = sum(s.packets_received for s in streams)
             figures[f"{inlet.kind}_packets_lost"] = sum(s.packets_lost for s in streams)
+            if streams:
+                # The other ones carry what is sent again.
+                main = max(streams, key=lambda s: s.packets_received)
+                figures[f"{inlet.kind}_jitter_ms"] = 1000 * main.jitter / inlet.clock_rate
+        for outlet in (self.audio_out, self.video_out):
+            heard = None if outlet is None else outlet.heard
+            if outlet is not None and heard is not None:
+                figures[f"{outlet.kind}_sent_lost_percent"] = 100 * heard.fractionLost / 256
+                if heard.roundTripTime is not None:
+                    figures["round_trip_ms"] = 1000 * heard.roundTripTime
         transports = {id(t): t for t in self._transports()}.values()
         for transport in transports:
             for stats in transport._get_stats().values():

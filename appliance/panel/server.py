@@ -4,6 +4,7 @@
 GET /                  the page
 GET /api/state         `PanelState` as JSON
 GET /api/report        the device's measurements as JSON
+GET /api/bundle        what helps to find a fault, as a zip file
 WebSocket /api/live    state on each change, presses (see `appliance.panel.live`)
 GET /screen.mjpg       what the screen shows, multipart JPEG, at most 10 a second
 GET /screen.jpg        one picture of it
@@ -18,7 +19,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import re
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -28,7 +31,13 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route, WebSocketRoute
 
 from appliance.panel.access import Access
@@ -36,6 +45,7 @@ from appliance.panel.device import PanelDevice, PanelError
 from appliance.panel.door import Door, admitted
 from appliance.panel.guard import Guard
 from appliance.panel.live import Live, state_json
+from appliance.panel.maintenance import Maintenance
 from appliance.panel.picture import PictureFeed
 from appliance.panel.tls import Tls
 from appliance.provisioning.values import is_loopback
@@ -84,6 +94,7 @@ class Panel:
     (`http://host:port`) of pages that may show the panel in a frame; the list may be changed
     while the panel runs.  With `access` visitors need a session of it, with `tls` they come by
     https.  Beyond this machine it listens only with one of them, or raises ListenError.
+    Without `maintenance` the page has no cards for whoever does that.
     """
 
     def __init__(
@@ -95,9 +106,11 @@ class Panel:
         hosts: Sequence[str] = (),
         access: Access | None = None,
         tls: Tls | None = None,
+        maintenance: Maintenance | None = None,
     ) -> None:
         self.embed_origins: list[str] = list(embed_origins)
         self._device = device
+        self._maintenance = maintenance
         self._host, self._port = parse_listen(listen)
         if access is None and (tls is None or tls.client_ca is None) and not is_loopback(listen):
             raise ListenError(
@@ -134,7 +147,7 @@ class Panel:
         if self._tls is not None:
             secure, self._shown = self._tls.options(), self._tls.fingerprint()
         listener = self._bind()
-        self._live = Live(self._device)
+        self._live = Live(self._device, self._maintenance)
         if self._access is not None:
             self._unsubscribe = self._access.subscribe(self._live.wake)
         self._feeds = {
@@ -230,6 +243,20 @@ class Panel:
         async def report(_: Request) -> Response:
             return JSONResponse(dict(self._device.report()), headers={"Cache-Control": "no-store"})
 
+        async def bundle(_: Request) -> Response:
+            if self._maintenance is None:
+                return PlainTextResponse("This device makes no bundle.\n", 404)
+            name = re.sub(r"[^A-Za-z0-9-]+", "-", self._device.state().name).strip("-")
+            day = time.strftime("%Y%m%d-%H%M")
+            return Response(
+                await self._maintenance.bundle(),
+                media_type="application/zip",
+                headers={
+                    "Cache-Control": "no-store",
+                    "Content-Disposition": f'attachment; filename="roomlet-{name}-{day}.zip"',
+                },
+            )
+
         async def still(request: Request) -> Response:
             return Response(
                 await self._feeds[_stem(request)].snapshot(),
@@ -264,6 +291,7 @@ class Panel:
                 *(Route(path, static) for path in _FILES),
                 Route("/api/state", state),
                 Route("/api/report", report),
+                Route("/api/bundle", bundle),
                 WebSocketRoute("/api/live", live.serve),
                 *(Route(f"/{what}.jpg", still) for what in self._feeds),
                 *(Route(f"/{what}.mjpg", moving) for what in self._feeds),

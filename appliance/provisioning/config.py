@@ -111,6 +111,11 @@ class Config(Section):
             _warn_of_config(part.source.path)
         return config
 
+    @property
+    def layers(self) -> Layers | None:
+        """The files that it was put together from; None where it was in none."""
+        return self._layers
+
     def error(self, key: Key, reason: str) -> ConfigError:
         """The error that blames a key of this configuration, with its place if it has one."""
         if self._layers is None:

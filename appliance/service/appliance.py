@@ -10,10 +10,12 @@ from appliance.panel import Access, Panel, Tls, TlsError
 from appliance.provisioning import Config, Health
 from appliance.provisioning.values import is_loopback
 from appliance.service import journal
+from appliance.service.desk import Desk
 from appliance.service.device import Device
 from appliance.service.hardware import build
 from appliance.service.journal import Message
 from appliance.service.local_changes import Keep, LocalChanges
+from appliance.service.maintenance import DeviceMaintenance
 from appliance.service.metrics import MetricsServer
 from appliance.service.notify import Notifier
 from appliance.service.panel_link import panel_link
@@ -39,11 +41,13 @@ class Appliance:
         *,
         patient: bool = True,
         access: Access | None = None,
+        desk: Desk | None = None,
         keep: Keep = lambda key, value: None,
     ) -> None:
         """`access` is who came into the panel of the appliance before this one; `keep` keeps what
-        people set at the device."""
+        people set at the device.  Without a `desk` nothing else can be changed there."""
         self.config = config
+        self._desk = desk
         self._notifier = notifier
         self._state_file = state_file
         self._patient = patient
@@ -53,6 +57,7 @@ class Appliance:
         self._panel: Panel | None = None
         self._metrics: MetricsServer | None = None
         self._periphery: Periphery | None = None
+        self._maintenance: DeviceMaintenance | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._told = Status.STARTING
@@ -88,7 +93,9 @@ class Appliance:
         device.upkeep.resume(was)
         device.situation.subscribe(self._moved)
         self._unsubscribe = device.subscribe(self._changed)
+        self._maintenance = DeviceMaintenance(device, self._desk)
         try:
+            self._maintenance.start()
             await self._serve_panel()
             await self._serve_metrics()
             await device.start()
@@ -111,6 +118,8 @@ class Appliance:
             await self.device.stop()
         if self._periphery is not None:
             await self._periphery.stop()
+        if self._maintenance is not None:
+            await self._maintenance.stop()
         if self._changes is not None:
             await self._changes.stop()
         for server in (self._panel, self._metrics):
@@ -139,6 +148,12 @@ class Appliance:
             self._changes.adopt(config.speaker.volume)
         if self._periphery is not None:
             await self._periphery.adopt(config)
+
+    def set_volume(self, volume: int) -> None:
+        """Play at the volume that the configuration has."""
+        self.device.set_volume(volume)
+        if self._changes is not None:
+            self._changes.adopt(volume)
 
     async def renew(self) -> None:
         """Have the panel show the certificate that its files hold by now; who looks at it stays
@@ -176,6 +191,7 @@ class Appliance:
                 hosts=wanted.hosts,
                 access=self._access if wanted.has_pin else None,
                 tls=None if cert is None or key is None else Tls(cert, key, wanted.client_ca),
+                maintenance=self._maintenance,
             )
             try:
                 await self._panel.start()

@@ -169,6 +169,12 @@ class Parts:
             # Then the one that has just come is what there is.
             log.warning("%s does not come back: %s", kind, error)
 
+    def home(self, kind: Kind) -> Device:
+        """The device that the configuration leads to, whatever takes its place while it is
+        pulled."""
+        found: Device = self._home[kind].device
+        return found
+
     def picture(self) -> VideoFrame | None:
         """What the screen shows; None while it is dark."""
         screen = self._home["display"].inner

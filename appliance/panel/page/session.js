@@ -1,5 +1,7 @@
 // Who came in by a PIN can go out again; where the session has ended, the page asks for the PIN.
 
+import { hear } from "./live.js";
+
 let asking = false;
 
 async function look() {
@@ -16,7 +18,7 @@ async function look() {
   }
 }
 
-addEventListener("device-state", ({ detail: state }) => {
+hear("state", (state) => {
   if (state === null) look();
 });
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -47,15 +48,13 @@ from appliance.service.doctor.panel import look_at_panel
 from appliance.service.doctor.person import Person
 from appliance.service.doctor.room import look_at_hub, look_at_media
 from appliance.service.doctor.sound import look_at_microphone, look_at_speaker
+from appliance.service.journal import SHORTEST
 from appliance.service.secrecy import secrets_of
 from appliance.signaling.token import websocket_url
 from hal.camera import VideoFormat
 
 WITH_PERSON: Final = 180.0
 """Seconds for a check in which somebody is asked."""
-
-SHORTEST: Final = 4
-"""Characters of a secret that is worth hiding: a shorter one stands in every other word."""
 
 Settings: TypeAlias = Config | ConfigError | ProvisioningError
 """A configuration, or why there is none."""
@@ -83,11 +82,30 @@ async def examination(patient: Patient) -> AsyncIterator[Outcome]:
 
     No secret of the configuration is in what comes out.
     """
-    known = secrets_of(patient.config) if isinstance(patient.config, Config) else ()
-    found = {secret for secret in known if len(secret) >= SHORTEST}
-    secrets = sorted(found, key=len, reverse=True)
+    secrets = _secrets(patient.config)
     for check in checks(patient):
         outcome = await examine(check, in_service=bool(patient.state))
+        yield replace(outcome, finding=_masked(outcome.finding, secrets))
+
+
+GLANCE: Final = frozenset(
+    {"configuration", "clock", "name", "route", "certificate", "disk", "temperature", "throttling"}
+)
+"""What can be looked at beside a device in use: nothing is opened, played or called."""
+
+GLANCE_S: Final = 5.0
+"""Seconds that each of these may take then."""
+
+
+async def glance(patient: Patient) -> AsyncIterator[Outcome]:
+    """What can be told while a device is in use, all at once; else as `examination`."""
+    secrets = _secrets(patient.config)
+    wanted = [
+        replace(check, deadline=min(check.deadline, GLANCE_S))
+        for check in checks(patient)
+        if check.name in GLANCE
+    ]
+    for outcome in await asyncio.gather(*(examine(check) for check in wanted)):
         yield replace(outcome, finding=_masked(outcome.finding, secrets))
 
 
@@ -197,3 +215,9 @@ def _masked(finding: Finding, secrets: Iterable[str]) -> Finding:
     for secret in secrets:
         text, remedy = text.replace(secret, MASK), remedy.replace(secret, MASK)
     return replace(finding, text=text, remedy=remedy)
+
+
+def _secrets(config: Settings) -> list[str]:
+    """The longest first."""
+    known = secrets_of(config) if isinstance(config, Config) else ()
+    return sorted({one for one in known if len(one) >= SHORTEST}, key=len, reverse=True)

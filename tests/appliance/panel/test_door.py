@@ -22,6 +22,7 @@ from appliance.panel.door import FORM_BYTES
 from appliance.panel.live import UNINVITED
 from appliance.provisioning import ConfigError
 from tests.appliance.panel.fake_device import FakeDevice, plain_picture
+from tests.appliance.panel.fake_maintenance import FakeMaintenance
 from tests.appliance.panel.test_lockout import Clock
 
 DEADLINE = 20.0
@@ -495,6 +496,36 @@ async def test_pictures_end_with_the_session(
             device.picture = plain_picture(60)
             async for _ in parts:
                 device.picture = plain_picture(100)
+
+
+async def test_cards_end_with_the_session(
+    device: FakeDevice, keyring: Keyring, access: Access, clock: Clock
+) -> None:
+    maintenance = FakeMaintenance()
+    async with (
+        Panel(device, "127.0.0.1:0", access=access, maintenance=maintenance) as panel,
+        httpx.AsyncClient(base_url=panel.url, timeout=DEADLINE) as visitor,
+    ):
+        assert (await visitor.get("/api/bundle")).status_code == 401
+        await log_in(panel, visitor)
+        assert (await visitor.get("/api/bundle")).status_code == 200
+        headers = {**cookie_of(visitor), "Origin": origin(panel)}
+        maintenance.pieces["log"] = [{"n": 1}]
+        async with connect(live(panel), additional_headers=headers) as socket:
+            await socket.send('{"show": "log"}')
+            async with asyncio.timeout(DEADLINE):
+                while "log" not in json.loads(await socket.recv()):
+                    pass
+            # The PIN is another one, which is found out by the news itself.
+            keyring.pin = "another one"
+            clock.now += 2
+            maintenance.tell("log", {"n": 2})
+            async with asyncio.timeout(DEADLINE):
+                with contextlib.suppress(ConnectionClosed):
+                    async for message in socket:
+                        assert "log" not in json.loads(message)
+            assert socket.close_code == UNINVITED
+        assert maintenance.watching == []
 
 
 async def test_an_unused_session_ends(access: Access, clock: Clock) -> None:

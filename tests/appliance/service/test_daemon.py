@@ -16,6 +16,7 @@ import tomli_w
 
 from appliance.hub.server import HubServer
 from appliance.media.gate import Party
+from appliance.panel import Refused
 from appliance.provisioning import Config, Probation
 from appliance.service.daemon import Daemon, in_place
 from appliance.service.journal import Message
@@ -375,3 +376,24 @@ def test_what_may_change_in_place() -> None:
     assert not in_place(plain, config(network={"interfaces": ["eth0"]}))
     assert not in_place(plain, config(room={"host": "h", "name": "other", "guest": True}))
     assert in_place(plain, plain)
+
+
+async def test_a_restart_from_the_panel_ends_in_order_under_a_service_manager(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Refused, match="No service manager"):
+        running.daemon.restart()
+    running.notifier._enabled = True
+    with pytest.raises(Refused, match="less than 90 s ago"):
+        running.daemon.restart()
+    assert not running.stop.is_set()
+    monkeypatch.setattr("appliance.service.daemon.SETTLED_S", 0.0)
+    assert running.daemon.hindrance == ""
+    running.daemon.restart()
+    assert running.task is not None
+    async with asyncio.timeout(DEADLINE):
+        await running.task
+    # As when it is stopped: in order, and out of the room.
+    assert "STOPPING=1" in running.notifier.words
+    session = running.daemon.appliance.device.presence.session
+    assert session is None or not session.active
