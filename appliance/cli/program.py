@@ -27,9 +27,10 @@ from appliance.cli import (
     provision,
     service,
     token,
+    upkeep,
 )
 from appliance.cli.exit_code import ExitCode, code_of, line_of
-from appliance.service import journal
+from appliance.service import journal, log_ring
 from appliance.service.children import end_with_parent
 
 # A command imports what it needs when it runs: `roomlet --help` must not wait for codecs.
@@ -48,7 +49,7 @@ app = typer.Typer(
 )
 
 # In the order of the help. A module without a name adds its commands to the top level.
-for commands in (demo, hub, device, token, devices, doctor, service, lights):
+for commands in (demo, hub, device, token, devices, doctor, service, upkeep, lights):
     app.add_typer(commands.app)
 app.add_typer(config.app, name="config", help="Look at configurations.")
 app.add_typer(log.app, name="log", help="What a device remembers of its past.")
@@ -116,6 +117,6 @@ def _complain(text: str) -> None:
 
 
 def _log(level: int) -> None:
-    logging.basicConfig(level=level, handlers=[journal.handler()])
+    logging.basicConfig(level=level, handlers=[journal.handler(), log_ring.RING])
     for chatty in ("aioice", "aiortc", "websockets", "uvicorn", "asyncio", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))

@@ -185,6 +185,25 @@ def status(
         typer.echo(f"changed at the panel: {key}")
 
 
+@app.command()
+def forget(
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY]...", help="As in speaker.volume.")
+    ] = None,
+    root: Root = Path("/"),
+) -> None:
+    """Take back what was changed at the device itself; without KEYs, all of it."""
+    from appliance.provisioning.provisioner import provisioner_under
+
+    provisioner = provisioner_under(root)
+    changed = provisioner.status().overrides
+    for key in changed if keys is None else keys:
+        if key not in changed:
+            raise typer.BadParameter(f"{key} was not changed at this device; see: status")
+        provisioner.override(key.split("."), None)
+        typer.echo(f"taken back: {key}")
+
+
 def _tell(generation: int | None) -> None:
     if generation is None:
         typer.echo("nothing new")

@@ -65,9 +65,7 @@ class InStepPictures:
     def latest(self) -> VideoFrame | None:
         """The newest picture whose time has come.  Safe on any thread."""
         with self._lock:
-            due = self._waiting.take(self._now())
-            if due is not None:
-                self._latest = due
+            self._look()
             return self._latest
 
     def forget(self) -> None:
@@ -83,4 +81,11 @@ class InStepPictures:
         # On the decoder's thread.
         due = self._now() if self._sync is None else self._sync.due(frame.pts)
         with self._lock:
+            # Of a member whom no layout shows nobody asks, and its pictures must not pile up.
+            self._look()
             self._waiting.put(frame, due)
+
+    def _look(self) -> None:
+        due = self._waiting.take(self._now())
+        if due is not None:
+            self._latest = due

@@ -25,7 +25,6 @@ from appliance.hub.observers import RoomObservers
 from appliance.hub.playbacks import Playbacks
 from appliance.hub.previews import Previews
 from appliance.hub.programme import Programme
-from appliance.hub.protocols import HttpProtocol, WebSocketProtocol
 from appliance.hub.recordings import Recordings
 from appliance.hub.room import Room
 from appliance.hub.room_stage import RoomStage
@@ -36,6 +35,7 @@ from appliance.hub.streamer import Streamer, StreamState
 from appliance.hub.tasks import Tasks
 from appliance.media.peer import Peer
 from appliance.web.embedded import EmbeddedServer
+from appliance.web.protocols import HttpProtocol, WebSocketProtocol
 
 log = logging.getLogger(__name__)
 

@@ -190,7 +190,7 @@ class _Publishing:
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "appliance.hub.publisher"],
+                [sys.executable, "-P", "-m", "appliance.hub.publisher"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

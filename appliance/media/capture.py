@@ -18,6 +18,7 @@ from appliance.media.ends import Outlet
 from appliance.media.errors import CodecError
 from appliance.media.gate import CameraGate, Gate, MicGate
 from appliance.media.lease import Lease
+from appliance.media.meter import SILENCE_DBFS, Meter, dbfs
 from appliance.media.opus import FRAME, OpusEncoder, Samples
 from appliance.media.packet import Codec, Encoded, packetize
 from appliance.media.video_encoder import VideoEncoder
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 
 _MIN_BITRATE: Final = 150_000
 """Bits a second below which a picture is of no use at any rate."""
-
-_SILENCE_DBFS: Final = -96.0
 
 _BACKLOG: Final = RATE
 """Samples that wait in a card at the most: five times the usual buffer.  So a card whose clock
@@ -132,15 +131,27 @@ class MicCapture(_Capture):
     `level_dbfs` is the last frame's level behind the gate.
     """
 
-    def __init__(self, microphone: Microphone, gate: MicGate, *, bitrate: int = 32_000) -> None:
+    def __init__(
+        self,
+        microphone: Microphone,
+        gate: MicGate,
+        *,
+        bitrate: int = 32_000,
+        loss_percent: int = 5,
+    ) -> None:
         super().__init__(gate)
         self.gate = gate
-        self.level_dbfs = _SILENCE_DBFS
+        self.meter: Meter | None = None
+        """What is told of all sound from the microphone, ahead of the gate: levels, which leave
+        the device nowhere but to its panel.  May be set at any time."""
+        self.level_dbfs = SILENCE_DBFS
         self._microphone = microphone
         self.bitrate = bitrate
         """Bit/s of Opus; may be set at any time."""
-        self._encoder = OpusEncoder(bitrate)
-        self._encoded_at = bitrate
+        self.loss_percent = loss_percent
+        """How many of the packets may be lost; may be set at any time."""
+        self._encoder = OpusEncoder(bitrate, loss_percent=loss_percent)
+        self._encoded_for = bitrate, loss_percent
         self._periods: list[Samples] = []
         self._epoch = gate.epoch
         # Samples since the device was opened: all before were heard under another state.
@@ -189,7 +200,10 @@ class MicCapture(_Capture):
         if self._framed_at is not None:
             # A pause is one on the wire too.  Sound that went on where it had ended would be taken
             # for late by as much, and made to wait for more of that kind.
-            self._encoder.skip(round((time.monotonic() - self._framed_at) * RATE / FRAME))
+            now = time.monotonic()
+            self._encoder.skip(round((now - self._framed_at) * RATE / FRAME))
+            # It may be closed again before there is a frame, and what is skipped is skipped.
+            self._framed_at = now
 
     def _close(self) -> None:
         self._microphone.close()
@@ -198,6 +212,8 @@ class MicCapture(_Capture):
         frame = self._microphone.read()
         # Read before the gate is asked: a change in between makes the frame stale.
         epoch = self._present()
+        if (meter := self.meter) is not None:
+            meter.add(frame.to_ndarray().reshape(-1).astype(np.int16, copy=False))
         samples = self.gate.admit(frame).to_ndarray().reshape(-1).astype(np.int16, copy=False)
         if epoch != self._epoch:
             self._epoch = epoch
@@ -209,10 +225,10 @@ class MicCapture(_Capture):
             return
         whole = np.concatenate(self._periods)
         self._periods.clear()
-        if self.bitrate != self._encoded_at:
+        if (wanted := (self.bitrate, self.loss_percent)) != self._encoded_for:
             # libopus takes another rate only from its beginning.
-            self._encoded_at = self.bitrate
-            self._encoder.reset(self._encoded_at)
+            self._encoded_for = wanted
+            self._encoder.reset(*wanted)
         self._framed_at = time.monotonic()
         self.level_dbfs = _level(whole)
         if any(outlet.active for outlet in self._outlets):
@@ -397,5 +413,4 @@ def _position(frame: AudioFrame) -> int:
 
 
 def _level(samples: Samples) -> float:
-    mean = float(np.mean(np.square(samples, dtype=np.float64)))
-    return max(_SILENCE_DBFS, 10 * float(np.log10(max(mean, 1e-9) / 32768.0**2)))
+    return dbfs(float(np.mean(np.square(samples, dtype=np.float64))))

@@ -22,6 +22,7 @@ from aiortc.rtp import (
     RtpPacket,
     unpack_remb_fci,
 )
+from aiortc.stats import RTCRemoteInboundRtpStreamStats
 
 from appliance.media.packet import AUDIO_CLOCK, VIDEO_CLOCK, Codec, Encoded, Kind, MediaPacket
 from appliance.media.sender_clock import SenderClock
@@ -71,6 +72,14 @@ class Outlet:
     def codec(self) -> Codec | None:
         """The negotiated codec, None before negotiation."""
         return _codec(self._transceiver)
+
+    @property
+    def heard(self) -> RTCRemoteInboundRtpStreamStats | None:
+        """What the far end last reported of what it receives; None before it has."""
+        for one in self._sender._RTCRtpSender__stats.values():
+            if isinstance(one, RTCRemoteInboundRtpStreamStats):
+                return one
+        return None
 
     @property
     def active(self) -> bool:
@@ -164,7 +173,7 @@ class Outlet:
 
 class Inlet:
     """What a peer receives of one kind.  `on_packet` is called on the loop's thread; `clock`
-    is the sender's, as far as it was told."""
+    is the sender's, as far as it was told; its timestamps count `clock_rate` a second."""
 
     def __init__(self, kind: Kind, transceiver: Any) -> None:
         self.kind: Final = kind
@@ -176,7 +185,8 @@ class Inlet:
         # aiortc hands each packet to its jitter buffer after RTCP, NACK and RTX are
         # done; a stand-in takes it there and never completes a frame for its decoder.
         self._receiver._RTCRtpReceiver__jitter_buffer = self
-        self.clock: Final = SenderClock(VIDEO_CLOCK if kind == "video" else AUDIO_CLOCK)
+        self.clock_rate: Final = VIDEO_CLOCK if kind == "video" else AUDIO_CLOCK
+        self.clock: Final = SenderClock(self.clock_rate)
         self._handle_rtcp = self._receiver._handle_rtcp_packet
         self._receiver._handle_rtcp_packet = self._rtcp_received
 

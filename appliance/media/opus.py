@@ -55,10 +55,11 @@ class OpusEncoder:
         """Let FRAME samples of time pass without a packet, or as many times that."""
         self._samples += frames * FRAME
 
-    def reset(self, bitrate: int | None = None) -> None:
-        """Forget everything heard so far; the next packet carries nothing of it, and has another
-        bit rate where one is given."""
+    def reset(self, bitrate: int | None = None, loss_percent: int | None = None) -> None:
+        """Forget everything heard so far; the next packet carries nothing of it, and is made for
+        another bit rate or loss where one is given."""
         self._bitrate = bitrate or self._bitrate
+        self._loss_percent = self._loss_percent if loss_percent is None else loss_percent
         self._context = self._open()
 
     def _open(self) -> AudioCodecContext:

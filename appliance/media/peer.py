@@ -16,7 +16,6 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final, Literal
 
-import ifaddr
 from aiortc import (
     RTCConfiguration,
     RTCIceServer,
@@ -26,6 +25,7 @@ from aiortc import (
 )
 from aiortc.exceptions import InvalidStateError, OperationError
 
+from appliance.media.addresses import host_addresses
 from appliance.media.ends import Inlet, Outlet
 from appliance.media.errors import NegotiationError
 from appliance.media.packet import Kind
@@ -42,6 +42,7 @@ _SEAM: Final[dict[str, tuple[str, ...]]] = {
         "_send_keyframe",
         "_ssrc",
         "_RTCRtpSender__rtp_history",
+        "_RTCRtpSender__stats",
     ),
     "RTCRtpReceiver": (
         "_RTCRtpReceiver__jitter_buffer",
@@ -165,16 +166,30 @@ class Peer:
         self._set_state(PeerState.CLOSED)
         self.on_state = None
 
-    def stats(self) -> dict[str, int]:
+    def stats(self) -> dict[str, int | float]:
         """Counters since the start, by kind: `audio_packets_received`, `video_packets_lost`,
-        and so on; and `bytes_sent`, `bytes_received` of the whole connection."""
-        figures: dict[str, int] = {"bytes_sent": 0, "bytes_received": 0}
+        and so on; and `bytes_sent`, `bytes_received` of the whole connection.
+
+        Once they are known also `audio_jitter_ms` of what is received, `audio_sent_lost_percent`,
+        what the other side missed lately, and `round_trip_ms`, smoothed.
+        """
+        figures: dict[str, int | float] = {"bytes_sent": 0, "bytes_received": 0}
         for inlet in (self.audio_in, self.video_in):
             if inlet is None:
                 continue
             streams = inlet._receiver._RTCRtpReceiver__remote_streams.values()
             figures[f"{inlet.kind}_packets_received"] = sum(s.packets_received for s in streams)
             figures[f"{inlet.kind}_packets_lost"] = sum(s.packets_lost for s in streams)
+            if streams:
+                # The other ones carry what is sent again.
+                main = max(streams, key=lambda s: s.packets_received)
+                figures[f"{inlet.kind}_jitter_ms"] = 1000 * main.jitter / inlet.clock_rate
+        for outlet in (self.audio_out, self.video_out):
+            heard = None if outlet is None else outlet.heard
+            if outlet is not None and heard is not None:
+                figures[f"{outlet.kind}_sent_lost_percent"] = 100 * heard.fractionLost / 256
+                if heard.roundTripTime is not None:
+                    figures["round_trip_ms"] = 1000 * heard.roundTripTime
         transports = {id(t): t for t in self._transports()}.values()
         for transport in transports:
             for stats in transport._get_stats().values():
@@ -220,7 +235,7 @@ class Peer:
                 continue
             transport._roomlet_tapped = True
             transport._send_rtp = partial(self._send_rtp, transport._send_rtp)
-        addresses = self._addresses if self._addresses is not None else _host_addresses()
+        addresses = self._addresses if self._addresses is not None else host_addresses()
         for ice in self._connection._RTCPeerConnection__iceTransports:
             connection = ice.iceGatherer._connection
             if getattr(connection, "_roomlet_addresses", False):
@@ -271,18 +286,6 @@ def _ice_server(entry: Mapping[str, Any]) -> RTCIceServer:
         username=entry.get("username"),
         credential=entry.get("credential"),
     )
-
-
-def _host_addresses() -> list[str]:
-    found: list[str] = []
-    for adapter in ifaddr.get_adapters():
-        for ip in adapter.ips:
-            if isinstance(ip.ip, str):
-                found.append(ip.ip)
-            elif not ip.ip[2] and not ip.ip[0].startswith("fe80"):
-                found.append(ip.ip[0])
-    routable = [ip for ip in found if ip != "::1" and not ip.startswith("127.")]
-    return routable or ["127.0.0.1"]
 
 
 async def _connect(connect: Callable[[], Any]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from av import AudioFrame, VideoFrame
 
 from appliance.media.audio_receiver import AudioReceiver
+from appliance.media.meter import Meter
 from appliance.media.opus import FRAME, Samples
 from appliance.media.picture_queue import PictureQueue
 from appliance.media.worker import Worker
@@ -44,6 +45,8 @@ class SpeakerPlayout(_Playout):
         super().__init__()
         self.volume = 1.0
         self.deaf = False
+        self.meter: Meter | None = None
+        """What is told of all that is played, at its volume.  May be set at any time."""
         self._speaker = speaker
         self._receivers: tuple[AudioReceiver, ...] = ()
         self._position = 0
@@ -89,6 +92,8 @@ class SpeakerPlayout(_Playout):
 
     def _work(self) -> None:
         samples = self._mixed(time.monotonic() + self._speaker.delay / RATE)
+        if (meter := self.meter) is not None:
+            meter.add(samples)
         for start in range(0, FRAME, PERIOD):
             frame = AudioFrame.from_ndarray(
                 samples[start : start + PERIOD].reshape(1, PERIOD), format="s16", layout="mono"

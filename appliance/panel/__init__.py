@@ -7,16 +7,24 @@ of the same button on the device, under the same rule.
 
 from __future__ import annotations
 
+from appliance.panel.access import Access
 from appliance.panel.device import PanelDevice, PanelError, PanelState, Refused, TallyName, named
+from appliance.panel.maintenance import Card, Maintenance
 from appliance.panel.server import ListenError, Panel
+from appliance.panel.tls import Tls, TlsError
 
 __all__ = [
+    "Access",
+    "Card",
     "ListenError",
+    "Maintenance",
     "Panel",
     "PanelDevice",
     "PanelError",
     "PanelState",
     "Refused",
     "TallyName",
+    "Tls",
+    "TlsError",
     "named",
 ]

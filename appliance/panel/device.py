@@ -5,6 +5,7 @@ Exceptions::
     PanelError
     +-- Refused        the device does not do what a visitor of the panel asked for
     +-- ListenError    the panel cannot be served (appliance.panel.server)
+    +-- TlsError       its certificate cannot be used (appliance.panel.tls)
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
 The panel moves a microphone, so no page of another site may reach it through a visitor's browser.
 A Host that is neither an address nor a name of ours is refused (a foreign name that points here is
 how DNS rebinding works); a request that a browser marks as coming from another origin is refused;
-and only the listed pages may show the panel in a frame.
+and only the listed pages may show the panel in a frame.  What changes something, and a socket
+that comes with a cookie, has to say its origin: every browser does, so that nothing is believed
+for want of a word.
 """
 
 from __future__ import annotations
@@ -21,8 +23,14 @@ _LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors "
+    "base-uri 'none'; form-action 'self'; frame-ancestors "
 )
+
+
+_DOCUMENTS: Final = ("/", "/login")
+"""What may be opened from a link or a frame."""
+
+_READING: Final = ("GET", "HEAD")
 
 
 def ancestors(origins: Iterable[str]) -> str:
@@ -42,6 +50,14 @@ def ancestors(origins: Iterable[str]) -> str:
             if "[" not in name and source not in sources:
                 sources.append(source)
     return " ".join(sources)
+
+
+def _own(origin: str, host: str, scheme: str) -> bool:
+    """Whether a page's origin is this panel.  One that came by TLS is another than what somebody on
+    the way may serve without it; in front of a panel without TLS there may be a proxy with."""
+    return same_host(origin, host) and not (
+        scheme in ("https", "wss") and not origin.lower().startswith("https:")
+    )
 
 
 class Guard:
@@ -66,11 +82,16 @@ class Guard:
         if not self._names.include(host):
             return f"This panel does not answer to the name {host!r}: use its address."
         origin = headers.get("origin")
-        if origin is not None and not same_host(origin, host):
+        if origin is not None and not _own(origin, host, scope["scheme"]):
             return f"Pages of {origin} may not use this panel."
-        # Browsers say whose page asks; the document itself may be opened from anywhere.
+        reading = scope.get("method") in _READING
+        acts = "cookie" in headers if scope["type"] == "websocket" else not reading
+        if origin is None and acts:
+            return "A request that changes something has to say its Origin."
+        # Browsers say whose page asks; a document may be opened from anywhere.
         site = headers.get("sec-fetch-site", "none")
-        if scope["path"] != "/" and site not in ("none", "same-origin"):
+        opens = reading and scope["path"] in _DOCUMENTS
+        if not opens and site not in ("none", "same-origin"):
             return "Pages of other sites may not use this panel."
         return None
 
@@ -92,7 +113,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 headers["Content-Security-Policy"] = _POLICY + ancestors(self._embedders)
                 headers["Cross-Origin-Resource-Policy"] = "same-origin"
-                headers["Referrer-Policy"] = "no-referrer"
+                # With no-referrer the form's Origin would be null.
+                headers["Referrer-Policy"] = "same-origin"
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers.setdefault("Cache-Control", "no-cache")
             await send(message)

@@ -2,9 +2,11 @@
 
 Each message is one JSON object.  Out: ``{"state": {...}}`` when it changed; ``{"beat": n}`` when
 nothing did for a while (a page that hears neither must not go on showing the last LED);
-``{"error": "..."}`` for what the device refused.  In: ``{"press": "mute"}``,
+``{"error": "..."}`` for what the device refused; ``{"cards": [...]}`` once, and what the open cards
+have to tell, each under its own name.  In: ``{"press": "mute"}``,
 ``{"release": "mute"}``, ``{"volume": 0..100}``, ``{"layout": "grid-responsive"}``,
-``{"visit": "a code or link"}``, ``{"home": true}``.
+``{"visit": "a code or link"}``, ``{"home": true}``, ``{"show": "log"}``, ``{"hide": "log"}``,
+and what `Cards.request` knows.
 """
 
 from __future__ import annotations
@@ -19,13 +21,19 @@ from typing import Any, Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from appliance.panel.cards import Cards
 from appliance.panel.device import BUTTONS, PanelDevice, Refused
+from appliance.panel.door import admitted
+from appliance.panel.maintenance import Maintenance
 
 HOLD = 2.0
 """Seconds after which a button that one page holds can be pressed anew on another."""
 
 REQUESTS: Final = 8
 """Requests of one page that a room may have yet to answer."""
+
+UNINVITED: Final = 4401
+"""The code with which a socket is closed whose session has ended."""
 
 HEARTBEAT: Final = 2.0
 """Seconds between two signs of life while the state does not change."""
@@ -39,20 +47,34 @@ def state_json(device: PanelDevice) -> str:
 class _Viewer:
     """One open page."""
 
-    def __init__(self, socket: WebSocket) -> None:
+    def __init__(self, socket: WebSocket, maintenance: Maintenance | None) -> None:
         self.socket = socket
+        self.admitted = admitted(socket)
+        self.cards = Cards(maintenance, self._send)
         self.wake = asyncio.Event()
         self.errors: list[str] = []
         self.held: set[str] = set()
         self.requests: set[asyncio.Task[None]] = set()
         """What a room is asked for, which takes its time."""
 
+    async def _send(self, text: str) -> None:
+        # A session may end at any moment; what is told after that is not for its page.
+        if self.admitted():
+            await self.socket.send_text(text)
+
 
 class Live:
     """Everyone who has the panel open.  Made and used on one event loop."""
 
-    def __init__(self, device: PanelDevice, *, heartbeat: float = HEARTBEAT) -> None:
+    def __init__(
+        self,
+        device: PanelDevice,
+        maintenance: Maintenance | None = None,
+        *,
+        heartbeat: float = HEARTBEAT,
+    ) -> None:
         self._device = device
+        self._maintenance = maintenance
         self._heartbeat = heartbeat
         self._viewers: set[_Viewer] = set()
         # The same button on two pages is one button: it is up when the last finger left it.
@@ -73,7 +95,7 @@ class Live:
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
-        self._wake()
+        self.wake()
 
     async def serve(self, socket: WebSocket) -> None:
         """One page, from its handshake to its end.
@@ -81,7 +103,7 @@ class Live:
         A page that goes away with a button down lets go of it.
         """
         await socket.accept()
-        viewer = _Viewer(socket)
+        viewer = _Viewer(socket, self._maintenance)
         self._viewers.add(viewer)
         tasks = [
             asyncio.create_task(self._tell(viewer), name="panel-tell"),
@@ -95,6 +117,7 @@ class Live:
             for task in tasks:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            await viewer.cards.close()
             for button in sorted(viewer.held):
                 with suppress(Refused):
                     self._lift(viewer, button)
@@ -106,9 +129,10 @@ class Live:
     def _changed(self) -> None:
         # Threads cross into the loop here and nowhere else.
         with suppress(RuntimeError):  # the loop may be gone before the device's threads are
-            self._loop.call_soon_threadsafe(self._wake)
+            self._loop.call_soon_threadsafe(self.wake)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have every page looked after now; on the loop."""
         for viewer in self._viewers:
             viewer.wake.set()
 
@@ -117,20 +141,27 @@ class Live:
         beat = 0
         while not self._closing:
             viewer.wake.clear()
+            if not viewer.admitted():
+                await viewer.cards.close()
+                await viewer.socket.close(UNINVITED)
+                return
             state = state_json(self._device)
             quiet = not viewer.errors and state == sent
             for error in viewer.errors[:]:
                 viewer.errors.remove(error)
                 await viewer.socket.send_text(json.dumps({"error": error}))
             if state != sent:
-                sent = state
+                first, sent = not sent, state
                 await viewer.socket.send_text(f'{{"state":{state}}}')
+                if first:
+                    await viewer.socket.send_text(json.dumps({"cards": viewer.cards.offered}))
             if quiet:
                 beat += 1
                 await viewer.socket.send_text(json.dumps({"beat": beat}))
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._heartbeat):
                     await viewer.wake.wait()
+        await viewer.cards.close()
         await viewer.socket.close(1001)
 
     async def _listen(self, viewer: _Viewer) -> None:
@@ -138,6 +169,8 @@ class Live:
             message = await viewer.socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            if not viewer.admitted():
+                continue
             try:
                 self._obey(viewer, message.get("text") or "")
             except Refused as refusal:
@@ -158,7 +191,7 @@ class Live:
 
         if len(viewer.requests) >= REQUESTS:
             request.close()
-            raise Refused("The room has not answered yet: wait a moment.")
+            raise Refused("What was asked before is not done yet: wait a moment.")
         task = asyncio.create_task(asking(), name="panel-request")
         viewer.requests.add(task)
         task.add_done_callback(viewer.requests.discard)
@@ -181,6 +214,12 @@ class Live:
                 self._ask(viewer, self._device.visit(invitation))
             case {"home": True}:
                 self._device.go_home()
+            case {"show": str(card)}:
+                viewer.cards.show(card)
+            case {"hide": str(card)}:
+                viewer.cards.hide(card)
+            case _ if (request := viewer.cards.request(command)) is not None:
+                self._ask(viewer, request)
             case _:
                 raise Refused(f"The panel does not know the command {_brief(command)}.")
 

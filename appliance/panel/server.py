@@ -4,10 +4,13 @@
 GET /                  the page
 GET /api/state         `PanelState` as JSON
 GET /api/report        the device's measurements as JSON
+GET /api/bundle        what helps to find a fault, as a zip file
 WebSocket /api/live    state on each change, presses (see `appliance.panel.live`)
 GET /screen.mjpg       what the screen shows, multipart JPEG, at most 10 a second
 GET /screen.jpg        one picture of it
 GET /self.mjpg         what the camera sends; /self.jpg: one picture of it
+GET /login             with a PIN: the way in; POST /login, POST /logout
+GET /api/session       whether there is a PIN; without a session 401, as anywhere
 =====================  ============================================================
 """
 
@@ -16,8 +19,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import re
 import socket
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -25,29 +31,45 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route, WebSocketRoute
 
+from appliance.panel.access import Access
 from appliance.panel.device import PanelDevice, PanelError
+from appliance.panel.door import Door, admitted
 from appliance.panel.guard import Guard
 from appliance.panel.live import Live, state_json
+from appliance.panel.maintenance import Maintenance
 from appliance.panel.picture import PictureFeed
+from appliance.panel.tls import Tls
+from appliance.provisioning.values import is_loopback
 from appliance.web import SHARED
 from appliance.web.embedded import EmbeddedServer
+from appliance.web.protocols import HttpProtocol, WebSocketProtocol
 
 _PAGE: Final = Path(__file__).parent / "page"
 _FILES: Final = {
-    "/panel.js": _PAGE / "panel.js",
-    "/meetings.js": _PAGE / "meetings.js",
-    "/panel.css": _PAGE / "panel.css",
-    "/base.css": SHARED / "base.css",
-    "/favicon.svg": SHARED / "favicon.svg",
+    f"/{path.name}": path
+    for folder in (_PAGE, SHARED)
+    for path in sorted(folder.iterdir())
+    if path.suffix in (".js", ".css", ".svg")
 }
+"""What is the same for everybody; nothing in them is secret."""
 _BOUNDARY: Final = b"picture"
 _COMMAND_BYTES: Final = 4096
 """Longest message that the live socket takes."""
 _GRACE: Final = 5
 """Seconds that `Panel.stop` lets running answers finish."""
+_PATIENCE: Final = 10.0
+"""Seconds in which a request has to come up to its last header."""
+_CONNECTIONS: Final = 64
+"""Connections at once, beyond which a visitor gets 503: the room must not run out of files."""
 
 
 class ListenError(PanelError, OSError):
@@ -70,7 +92,9 @@ class Panel:
     `listen` is `host:port`; port 0 takes a free one.  `hosts` are further names to answer to
     when it listens beyond the loopback address.  `embed_origins` are the origins
     (`http://host:port`) of pages that may show the panel in a frame; the list may be changed
-    while the panel runs.
+    while the panel runs.  With `access` visitors need a session of it, with `tls` they come by
+    https.  Beyond this machine it listens only with one of them, or raises ListenError.
+    Without `maintenance` the page has no cards for whoever does that.
     """
 
     def __init__(
@@ -80,10 +104,23 @@ class Panel:
         *,
         embed_origins: Sequence[str] = (),
         hosts: Sequence[str] = (),
+        access: Access | None = None,
+        tls: Tls | None = None,
+        maintenance: Maintenance | None = None,
     ) -> None:
         self.embed_origins: list[str] = list(embed_origins)
         self._device = device
+        self._maintenance = maintenance
         self._host, self._port = parse_listen(listen)
+        if access is None and (tls is None or tls.client_ca is None) and not is_loopback(listen):
+            raise ListenError(
+                f"cannot listen on {listen} without a PIN or client certificates;"
+                " give one of them, or listen on 127.0.0.1"
+            )
+        self._access = access
+        self._tls = tls
+        self._shown = b""
+        self._unsubscribe: Callable[[], None] = lambda: None
         self._hosts = tuple(hosts)
         self._server: EmbeddedServer | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -94,7 +131,7 @@ class Panel:
     def url(self) -> str:
         """Where the page is, with the port really taken; valid after `start`."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}/"
+        return f"http{'' if self._tls is None else 's'}://{host}:{self._port}/"
 
     @property
     def viewers(self) -> int:
@@ -102,11 +139,17 @@ class Panel:
         return self._live.viewers if self._live is not None else 0
 
     async def start(self) -> None:
-        """Listen and serve.  Raises ListenError when the address or port cannot be had."""
+        """Listen and serve.  Raises ListenError when the address or port cannot be had, and
+        TlsError."""
         if self._serving is not None:
             raise RuntimeError("the panel is running already")
+        secure = {}
+        if self._tls is not None:
+            secure, self._shown = self._tls.options(), self._tls.fingerprint()
         listener = self._bind()
-        self._live = Live(self._device)
+        self._live = Live(self._device, self._maintenance)
+        if self._access is not None:
+            self._unsubscribe = self._access.subscribe(self._live.wake)
         self._feeds = {
             "screen": PictureFeed(self._device.screen),
             "self": PictureFeed(self._device.self_view),
@@ -118,9 +161,14 @@ class Panel:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                ws="websockets-sansio",
+                http=partial(HttpProtocol, patience=_PATIENCE),  # type: ignore[arg-type]
+                ws=WebSocketProtocol,
                 ws_max_size=_COMMAND_BYTES,
                 timeout_graceful_shutdown=_GRACE,
+                limit_concurrency=_CONNECTIONS,
+                # The word of whoever asks would make each guess one from another address.
+                proxy_headers=False,
+                **secure,
             )
         )
         try:
@@ -128,11 +176,20 @@ class Panel:
         except RuntimeError as error:
             raise ListenError(f"the panel: {error}") from error.__cause__
 
+    def outdated(self) -> bool:
+        """Whether its certificate was renewed, so that it should be begun anew.  Raises TlsError
+        where what is in the files now cannot be used."""
+        if self._tls is None or self._tls.fingerprint() == self._shown:
+            return False
+        self._tls.options()
+        return True
+
     async def stop(self) -> None:
         """End every page's sockets and pictures, then the server.  Safe to call twice."""
         serving, self._serving = self._serving, None
         if serving is None or self._server is None or self._live is None:
             return
+        self._unsubscribe()
         self._live.close()
         for feed in self._feeds.values():
             await feed.close()
@@ -186,6 +243,20 @@ class Panel:
         async def report(_: Request) -> Response:
             return JSONResponse(dict(self._device.report()), headers={"Cache-Control": "no-store"})
 
+        async def bundle(_: Request) -> Response:
+            if self._maintenance is None:
+                return PlainTextResponse("This device makes no bundle.\n", 404)
+            name = re.sub(r"[^A-Za-z0-9-]+", "-", self._device.state().name).strip("-")
+            day = time.strftime("%Y%m%d-%H%M")
+            return Response(
+                await self._maintenance.bundle(),
+                media_type="application/zip",
+                headers={
+                    "Cache-Control": "no-store",
+                    "Content-Disposition": f'attachment; filename="roomlet-{name}-{day}.zip"',
+                },
+            )
+
         async def still(request: Request) -> Response:
             return Response(
                 await self._feeds[_stem(request)].snapshot(),
@@ -195,22 +266,37 @@ class Panel:
 
         async def moving(request: Request) -> Response:
             return StreamingResponse(
-                _multipart(self._feeds[_stem(request)]),
+                _multipart(self._feeds[_stem(request)], admitted(request)),
                 media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY.decode()}",
                 headers={"Cache-Control": "no-store"},
             )
 
+        async def session(_: Request) -> Response:
+            told = {"pin": self._access is not None}
+            return JSONResponse(told, headers={"Cache-Control": "no-store"})
+
+        middleware = [Middleware(Guard, names=self._hosts, embedders=self.embed_origins)]
+        door: list[Route] = []
+        if self._access is not None:
+            way_in = Door(
+                self._access, port=self._port, secure=self._tls is not None, public=_FILES
+            )
+            middleware.append(Middleware(way_in.middleware))
+            door = way_in.routes()
         return Starlette(
             routes=[
                 Route("/", page),
+                *door,
+                Route("/api/session", session),
                 *(Route(path, static) for path in _FILES),
                 Route("/api/state", state),
                 Route("/api/report", report),
+                Route("/api/bundle", bundle),
                 WebSocketRoute("/api/live", live.serve),
                 *(Route(f"/{what}.jpg", still) for what in self._feeds),
                 *(Route(f"/{what}.mjpg", moving) for what in self._feeds),
             ],
-            middleware=[Middleware(Guard, names=self._hosts, embedders=self.embed_origins)],
+            middleware=middleware,
         )
 
 
@@ -218,7 +304,7 @@ def _stem(request: Request) -> str:
     return Path(request.url.path).stem
 
 
-async def _multipart(feed: PictureFeed) -> AsyncIterator[bytes]:
+async def _multipart(feed: PictureFeed, allowed: Callable[[], bool]) -> AsyncIterator[bytes]:
     # Chromium shows a picture only when it has seen the head of the part after it, so each picture
     # is sent with the next one's head; and that is why no head can tell a length.
     head = b"--" + _BOUNDARY + b"\r\nContent-Type: image/jpeg\r\n\r\n"
@@ -226,4 +312,6 @@ async def _multipart(feed: PictureFeed) -> AsyncIterator[bytes]:
     async with contextlib.aclosing(pictures):
         yield head
         async for jpeg in pictures:
+            if not allowed():
+                return
             yield jpeg + b"\r\n" + head

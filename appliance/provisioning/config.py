@@ -22,6 +22,7 @@ from appliance.provisioning.sections import (
     MetricsConfig,
     MicrophoneConfig,
     MuteConfig,
+    NetworkConfig,
     PanelConfig,
     PolicyConfig,
     ProbeConfig,
@@ -30,6 +31,7 @@ from appliance.provisioning.sections import (
     ScreenShareConfig,
     Section,
     SpeakerConfig,
+    UpdatesConfig,
 )
 from appliance.provisioning.source import Key, dotted, held
 
@@ -44,6 +46,7 @@ __all__ = [
     "MetricsConfig",
     "MicrophoneConfig",
     "MuteConfig",
+    "NetworkConfig",
     "PanelConfig",
     "PolicyConfig",
     "ProbeConfig",
@@ -51,6 +54,7 @@ __all__ = [
     "RoomConfig",
     "ScreenShareConfig",
     "SpeakerConfig",
+    "UpdatesConfig",
     "load",
 ]
 
@@ -58,6 +62,9 @@ log = logging.getLogger(__name__)
 
 TOKEN_MAX: Final = 16_384
 """Bytes of a token file that are read at most."""
+
+PIN_LEAST: Final = 6
+"""Characters of the shortest PIN: a million, which a guesser has to try a minute each."""
 
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 """The variable in which systemd tells a service where its credentials are."""
@@ -81,7 +88,9 @@ class Config(Section):
     screen_share: ScreenShareConfig = ScreenShareConfig()
     mute: MuteConfig = MuteConfig()
     policy: PolicyConfig = PolicyConfig()
+    updates: UpdatesConfig = UpdatesConfig()
     calendar: CalendarConfig = CalendarConfig()
+    network: NetworkConfig = NetworkConfig()
     panel: PanelConfig = PanelConfig()
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
@@ -102,6 +111,11 @@ class Config(Section):
             _warn_of_config(part.source.path)
         return config
 
+    @property
+    def layers(self) -> Layers | None:
+        """The files that it was put together from; None where it was in none."""
+        return self._layers
+
     def error(self, key: Key, reason: str) -> ConfigError:
         """The error that blames a key of this configuration, with its place if it has one."""
         if self._layers is None:
@@ -119,7 +133,7 @@ class Config(Section):
             return room.token.get_secret_value().strip()
         if room.token_url is not None:
             self.read_token_secret()
-        text = self._secret("token_file", "token_credential", "room token")
+        text = self._secret("room", "token", "room token")
         if text is not None and any(c.isspace() for c in text):
             key = "token_file" if room.token_credential is None else "token_credential"
             raise self.error(("room", key), "holds no room token; put one there, and nothing else")
@@ -127,22 +141,37 @@ class Config(Section):
 
     def read_token_secret(self) -> str | None:
         """What `token_url` wants as `Authorization`, None if nothing.  Raises ConfigError."""
-        text = self._secret("token_secret_file", "token_secret_credential", "secret")
+        text = self._secret("room", "token_secret", "secret")
         return f"Bearer {text}" if text is not None and " " not in text else text
 
     def read_calendar_password(self) -> str | None:
         """The password of the calendar's user, None without one.  Raises ConfigError."""
-        return self._secret("password_file", "password_credential", "password", "calendar")
+        return self._secret("calendar", "password", "password")
 
-    def _secret(
-        self, in_file: str, in_credential: str, what: str, section: str = "room"
-    ) -> str | None:
-        """The line in a file, or else in a credential, as these keys of the section say."""
-        path: Path | None = getattr(getattr(self, section), in_file)
-        name: str | None = getattr(getattr(self, section), in_credential)
-        key: Key = (section, in_file)
+    def read_turn_password(self) -> str | None:
+        """The password of the relay's user, None without one.  Raises ConfigError."""
+        return self._secret("network", "turn_password", "password")
+
+    def read_pin(self) -> str | None:
+        """What visitors of the panel give, None if nothing.  Raises ConfigError.
+
+        Read anew each time, as the token is.
+        """
+        text = self._secret("panel", "pin", "PIN")
+        if text is not None and len(text) < PIN_LEAST:
+            key = "pin_file" if self.panel.pin_credential is None else "pin_credential"
+            raise self.error(("panel", key), f"holds a PIN of less than {PIN_LEAST} characters")
+        return text
+
+    def _secret(self, section: str, stem: str, what: str) -> str | None:
+        """The line in the file, or else in the credential, that a section's keys `STEM_file` and
+        `STEM_credential` name."""
+        values = getattr(self, section)
+        path: Path | None = getattr(values, f"{stem}_file")
+        name: str | None = getattr(values, f"{stem}_credential")
+        key: Key = (section, f"{stem}_file")
         if name is not None:
-            key, folder = (section, in_credential), os.environ.get(CREDENTIALS)
+            key, folder = (section, f"{stem}_credential"), os.environ.get(CREDENTIALS)
             if not folder:
                 raise self.error(
                     key,

@@ -26,8 +26,13 @@ MAX_FILES: Final = 16
 
 WAYS_IN: Final = ("token", "token_file", "token_credential", "token_url", "guest")
 
-SECRETS: Final = ("token_secret_file", "token_secret_credential")
-"""Of which one takes the place of the other."""
+SECRETS: Final[Mapping[tuple[str, ...], tuple[str, ...]]] = {
+    ("room",): ("token_secret_file", "token_secret_credential"),
+    ("panel",): ("pin_file", "pin_credential"),
+    ("calendar",): ("password_file", "password_credential"),
+    ("network",): ("turn_password_file", "turn_password_credential"),
+}
+"""By table the keys of which one takes the place of the other."""
 
 Reader = Callable[[Path], Source]
 """How the text of a file is come by; raises ConfigError."""
@@ -199,8 +204,9 @@ def _merge(below: dict[str, Any], above: Mapping[str, Any], table: tuple[str, ..
     if table == ("room",) and any(way in above for way in WAYS_IN):
         for way in WAYS_IN:
             below.pop(way, None)
-    if table == ("room",) and any(key in above for key in SECRETS):
-        for key in SECRETS:
+    either = SECRETS.get(table, ())
+    if any(key in above for key in either):
+        for key in either:
             below.pop(key, None)
     if "backend" in above and below.get("backend", above["backend"]) != above["backend"]:
         below.pop("device", None)

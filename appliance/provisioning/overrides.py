@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +16,16 @@ from appliance.provisioning.files import write_whole
 from appliance.provisioning.layers import Layers, Part
 from appliance.provisioning.source import Key, Source, dotted
 
+Changes = Mapping[tuple[str | int, ...], Any]
+"""Values by their keys; None takes one back."""
+
+PANEL: Final = "panel"
+"""The layer's name."""
+
 LOCKED: Final = ("provisioning",)
 """Sections that no panel changes: who may configure the device is not for a visitor."""
+
+_CHANGING: Final = threading.Lock()
 
 
 class Overrides:
@@ -30,45 +40,74 @@ class Overrides:
 
     def keys(self) -> list[str]:
         """The keys that are changed, as people write them.  Raises ConfigError."""
-        return [dotted(key) for key in _leaves(self.values(), ())]
+        return [dotted(key) for key in leaves(self.values())]
 
     def set(self, key: Key, value: Any, layers: Layers) -> None:
-        """Change a value above those of `layers`; None takes the change back.
+        """Change one value; see `change`."""
+        self.change({tuple(key): value}, layers)
 
-        Raises ConfigError if the whole cannot be then, and StoreError.
+    def change(self, changes: Changes, layers: Layers) -> None:
+        """Change values above those of `layers`, all or none; None takes a change back.
+
+        Raises ConfigError if the whole cannot be then, and StoreError.  Safe from any thread of
+        the one process that makes changes.
         """
-        names = [str(part) for part in key]
-        if len(names) < 2 or names[0] in LOCKED:
-            raise ConfigError("cannot be changed at the device", key=dotted(key))
+        with _CHANGING:
+            self._change(changes, layers)
+
+    def _change(self, changes: Changes, layers: Layers) -> None:
         try:
             values = self.values()
         except ConfigError:
             # A file that nobody could use: the new one takes its place.
             values = {}
-        table = values
+        part = panel_part(self.path, changed(values, changes))
+        Config.from_layers(above(layers, part))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path, part.source.text.encode())
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}; check the disk") from error
+
+
+def changed(values: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
+    """Values with changes made to them.  Raises ConfigError for what no panel changes."""
+    result: dict[str, Any] = copy.deepcopy(dict(values))
+    for key, value in changes.items():
+        names = [str(part) for part in key]
+        if len(names) < 2 or names[0] in LOCKED:
+            raise ConfigError("cannot be changed at the device", key=dotted(key))
+        table = result
         for name in names[:-1]:
             table = table.setdefault(name, {})
         if value is None:
             table.pop(names[-1], None)
         else:
             table[names[-1]] = value
-        source = Source(self.path, tomli_w.dumps(_without_empty(values)))
-        below = [part for part in layers.parts if part.layer not in ("panel", "environment")]
-        Config.from_layers(Layers([*below, Part("panel", source, source.parse())]))
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.path, source.text.encode())
-        except OSError as error:
-            raise StoreError(f"{self.path}: {error.strerror}; check the disk") from error
+    return _without_empty(result)
 
 
-def _leaves(values: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def panel_part(path: Path, values: Mapping[str, Any]) -> Part:
+    """The layer of changes made at the device."""
+    source = Source(path, tomli_w.dumps(values))
+    return Part(PANEL, source, source.parse())
+
+
+def above(layers: Layers, part: Part) -> Layers:
+    """Layers with another one of changes made at the device."""
+    below = [one for one in layers.parts if one.layer not in (PANEL, "environment")]
+    return Layers([*below, part])
+
+
+def leaves(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The keys of all values in tables; an empty table counts as one."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, (*above, key))
+            yield from leaves(value, (*above, key))
         else:
             yield (*above, key)
 
 
 def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in values.items() if not (isinstance(v, Mapping) and not v)}
+    pruned = {k: _without_empty(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    return {k: v for k, v in pruned.items() if v != {}}

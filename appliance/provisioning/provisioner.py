@@ -41,7 +41,7 @@ from appliance.provisioning.identity import Identity, identify
 from appliance.provisioning.layers import Layers
 from appliance.provisioning.mirror import Holding, Mirror, Shelf
 from appliance.provisioning.options import check_options
-from appliance.provisioning.overrides import Overrides
+from appliance.provisioning.overrides import Changes, Overrides
 from appliance.provisioning.places import (
     DEVICE,
     Places,
@@ -218,7 +218,19 @@ class Provisioner:
 
         Raises ConfigError for a key or value that cannot be, and StoreError.
         """
-        Overrides(self.places.overrides).set(key, value, self.reload().layers)
+        self.change({tuple(key): value})
+
+    def change(self, changes: Changes) -> None:
+        """Change several values, all or none; else as `override`."""
+        # A file that somebody is writing is none of this matter, so it is not looked at.
+        Overrides(self.places.overrides).change(changes, self.look().layers)
+
+    def changes(self) -> dict[str, Any]:
+        """What is changed at the device.  Nothing where that cannot be read."""
+        try:
+            return Overrides(self.places.overrides).values()
+        except ConfigError:
+            return {}
 
     def status(self) -> Status:
         """What has become of the configurations."""

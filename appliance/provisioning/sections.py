@@ -5,10 +5,8 @@ The text under each field is its description in the JSON Schema and in the comme
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -16,135 +14,36 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    StringConstraints,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from appliance.provisioning import minisign
-
-
-def _even(value: int) -> int:
-    if value % 2:
-        raise PydanticCustomError("odd", "must be even")
-    return value
-
-
-def _address(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise PydanticCustomError("address", "must be an address and a port, as in 127.0.0.1:8081")
-    return value
-
-
-def _metrics_address(value: str) -> str:
-    kind, colon, path = value.partition(":")
-    if colon and kind == "unix":
-        # What the kernel takes as the address of a socket.
-        if not path.startswith("/") or len(path.encode()) > 107:
-            raise PydanticCustomError("address", "must be unix:, and a path of at most 107 bytes")
-        return value
-    return _address(value)
-
-
-def _clock(value: str) -> str:
-    try:
-        fine = len(value) == 5 and dt.time.fromisoformat(value) is not None
-    except ValueError:
-        fine = False
-    if not fine:
-        raise PydanticCustomError("clock", "must be a time of day, as in 07:30")
-    return value
-
-
-def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
-        raise PydanticCustomError("origin", "must be an origin, as in http://127.0.0.1:8080")
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _host(value: str) -> str:
-    scheme, separator, rest = value.partition("://")
-    if separator and scheme.lower() not in ("ws", "wss", "http", "https"):
-        raise PydanticCustomError("host", "must be HOST, ws://HOST:PORT or wss://HOST:PORT")
-    if not (rest if separator else value) or any(c.isspace() for c in value):
-        raise PydanticCustomError("host", "must be HOST, ws://HOST:PORT or wss://HOST:PORT")
-    # A page's address is what people have at hand.
-    return f"ws{scheme[4:]}://{rest}" if scheme.lower() in ("http", "https") else value
-
-
-def _folder_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        fine = parts.scheme == "https" and parts.hostname and (parts.port or True)
-    except ValueError:
-        fine = False
-    if not fine or any(c.isspace() for c in value) or "?" in value or "#" in value:
-        raise PydanticCustomError("folder_url", "must be the https address of a folder")
-    return value.rstrip("/") + "/"
-
-
-def _proxy(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        fine = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:
-        fine = False
-    if not fine:
-        raise PydanticCustomError("proxy", "must be a proxy's address, as in http://proxy:3128")
-    return value
-
-
-def _public_key(value: str) -> str:
-    try:
-        return str(minisign.PublicKey.parse(value))
-    except minisign.MinisignError as error:
-        raise PydanticCustomError("public_key", "{reason}", {"reason": str(error)}) from None
-
-
-def _token_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        fine = parts.scheme == "https" and parts.hostname and (parts.port or True)
-    except ValueError:
-        fine = False
-    if not fine or not (value.isascii() and value.isprintable()) or " " in value or "#" in value:
-        raise PydanticCustomError("token_url", "must be an https address")
-    return value
-
-
-def _calendar_url(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    try:
-        parts = urlsplit(text)
-        fine = bool(parts.hostname) and parts.port != 0 and parts.username is None
-        # Who can change the answer on its way decides when the camera is live; so plain http is for
-        # what runs on this very machine.
-        local = parts.hostname in ("127.0.0.1", "::1", "localhost")
-        fine = fine and (parts.scheme == "https" or (parts.scheme == "http" and local))
-    except ValueError:
-        fine = False
-    if not fine or not (text.isascii() and text.isprintable()) or " " in text or "#" in text:
-        raise PydanticCustomError(
-            "calendar_url", "must be an https address without a password; user says who asks"
-        )
-    return value
-
-
-def _header_value(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if not (text.isascii() and text.isprintable()) or text != text.strip():
-        raise PydanticCustomError("header", "must be printable ASCII, as a header's value is")
-    return value
-
-
-_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-_RoomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
-_HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=100)]
-_HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
-_HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,260}$")]
-_CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
+from appliance.provisioning.values import (
+    Address,
+    CalendarUrl,
+    Clock,
+    CredentialName,
+    FolderUrl,
+    HeaderName,
+    HeaderValue,
+    Host,
+    HostPort,
+    Interface,
+    MailAddress,
+    MetricsAddress,
+    Name,
+    Origin,
+    ProxyUrl,
+    PublicKeyText,
+    RoomName,
+    StunUrl,
+    TokenUrl,
+    TurnUrl,
+    even,
+    is_loopback,
+)
 
 
 class Section(BaseModel):
@@ -163,30 +62,30 @@ class RoomConfig(Section):
     them.
     """
 
-    host: Annotated[str, AfterValidator(_host)] | None = None
+    host: Host | None = None
     """The room server, `ws://HOST:PORT`, or a host name reached by TLS; the token may name it."""
-    name: _RoomName | None = None
+    name: RoomName | None = None
     """The room; needed with `guest`, else the token tells it."""
     token: SecretStr | None = None
     """The room token itself; the file that says it should have mode 0600."""
     token_file: Path | None = None
     """A file with the token, mode 0600; a relative path begins at the folder of this file."""
-    token_credential: _CredentialName | None = None
+    token_credential: CredentialName | None = None
     """The name of a systemd credential (`LoadCredential=`) that is the token."""
-    token_url: Annotated[str, AfterValidator(_token_url)] | None = None
+    token_url: TokenUrl | None = None
     """A web service that gives tokens, https; asked again before a token ends."""
-    token_headers: dict[_HeaderName, _HeaderValue] = Field(default_factory=dict)
+    token_headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Further headers of a request to `token_url`."""
     token_secret_file: Path | None = None
     """A file with what `token_url` wants as `Authorization`, mode 0600; a word alone is a Bearer
     token."""
-    token_secret_credential: _CredentialName | None = None
+    token_secret_credential: CredentialName | None = None
     """The name of a systemd credential with the same."""
     token_ca_file: Path | None = None
     """The only certificates (PEM) that `token_url` is believed by; else those of the system."""
     guest: bool = False
     """Whether to come in through the hub's guest entrance instead of with a token."""
-    user_name: _Name = "Roomlet"
+    user_name: Name = "Roomlet"
     """What the other members see, where the token does not tell."""
 
     @model_validator(mode="after")
@@ -233,9 +132,9 @@ class SourceConfig(DeviceConfig):
 class CameraConfig(SourceConfig):
     """The camera, and the picture that is sent."""
 
-    width: Annotated[int, Field(ge=64, le=3840), AfterValidator(_even)] = 1280
+    width: Annotated[int, Field(ge=64, le=3840), AfterValidator(even)] = 1280
     """Pixels, even."""
-    height: Annotated[int, Field(ge=36, le=2160), AfterValidator(_even)] = 720
+    height: Annotated[int, Field(ge=36, le=2160), AfterValidator(even)] = 720
     """Pixels, even."""
     rate: Annotated[float, Field(ge=1, le=60)] = 30.0
     """Pictures a second."""
@@ -248,6 +147,9 @@ class MicrophoneConfig(SourceConfig):
 
     bitrate: Annotated[int, Field(ge=8_000, le=128_000)] = 32_000
     """Bit/s of Opus."""
+    expected_loss: Annotated[int, Field(ge=0, le=50)] = 5
+    """Percent of the packets that may be lost: each carries the words of the one before, the better
+    the more are lost.  With 0 none does, and the sound has all its highs."""
 
 
 class SpeakerConfig(SourceConfig):
@@ -308,14 +210,57 @@ class PanelConfig(Section):
 
     enabled: bool = True
     """Whether there is one."""
-    listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8081"
-    """Address and port; port 0 takes a free one."""
-    frame_ancestors: list[Annotated[str, AfterValidator(_origin)]] = Field(default_factory=list)
+    pin_file: Path | None = None
+    """A file with a PIN or passphrase of 6 characters or more, mode 0600, that visitors give."""
+    pin_credential: CredentialName | None = None
+    """The name of a systemd credential (`LoadCredential=`) that is the PIN."""
+    tls_cert: Path | None = None
+    """The certificate with its chain (PEM) for https, with `tls_key`."""
+    tls_key: Path | None = None
+    """The certificate's key (PEM, not encrypted)."""
+    client_ca: Path | None = None
+    """Certificates (PEM) of which a visitor's browser has to show a descendant (mTLS)."""
+    listen: Address = "127.0.0.1:8081"
+    """Address and port; port 0 takes a free one.  Beyond this machine only with a PIN, or with
+    `client_ca`."""
+    frame_ancestors: list[Origin] = Field(default_factory=list)
     """Origins of the pages that may show the panel in a frame."""
     hosts: list[str] = Field(default_factory=list)
     """Further names under which the panel may be asked for."""
     qr: bool = False
     """Whether the screen shows its address as a QR code while the device is in no call."""
+
+    @field_validator("listen")
+    @classmethod
+    def _guarded(cls, listen: str, info: ValidationInfo) -> str:
+        ways = ("pin_file", "pin_credential", "client_ca")
+        # A value that is wrong is missing here, and told by itself.
+        known = all(name in info.data for name in (*ways, "enabled"))
+        open_to_all = known and not any(info.data[name] is not None for name in ways)
+        if open_to_all and info.data["enabled"] and not is_loopback(listen):
+            raise PydanticCustomError(
+                "unguarded",
+                "reaches beyond this machine, so it needs pin_file, pin_credential, or client_ca"
+                " with tls_cert and tls_key; or listen on 127.0.0.1",
+            )
+        return listen
+
+    @model_validator(mode="after")
+    def _whole(self) -> PanelConfig:
+        if self.pin_file is not None and self.pin_credential is not None:
+            raise PydanticCustomError(
+                "way_in", "needs one of pin_file and pin_credential, not both"
+            )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise PydanticCustomError("way_in", "needs tls_cert and tls_key, or neither")
+        if self.client_ca is not None and self.tls_cert is None:
+            raise PydanticCustomError("way_in", "with client_ca needs tls_cert and tls_key")
+        return self
+
+    @property
+    def has_pin(self) -> bool:
+        """Whether visitors give a PIN."""
+        return self.pin_file is not None or self.pin_credential is not None
 
 
 class PolicyConfig(Section):
@@ -325,9 +270,9 @@ class PolicyConfig(Section):
     """Whether it goes there by itself at its start; else a press of the mute button calls it."""
     leave_empty_minutes: Annotated[int, Field(ge=0, le=1440)] = 0
     """Minutes alone in the room after which it leaves; 0 for never."""
-    quiet_from: Annotated[str, AfterValidator(_clock)] | None = None
+    quiet_from: Clock | None = None
     """Local time, as in 19:00, from which it neither comes nor stays by itself."""
-    quiet_until: Annotated[str, AfterValidator(_clock)] | None = None
+    quiet_until: Clock | None = None
     """Local time until which; before `quiet_from` it is one of the next day."""
 
     @model_validator(mode="after")
@@ -337,21 +282,40 @@ class PolicyConfig(Section):
         return self
 
 
+class UpdatesConfig(Section):
+    """When the machine may be updated and restarted: while nobody is in a call, and then."""
+
+    window_from: Clock | None = None
+    """Local time, as in 02:00, from which an update may begin; any time if left out."""
+    window_until: Clock | None = None
+    """Local time until which one may begin; before `window_from` it is one of the next day."""
+    reboot: Literal["when_idle", "never"] = "when_idle"
+    """Whether the machine is restarted where an update asks for that."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> UpdatesConfig:
+        if (self.window_from is None) != (self.window_until is None):
+            raise PydanticCustomError("way_in", "needs window_from and window_until, or neither")
+        return self
+
+
 class CalendarConfig(Section):
     """The calendar of the room, and what the device does about it; see calendar.md."""
 
-    url: Annotated[SecretStr, AfterValidator(_calendar_url)] | None = None
+    url: CalendarUrl | None = None
     """Where it is, https; none if left out.  Some services put a secret into it: mode 0600."""
     kind: Literal["ics", "caldav"] = "ics"
     """A file (`ics`), or a collection of a CalDAV server."""
-    user: _Name | None = None
+    user: Name | None = None
     """Who asks for it; needs a password."""
     password_file: Path | None = None
     """A file with that user's password, mode 0600."""
-    password_credential: _CredentialName | None = None
+    password_credential: CredentialName | None = None
     """The name of a systemd credential with the same."""
     ca_file: Path | None = None
     """The only certificates (PEM) that the server is believed by; else those of the system."""
+    address: MailAddress | None = None
+    """The mail address under which the room is invited; what it has declined is no meeting."""
     refresh_minutes: Annotated[int, Field(ge=1, le=1440)] = 5
     """Minutes between two looks; the wait grows while nobody answers."""
     auto_join: bool = True
@@ -366,7 +330,7 @@ class CalendarConfig(Section):
     """Whether a meeting that ended early is made shorter on the server; with `caldav` only."""
     show_titles: bool = True
     """Whether titles are shown; those of private events never are."""
-    hosts: list[_HostPort] = Field(default_factory=list)
+    hosts: list[HostPort] = Field(default_factory=list)
     """Further names, `HOST` or `HOST:PORT`, under which people link to the room server."""
 
     @model_validator(mode="after")
@@ -382,10 +346,42 @@ class CalendarConfig(Section):
         return self
 
 
+class NetworkConfig(Section):
+    """How the room's media find this device, where the room server's own hints do not do."""
+
+    stun_url: StunUrl | None = None
+    """The server that tells the device its public address, `stun:HOST:PORT`; with it or `turn_url`,
+    those that the room server names are not asked."""
+    turn_url: TurnUrl | None = None
+    """The relay, `turn:HOST:PORT?transport=udp` (or `tcp`), or `turns:HOST:PORT` over TLS."""
+    turn_user: Name | None = None
+    """Who asks for it; needed with `turn_url`, and a password too."""
+    turn_password_file: Path | None = None
+    """A file with that user's password, mode 0600."""
+    turn_password_credential: CredentialName | None = None
+    """The name of a systemd credential with the same."""
+    interfaces: list[Interface] = Field(default_factory=list)
+    """Names of network interfaces, or addresses of this machine, by which alone media go; any of
+    them while none of these has an address."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> NetworkConfig:
+        ways = (self.turn_password_file, self.turn_password_credential)
+        given = sum(way is not None for way in ways)
+        relay = self.turn_url is not None
+        if given != relay or (self.turn_user is not None) != relay:
+            raise PydanticCustomError(
+                "way_in",
+                "needs turn_url, turn_user and one of turn_password_file and"
+                " turn_password_credential, or none of them",
+            )
+        return self
+
+
 class MetricsConfig(Section):
     """Figures for Prometheus."""
 
-    listen: Annotated[str, AfterValidator(_metrics_address)] | None = None
+    listen: MetricsAddress | None = None
     """Address and port, as in 127.0.0.1:9464, or unix:/run/roomlet/metrics.sock; none if left
     out."""
 
@@ -409,17 +405,15 @@ class ProbeConfig(Section):
 class ProvisioningConfig(Section):
     """Where new configurations come from, and how one is tried."""
 
-    urls: list[Annotated[str, AfterValidator(_folder_url)]] = Field(
-        default_factory=list, max_length=8
-    )
+    urls: list[FolderUrl] = Field(default_factory=list, max_length=8)
     """Folders of the fleet's files on web servers, https; tried in this order."""
     discover: list[Literal["dhcp", "dns"]] = Field(default_factory=list)
     """Further ways to find such a folder: `dhcp` (options 160 and 66), `dns` (SRV records)."""
-    public_key: Annotated[str, AfterValidator(_public_key)] | None = None
+    public_key: PublicKeyText | None = None
     """The minisign key that signs the fleet's files; needed with `urls`, `discover` and `usb`."""
     ca_file: Path | None = None
     """The only certificates (PEM) that servers are believed by; else those of the system."""
-    proxy: Annotated[str, AfterValidator(_proxy)] | None = None
+    proxy: ProxyUrl | None = None
     """The proxy to the web servers, `http://HOST:PORT`."""
     usb: bool = False
     """Whether signed files on a USB stick are taken."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ import tomli_w
 from pydantic import SecretStr
 
 from appliance.provisioning.config import Config
-from appliance.provisioning.layers import Layers
+from appliance.provisioning.layers import Layers, Origin
 from appliance.provisioning.mistakes import SECRET
 
 Secrets = Literal["masked", "shown"]
@@ -30,26 +31,39 @@ def show(
 
     With `changed` only what differs from the built-in values.
     """
-    sections = []
+    sections: dict[str, list[str]] = {}
+    for entry in entries(config, layers, changed=changed, secrets=secrets):
+        origin = BUILT_IN if entry.origin is None else entry.origin
+        lines = sections.setdefault(entry.section, [f"[{entry.section}]"])
+        lines.append(f"{_name(entry.key)} = {entry.value}  # {origin}")
+    return "\n".join("\n".join(lines) + "\n" for lines in sections.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One value of a configuration."""
+
+    section: str
+    key: str
+    value: str
+    """As it stands in TOML, on one line."""
+    origin: Origin | None
+    """None for what is built in."""
+
+
+def entries(
+    config: Config, layers: Layers, *, changed: bool = False, secrets: Secrets = "masked"
+) -> Iterator[Entry]:
+    """The values of a configuration in their order; see `show`."""
     for section in Config.model_fields:
-        lines = list(_lines(config, layers, section, changed=changed, secrets=secrets))
-        if lines:
-            sections.append("\n".join([f"[{section}]", *lines]) + "\n")
-    return "\n".join(sections)
-
-
-def _lines(
-    config: Config, layers: Layers, section: str, *, changed: bool, secrets: Secrets
-) -> Iterator[str]:
-    table = getattr(config, section)
-    for key, field in type(table).model_fields.items():
-        value = getattr(table, key)
-        default = field.get_default(call_default_factory=True, validated_data={})
-        if value is None or (changed and value == default):
-            continue
-        origin = layers.origin((section, key))
-        text = _toml(key, _plain(key, value, secrets))
-        yield f"{text}  # {BUILT_IN if origin is None else origin}"
+        table = getattr(config, section)
+        for key, field in type(table).model_fields.items():
+            value = getattr(table, key)
+            default = field.get_default(call_default_factory=True, validated_data={})
+            if value is None or (changed and value == default):
+                continue
+            text = _toml("x", _plain(key, value, secrets)).partition(" = ")[2]
+            yield Entry(section, key, text, layers.origin((section, key)))
 
 
 def _plain(key: str, value: Any, secrets: Secrets) -> Any:
@@ -65,7 +79,7 @@ def _plain(key: str, value: Any, secrets: Secrets) -> Any:
     if isinstance(value, str) and secrets == "masked":
         if (password := _password(value)) is not None:
             return value.replace(f":{password}@", f":{MASK}@")
-        if _is_secret(key):
+        if is_secret(key):
             return MASK
     return value
 
@@ -86,7 +100,7 @@ def masked(lines: Iterable[str], secrets: frozenset[str]) -> Iterator[str]:
     longest_first = sorted(secrets, key=len, reverse=True)
     for line in lines:
         found = _ASSIGNED.search(line)
-        if found is not None and _is_secret(found[1]):
+        if found is not None and is_secret(found[1]):
             yield f'{line[: found.end()]}"{MASK}"'
             continue
         for secret in longest_first:
@@ -98,7 +112,8 @@ _ASSIGNED: Final = re.compile(r"""^[+ -]?\s*(?:[\w"'-]+\s*\.\s*)*["']?([\w-]+)["
 """A key that is given a value; with what a difference puts before a line."""
 
 
-def _is_secret(key: str) -> bool:
+def is_secret(key: str) -> bool:
+    """Whether the values of a key of this name never stand in what people read."""
     # Others say where a secret is.
     is_open = key == "public_key" or key.endswith(("_file", "_credential", "_url"))
     return SECRET.search(key) is not None and not is_open
@@ -107,14 +122,14 @@ def _is_secret(key: str) -> bool:
 def _secrets(key: str, value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            yield from _secrets(key if _is_secret(key) else name, inner)
+            yield from _secrets(key if is_secret(key) else name, inner)
     elif isinstance(value, list):
         for inner in value:
             yield from _secrets(key, inner)
     elif isinstance(value, str):
         if (password := _password(value)) is not None:
             yield password
-        elif _is_secret(key):
+        elif is_secret(key):
             yield value
 
 

@@ -6,16 +6,21 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from appliance.panel import Panel
+from appliance.panel import Access, Panel, Tls, TlsError
 from appliance.provisioning import Config, Health
+from appliance.provisioning.values import is_loopback
 from appliance.service import journal
+from appliance.service.desk import Desk
 from appliance.service.device import Device
 from appliance.service.hardware import build
 from appliance.service.journal import Message
+from appliance.service.local_changes import Keep, LocalChanges
+from appliance.service.maintenance import DeviceMaintenance
 from appliance.service.metrics import MetricsServer
 from appliance.service.notify import Notifier
 from appliance.service.panel_link import panel_link
 from appliance.service.periphery import Periphery
+from appliance.service.secrecy import conceal
 from appliance.service.state import Situation
 from appliance.service.state_file import StateFile, carry
 from hal.controls import Status
@@ -29,15 +34,30 @@ class Appliance:
     device: Device
 
     def __init__(
-        self, config: Config, notifier: Notifier, state_file: StateFile, *, patient: bool = True
+        self,
+        config: Config,
+        notifier: Notifier,
+        state_file: StateFile,
+        *,
+        patient: bool = True,
+        access: Access | None = None,
+        desk: Desk | None = None,
+        keep: Keep = lambda key, value: None,
     ) -> None:
+        """`access` is who came into the panel of the appliance before this one; `keep` keeps what
+        people set at the device.  Without a `desk` nothing else can be changed there."""
         self.config = config
+        self._desk = desk
         self._notifier = notifier
         self._state_file = state_file
         self._patient = patient
+        self._keep = keep
+        self._changes: LocalChanges | None = None
+        self._access = Access(config.read_pin) if access is None else access
         self._panel: Panel | None = None
         self._metrics: MetricsServer | None = None
         self._periphery: Periphery | None = None
+        self._maintenance: DeviceMaintenance | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._told = Status.STARTING
@@ -54,26 +74,35 @@ class Appliance:
         Raises ConfigError, HalError, PanelError and MetricsError.
         """
         self._loop = asyncio.get_running_loop()
-        secret = self.config.room.token
-        if secret is not None:
-            journal.SECRETS.add(secret.get_secret_value())
+        await asyncio.to_thread(conceal, self.config)
         # Looking for devices reads files and asks libraries: not on the loop.
         hardware = await asyncio.to_thread(build, self.config)
-        self.device = device = Device(self.config, hardware, patient=self._patient)
+        self.device = device = Device(
+            self.config,
+            hardware,
+            patient=self._patient,
+            upkeep=None if before is None else before.upkeep,
+        )
         if before is None:
-            self._state_file.restore(device.microphone_gate, device.camera_gate)
+            was = self._state_file.restore(device.microphone_gate, device.camera_gate)
         else:
+            was = before.situation.doing.value
             carry(before.microphone_gate, device.microphone_gate)
             carry(before.camera_gate, device.camera_gate)
             device.calendar.meetings.carry(before.calendar.meetings)
+        device.upkeep.resume(was)
         device.situation.subscribe(self._moved)
         self._unsubscribe = device.subscribe(self._changed)
+        self._maintenance = DeviceMaintenance(device, self._desk)
         try:
+            self._maintenance.start()
             await self._serve_panel()
             await self._serve_metrics()
             await device.start()
             self._periphery = Periphery(self.config, device)
             self._periphery.start()
+            self._changes = LocalChanges(device, self._keep, self.config.speaker.volume)
+            self._changes.start()
         except BaseException:
             await self.stop()
             raise
@@ -89,6 +118,10 @@ class Appliance:
             await self.device.stop()
         if self._periphery is not None:
             await self._periphery.stop()
+        if self._maintenance is not None:
+            await self._maintenance.stop()
+        if self._changes is not None:
+            await self._changes.stop()
         for server in (self._panel, self._metrics):
             if server is not None:
                 await server.stop()
@@ -97,6 +130,7 @@ class Appliance:
     async def adopt(self, config: Config) -> None:
         """Take over another configuration of the same room, in place.  Raises ConfigError,
         HalError, PanelError and MetricsError; what is amiss then, the one before mends."""
+        await asyncio.to_thread(conceal, config)
         before, self.config = self.config, config
         if config.panel != before.panel:
             if self._panel is not None:
@@ -110,8 +144,24 @@ class Appliance:
             await self._serve_metrics()
         # After the panel: the screen leads people there.
         await self.device.adopt(config)
+        if self._changes is not None and config.speaker.volume != before.speaker.volume:
+            self._changes.adopt(config.speaker.volume)
         if self._periphery is not None:
             await self._periphery.adopt(config)
+
+    def set_volume(self, volume: int) -> None:
+        """Play at the volume that the configuration has."""
+        self.device.set_volume(volume)
+        if self._changes is not None:
+            self._changes.adopt(volume)
+
+    async def renew(self) -> None:
+        """Have the panel show the certificate that its files hold by now; who looks at it stays
+        logged in.  Raises PanelError for one that cannot be used: the one before stays."""
+        if self._panel is not None and self._panel.outdated():
+            await self._panel.stop()
+            await self._panel.start()
+            log.info("the panel has another certificate")
 
     def health(self) -> Health:
         """How the device is, for a trial."""
@@ -124,14 +174,30 @@ class Appliance:
     async def _serve_panel(self) -> None:
         wanted = self.config.panel
         if wanted.enabled:
+            if wanted.has_pin:
+                # A PIN that is not there is a mistake now, before anybody stands at the door.
+                self.config.read_pin()
+                self._access.go_by(self.config.read_pin)
+                if wanted.tls_cert is None and not is_loopback(wanted.listen):
+                    log.warning(
+                        "the PIN of the panel crosses the network for everybody there to read;"
+                        " give panel.tls_cert and panel.tls_key"
+                    )
+            cert, key = wanted.tls_cert, wanted.tls_key
             self._panel = Panel(
                 self.device,
                 wanted.listen,
                 embed_origins=wanted.frame_ancestors,
                 hosts=wanted.hosts,
+                access=self._access if wanted.has_pin else None,
+                tls=None if cert is None or key is None else Tls(cert, key, wanted.client_ca),
+                maintenance=self._maintenance,
             )
-            await self._panel.start()
-        self.device.panel_link = panel_link(self.panel_url) if wanted.qr else ""
+            try:
+                await self._panel.start()
+            except TlsError as error:
+                raise self.config.error(("panel", error.key), str(error)) from None
+        self.device.panel_link = panel_link(self.panel_url, hosts=wanted.hosts) if wanted.qr else ""
 
     async def _serve_metrics(self) -> None:
         if self.config.metrics.listen is not None:
@@ -158,6 +224,7 @@ class Appliance:
         elif before in (Status.IN_ROOM, Status.RECONNECTING) and situation.status in (
             Status.IDLE,
             Status.JOINING,
+            Status.UPDATING,
         ):
             log.info("out of the room: %s", situation.reason, extra=Message.LEFT.extra)
 
@@ -165,4 +232,7 @@ class Appliance:
         """Anything may be another; on any thread."""
         assert self._loop is not None
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: self._state_file.write(self.device.state()))
+            self._loop.call_soon_threadsafe(self._write_state)
+
+    def _write_state(self) -> None:
+        self._state_file.write(self.device.state(), self.config.updates.reboot)

@@ -20,6 +20,7 @@ def banner(
     reason: str = "",
     missing: Collection[Kind] = (),
     covered: bool = False,
+    camera_off: bool = False,
     agreed: bool = True,
     link: str = "",
     booked: str = "",
@@ -28,9 +29,10 @@ def banner(
 
     `closers` are those of the microphone's gate, `reason` is why the status is what it is.
     `missing` are the classes of devices of which there is none, `covered` is whether the privacy
-    cover closes the camera, `agreed` is whether the room shows what is muted here.  In a call in
-    which all is well nothing covers the picture; outside of one, the QR code of `link` is shown.
-    `booked` is what there is to say of the calendar while the device stays out.
+    cover closes the camera, `camera_off` is whether somebody has turned it off, `agreed` is whether
+    the room shows what is muted here.  In a call in which all is well nothing covers the picture;
+    outside of one, the QR code of `link` is shown.  `booked` is what there is to say of the
+    calendar.
     """
     muted = tally is Tally.MUTED
     match status:
@@ -41,6 +43,8 @@ def banner(
             return Banner(f"{booked} {text}" if booked else text, link=link)
         case Status.JOINING:
             return Banner(_sentence(f"Joining {room}", reason), link=link)
+        case Status.UPDATING:
+            return Banner(_sentence("Updating", reason))
         case Status.RECONNECTING:
             return Banner(_sentence(f"{room}: connection lost, reconnecting", reason), muted)
         case Status.FAULT:
@@ -52,8 +56,10 @@ def banner(
         case Status.IN_ROOM:
             texts = [_muted_by(closers)] if muted else []
             texts += [text for kind, text in _MISSING.items() if kind in missing]
-            texts += ["The camera is covered."] if covered else []
+            if covered or camera_off:
+                texts.append("The camera is covered." if covered else "The camera is off.")
             texts += [] if agreed else ["The room does not show yet what is muted here."]
+            texts += [booked] if booked else []
             return Banner(" ".join(texts), muted)
 
 

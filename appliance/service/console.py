@@ -71,6 +71,8 @@ class Console:
         self.on_claim: Callable[[Button], bool] | None = None
         self._gates: Final[dict[Button, Gate]] = {Button.MUTE: microphone, Button.CAMERA: camera}
         self._switches: dict[Button, tuple[Party, tuple[Gate, ...]]] = {}
+        self._in_place: set[Gate] = set()
+        """Gates that ROOM holds in the place of a switch that was exchanged."""
         self._long_press: LongPress | None = None
         self._settle(cover_microphone, long_press)
         self._microphone = microphone
@@ -109,8 +111,9 @@ class Console:
         """Go by other controls, unless None, and other rules; on the loop, after `start`.
 
         The microphone is closed before the old light goes out, and opens only once the new one
-        works.  What a switch held that is there no longer, the button holds.  Raises HalError where
-        the new controls cannot be taken; all is as before then.
+        works.  What a switch held, the button holds where the switch is there no longer, or another
+        one in its place is open.  Raises HalError where the new controls cannot be taken; all is as
+        before then.
         """
         rules = self._switches, self._long_press
         self._forget_holding()
@@ -139,7 +142,20 @@ class Console:
             raise self._failure(error) from error
         self.controls = controls
         self._light.change(controls)
+        with self._light.quiet():
+            self._keep_held()
         self._opened()
+
+    def _keep_held(self) -> None:
+        """No hand has moved the switches that read open now, so they open nothing."""
+        for button in self._switches.keys() & self.controls.latching:
+            party, gates = self._switches[button]
+            if self.controls.pressed(button):
+                continue
+            for gate in gates:
+                if party in gate.closers:
+                    gate.mute(Party.ROOM, "the switch that held it was exchanged")
+                    self._in_place.add(gate)
 
     def _settle(self, cover_microphone: bool, long_press: float | None) -> None:
         microphone, camera = self._gates[Button.MUTE], self._gates[Button.CAMERA]
@@ -236,6 +252,8 @@ class Console:
             if down and self.on_press is not None:
                 self.on_press(button, time.monotonic())
             if down or not self.controls.pressed(button):
+                if not down:
+                    self._wish_to_open(button, part)
                 self._throw(button, down, part)
 
     def _held(self, long_press: LongPress, part: Controls, down: bool) -> None:
@@ -272,8 +290,20 @@ class Console:
             else:
                 gate.unmute(party, why)
 
+    def _wish_to_open(self, button: Button, part: Controls) -> None:
+        """A hand moves the switch back: where there is no button, that is how people speak again
+        whom a moderator or a script has muted.  The cover only covers."""
+        party, gates = self._switches[button]
+        for gate in gates:
+            kept = gate in self._in_place
+            self._in_place.discard(gate)
+            if kept or party is Party.LATCH:
+                but = _START if kept else _START | {Party.ROOM}
+                gate.unmute(Party.ROOM, f"the switch of {part.device.label}", but=but)
+
     def _toggle(self, gate: Gate, why: str) -> None:
         closers = gate.closers
+        self._in_place.discard(gate)
         if not closers & _ROOMS:
             # What a switch holds is moved back there.  The others let go by themselves, so
             # a press meanwhile must count.

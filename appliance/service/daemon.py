@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Final
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
-from appliance.panel import PanelError
+from appliance.panel import Access, PanelError, Refused, TlsError
 from appliance.provisioning import (
     Config,
     ConfigError,
@@ -20,11 +23,14 @@ from appliance.provisioning import (
     ProvisioningError,
     Verdict,
 )
+from appliance.provisioning.overrides import Changes
 from appliance.provisioning.provisioner import changed_sections
+from appliance.provisioning.source import dotted
 from appliance.service.appliance import Appliance
 from appliance.service.device import Device
 from appliance.service.errors import ServiceError
 from appliance.service.journal import Message
+from appliance.service.local_changes import VOLUME
 from appliance.service.notify import Notifier
 from appliance.service.settings import Settings
 from appliance.service.state_file import StateFile
@@ -33,8 +39,12 @@ from hal.errors import HalError
 
 log = logging.getLogger(__name__)
 
-ANEW: Final = frozenset({"room", "probe"})
+ANEW: Final = frozenset({"room", "network", "probe"})
 """Sections with whose change the device is begun anew; with any other it stays in its room."""
+
+SETTLED_S: Final = 90.0
+"""Seconds for which the program must have run before it can be begun anew from the panel: the
+service manager gives up on one that ends eight times in ten minutes."""
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at a configuration on trial."""
@@ -74,6 +84,14 @@ async def serve(
         await appliance.stop()
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Changes that somebody at the panel waits for."""
+
+    changes: Changes
+    granted: asyncio.Future[None]
+
+
 class Daemon:
     """An appliance that goes by `settings`, which change."""
 
@@ -91,7 +109,14 @@ class Daemon:
         self._state_file = StateFile.of_service() if state_file is None else state_file
         self._vigil = Vigil(self._notifier, lambda: self.appliance.device.workers, self._stuck)
         self._trial: Probation | None = None
+        self._access: Access | None = None
+        self._wishes: deque[_Wish] = deque()
+        self._wished = asyncio.Event()
+        self._began = time.monotonic()
+        self._stop: asyncio.Event | None = None
         self._last: Device | None = None
+        self._refused = self._failed = ""
+        """What is amiss with the newest configuration, for people."""
         self.appliance: Appliance
 
     async def run(self, stop: asyncio.Event, reload: asyncio.Event) -> None:
@@ -100,6 +125,7 @@ class Daemon:
         Raises NotWorking where the very first configuration cannot be, and no other was good.
         """
         self._notifier.status("Starting.")
+        self._stop = stop
         try:
             await self._begin(self._settings.begin())
             self._on_ready(self.appliance.panel_url)
@@ -111,8 +137,11 @@ class Daemon:
                 if reload.is_set():
                     reload.clear()
                     await self._reload()
+                await self._grant()
                 await self._judge()
         finally:
+            for wish in self._wishes:
+                wish.granted.cancel()
             self._notifier.stopping()
             await self._vigil.stop()
             if hasattr(self, "appliance"):
@@ -122,7 +151,12 @@ class Daemon:
         """Until there is something to do.  Raises what a device ended by, which none should."""
         waits = [
             asyncio.create_task(work)
-            for work in (self.appliance.device.wait(), stop.wait(), reload.wait())
+            for work in (
+                self.appliance.device.wait(),
+                stop.wait(),
+                reload.wait(),
+                self._wished.wait(),
+            )
         ]
         limit = None if self._trial is None else LOOK_EVERY
         try:
@@ -149,10 +183,21 @@ class Daemon:
 
     async def _start(self, config: Config) -> None:
         _set_level(config)
-        appliance = Appliance(config, self._notifier, self._state_file)
+        if self._access is None:
+            # Of the process: a device that is begun anew must not throw its visitors out.
+            self._access = Access(config.read_pin)
+        appliance = Appliance(
+            config,
+            self._notifier,
+            self._state_file,
+            access=self._access,
+            keep=self._settings.change,
+            desk=self,
+        )
         await appliance.start(self._last)
         # Only now: until then the one before is what there is, even if it rests.
         self.appliance, self._last = appliance, appliance.device
+        self._show_amiss()
 
     async def _reload(self) -> None:
         self._notifier.reloading()
@@ -160,10 +205,86 @@ class Daemon:
             config = self._settings.reload()
             self._tell_notes()
             await self._take(config)
+            await self.appliance.renew()
         except (ConfigError, ProvisioningError) as error:
             log.error("the configuration stays: %s", error, extra=Message.CONFIG_REFUSED.extra)
+        except TlsError as error:
+            log.error("the panel's certificate stays: %s", error)
         finally:
+            self._show_amiss()
             self._notifier.reloaded()
+
+    # --- changes at the device
+
+    @property
+    def lasting(self) -> bool:
+        """See `Desk`."""
+        return self._settings.lasting
+
+    def config(self) -> Config:
+        """See `Desk`."""
+        return self._settings.present()
+
+    def changes(self) -> Mapping[str, Any]:
+        """See `Desk`."""
+        return self._settings.changes()
+
+    @property
+    def hindrance(self) -> str:
+        """See `Desk`."""
+        if not self._notifier.listens:
+            return "No service manager runs this program, so nobody would begin it anew."
+        if time.monotonic() < self._began + SETTLED_S:
+            return f"It was begun less than {SETTLED_S:.0f} s ago: wait a moment."
+        return ""
+
+    def restart(self) -> None:
+        """See `Desk`."""
+        if self.hindrance or self._stop is None:
+            raise Refused(self.hindrance or "It is not running yet.")
+        log.warning("somebody at the panel wants the program begun anew")
+        self._stop.set()
+
+    async def change(self, changes: Changes) -> None:
+        """See `Desk`.  Done by `run`, between its other work: a page that goes away, or is closed
+        by the very change, does not leave it half done."""
+        wish = _Wish(changes, asyncio.get_running_loop().create_future())
+        self._wishes.append(wish)
+        self._wished.set()
+        await wish.granted
+
+    async def _grant(self) -> None:
+        self._wished.clear()
+        while self._wishes:
+            wish = self._wishes.popleft()
+            try:
+                await self._change_at_device(wish.changes)
+            except (ProvisioningError, *NotWorking) as error:
+                if not wish.granted.done():
+                    wish.granted.set_exception(Refused(str(error)))
+            else:
+                if not wish.granted.done():
+                    wish.granted.set_result(None)
+
+    async def _change_at_device(self, changes: Changes) -> None:
+        """Raises what says why it cannot be; all is as before then."""
+        before, present = self.appliance.config, self._settings.changes()
+        undo = {key: _held(present, key) for key in changes}
+        config = self._settings.override(changes)
+        try:
+            if changed_sections(before, config):
+                await self._change(config)
+        except NotWorking:
+            # A wrong choice is no fault of a configuration on trial.
+            await self._take(self._settings.override(undo))
+            raise
+        if VOLUME in changes:
+            # That of the device may differ from its configuration: it has a knob of its own.
+            self.appliance.set_volume(config.speaker.volume)
+        names = ", ".join(dotted(key) for key in changes)
+        log.info("changed at the device: %s", names, extra=Message.CONFIG_TAKEN.extra)
+
+    # --- another configuration
 
     async def _take(self, config: Config) -> None:
         """Go by another configuration; where that cannot be, by the last good one, or go on as
@@ -180,8 +301,12 @@ class Daemon:
             log.error(
                 "the new configuration does not work: %s", error, extra=Message.CONFIG_REFUSED.extra
             )
+            if other is None:
+                self._refused = f"the new configuration does not work: {error}"
             await self._change(before if other is None else other)
         else:
+            if self._trial is not None:
+                self._failed = ""
             names = ", ".join(sorted(sections))
             log.info("another configuration: %s", names, extra=Message.CONFIG_TAKEN.extra)
 
@@ -197,6 +322,10 @@ class Daemon:
         """Look how the configuration on trial does."""
         if self._trial is None:
             return
+        if self.appliance.device.upkeep.granted:
+            # Out of its room it proves nothing: its time begins once the update is over.
+            self._trial = self._settings.probation()
+            return
         verdict = self._trial.observe(self.appliance.health(), self._settings.now())
         if verdict is Verdict.KEEP:
             self._trial = None
@@ -205,6 +334,7 @@ class Daemon:
             config = self._give_back(self._trial.reason)
             if config is not None:
                 await self._take(config)
+            self._show_amiss()
 
     def _give_back(self, reason: str) -> Config | None:
         """Bring the last good configuration back, if this one is on trial and there is one."""
@@ -214,9 +344,17 @@ class Daemon:
         log.error("the configuration is given back: %s", reason, extra=Message.CONFIG_REFUSED.extra)
         config = self._settings.roll_back(reason)
         self._tell_notes()
+        if config is not None:
+            self._failed = f"a new configuration failed ({reason}); the one before it is back"
         return config
 
+    def _show_amiss(self) -> None:
+        """Tell the panel."""
+        text = "; ".join(part for part in (self._refused, self._failed) if part)
+        self.appliance.device.troubles.remark("configuration", text or None)
+
     def _tell_notes(self) -> None:
+        self._refused = "; ".join(self._settings.notes)
         for note in self._settings.notes:
             log.warning("%s", note, extra=Message.CONFIG_REFUSED.extra)
 
@@ -228,6 +366,14 @@ class Daemon:
         parts = " and ".join(names)
         log.critical("%s: no progress; the service ends", parts, extra=Message.STUCK.extra)
         state.fault("stuck", f"the {parts} hangs, the device is begun anew")
+
+
+def _held(values: Mapping[str, Any], key: tuple[str | int, ...]) -> Any:
+    """The value of a key; None without one."""
+    found: Any = values
+    for name in key:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 def in_place(before: Config, after: Config) -> bool:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Final
 
 from av import VideoFrame
@@ -20,7 +21,6 @@ from appliance.provisioning import Config
 from appliance.room import LocalStream, RoomSession
 from appliance.service.agreement import Agreement
 from appliance.service.attendance import Failure
-from appliance.service.banner import banner
 from appliance.service.calendar.keeper import Keeper
 from appliance.service.console import Console
 from appliance.service.entry import Entry
@@ -29,16 +29,17 @@ from appliance.service.hardware import Hardware
 from appliance.service.invitation import Invitation
 from appliance.service.layouts import Layouts
 from appliance.service.mute_log import NAME, MuteLog, state_directory
+from appliance.service.network import MediaNetwork
 from appliance.service.parts import Parts
 from appliance.service.presence import Presence
 from appliance.service.probe import Probe
 from appliance.service.state import DeviceState
 from appliance.service.troubles import Troubles
-from appliance.service.usage import Usage
+from appliance.service.upkeep import Upkeep
+from appliance.service.view import View
 from appliance.service.watch import CanvasWatch
 from appliance.service.wire import TappedLeg
-from appliance.signaling.token import websocket_url
-from hal.controls import Button, Controls, Status
+from hal.controls import Button, Controls
 from hal.errors import HalError
 from hal.hotplug import Finder
 
@@ -68,10 +69,11 @@ class Device:
         patient: bool = True,
         find: Finder | None = None,
         lease: float = LIMIT,
+        upkeep: Upkeep | None = None,
     ) -> None:
         """With `patient` set to False a join that fails ends it; see `Attendance`.  `find`
         lists what is plugged in; `lease` is how many seconds the loop may stand still before the
-        gates close."""
+        gates close.  `upkeep` is that of a device whose place it takes."""
         self.config = config
         self.panel_link = ""
         self.on_use: Callable[[], None] = lambda: None
@@ -85,6 +87,7 @@ class Device:
         self.probe: Final = Probe(config.probe.tones) if config.probe.enabled else None
         self.canvas: Final = CanvasWatch()
         self._patient = patient
+        self._network: Final = MediaNetwork(config)
         if self.probe is not None:
             self.microphone_gate.subscribe(self._gate_moved)
         self.console: Final = Console(
@@ -96,7 +99,7 @@ class Device:
         )
         self.console.on_change = self._changed
         self.console.on_press = self._pressed
-        self.console.on_volume = lambda step: self.set_volume(self._volume + step)
+        self.console.on_volume = lambda step: self.set_volume(self.volume + step)
         self._lease: Final = Lease([self.microphone_gate, self.camera_gate], lease)
         self.parts: Final = Parts(
             config,
@@ -116,13 +119,15 @@ class Device:
         self.display: Final = self.parts.display
         self.workers: Final = self.parts.workers
         self.hotplug: Final = self.parts.hotplug
-        self._layouts: Final = Layouts()
-        self._layouts.on_change = self._changed
+        self.layouts: Final = Layouts()
+        self.layouts.on_change = self._changed
         if self.probe is not None:
-            self._layouts.on_layers = self.probe.layout
+            self.layouts.on_layers = self.probe.layout
         self.situation: Final = DeviceState()
         self.situation.subscribe(lambda now: self.console.show(now.status))
         self.situation.subscribe(lambda _: self._changed())
+        self.upkeep: Final = Upkeep(config.updates) if upkeep is None else upkeep
+        self.upkeep.config = config.updates
         self.presence: Final = Presence(
             config.policy,
             self.situation,
@@ -131,6 +136,7 @@ class Device:
             on_begin=lambda _: self.canvas.joining(),
             on_end=self._session_ended,
             patient=patient,
+            upkeep=self.upkeep,
         )
         self.console.on_claim = self._claimed
         self.console.on_hang_up = self.presence.hang_up
@@ -139,14 +145,16 @@ class Device:
             config,
             self.presence,
             lambda: self.presence.home.room,
-            remark=lambda text: self.troubles.remark("calendar", text),
+            remark=partial(self.troubles.remark, "calendar"),
+            missed=partial(self.troubles.remark, "meeting"),
             changed=self._changed,
         )
-        self._agreement: Final = Agreement(self._agreed, self._changed)
+        self.presence.booked = lambda: self.calendar.expects
+        self.agreement: Final = Agreement(self._agreed, self._changed)
         self._observers: tuple[Callable[[], None], ...] = ()
         self._edge: float | None = None
-        self._usage = Usage()
-        self._volume: int = 0
+        self.volume: int = 0
+        self._view: Final = View(self)
         self.set_volume(config.speaker.volume)
 
     # --- life
@@ -168,7 +176,7 @@ class Device:
             for error in self.failures:
                 raise error
         await self.hotplug.start()
-        self._agreement.start()
+        self.agreement.start()
         self.presence.start()
         self.calendar.start()
 
@@ -184,8 +192,8 @@ class Device:
         await self.hotplug.stop()
         await self.calendar.stop()
         await self.presence.stop()
-        await self._layouts.stop()
-        await self._agreement.stop()
+        await self.layouts.stop()
+        await self.agreement.stop()
         for part in self.workers.values():
             part.on_error = None
         await asyncio.gather(*(part.stop() for part in self.workers.values()))
@@ -220,6 +228,7 @@ class Device:
         for gate in (self.microphone_gate, self.camera_gate):
             gate.allow_remote_unmute = config.mute.allow_remote_unmute
         self.presence.adopt(config.policy)
+        self.upkeep.config = config.updates
         self.calendar.adopt(config)
         if config.speaker.volume != before.speaker.volume:
             self.set_volume(config.speaker.volume)
@@ -234,34 +243,7 @@ class Device:
 
     def state(self) -> PanelState:
         """See `PanelDevice.state`."""
-        session, host = self.presence.session, self.presence.entry.host
-        active = session is not None and session.active
-        members = [member.to_dict() for member in session.members] if session and active else []
-        own_id = (session.member_id or "") if session and active else ""
-        own = next((member for member in members if member.get("id") == own_id), {})
-        return PanelState(
-            name=str(own.get("name") or self.config.room.user_name),
-            room=self.presence.entry.room,
-            hub="" if host is None else websocket_url(host, ""),
-            visiting=self.presence.visiting,
-            status=self.situation.present.status.value,
-            status_reason=self.situation.present.reason,
-            tally=self.console.tally.value,
-            mic_open=self.microphone_gate.is_open,
-            camera_open=self.camera_gate.is_open,
-            closers=sorted(party.value for party in self.microphone_gate.closers),
-            camera_closers=sorted(party.value for party in self.camera_gate.closers),
-            members=members,
-            member_id=own_id,
-            layout=self._layouts.name,
-            layouts=self._layouts.names,
-            volume=self._volume,
-            canvas_fps=round(self.canvas.fps, 1),
-            joined_ms=None if self.canvas.joined_ms is None else round(self.canvas.joined_ms),
-            errors=self._errors(),
-            meeting=self.calendar.shown(),
-            stats=self._stats(),
-        )
+        return self._view.state()
 
     def subscribe(self, changed: Callable[[], None]) -> Callable[[], None]:
         """See `PanelDevice.subscribe`."""
@@ -285,13 +267,13 @@ class Device:
     def set_volume(self, volume: int) -> None:
         """See `PanelDevice.set_volume`.  Loudness grows with the square of the percent, which
         the ear takes for even steps."""
-        self._volume = min(max(volume, 0), 100)
-        self.speaker.volume = (self._volume / 100) ** 2
+        self.volume = min(max(volume, 0), 100)
+        self.speaker.volume = (self.volume / 100) ** 2
         self._changed()
 
     async def select_layout(self, name: str) -> None:
         """See `PanelDevice.select_layout`."""
-        await self._layouts.select(name)
+        await self.layouts.select(name)
 
     async def visit(self, invitation: str) -> None:
         """See `PanelDevice.visit`."""
@@ -314,16 +296,7 @@ class Device:
 
     def report(self) -> Mapping[str, Any]:
         """See `PanelDevice.report`.  CPU in percent of one core since the start."""
-        joined_ms = self.canvas.joined_ms
-        return {
-            "joined_ms": None if joined_ms is None else round(joined_ms, 1),
-            "canvas_fps": round(self.canvas.fps, 2),
-            "pictures": self.canvas.pictures,
-            "cpu_percent": round(self._usage.cpu_percent, 1),
-            "rss_mib": round(self._usage.rss_mib, 1),
-            "errors": self._errors(),
-            **({} if self.probe is None else self.probe.report()),
-        }
+        return self._view.report()
 
     # --- the room
 
@@ -333,6 +306,7 @@ class Device:
             host=entry.host,
             root_element=self.display,
             speaker=self.speaker,
+            ice_servers=self._network.ice_servers(),
             local_stream=LocalStream(self.microphone, self.camera),
             stop_microphone_while_muted=self.config.mute.stop_microphone_while_muted,
             stop_camera_while_muted=self.config.mute.stop_camera_while_muted,
@@ -340,11 +314,12 @@ class Device:
         )
         for event in ROOM_EVENTS:
             session.on(event, lambda *_: self._changed())
-        self._layouts.follow(session)
+        self.layouts.follow(session)
         session.on_microphone = self._further_microphone
         return session
 
     def _make_leg(self, **arguments: Any) -> MediaLeg:
+        arguments = self._network.placed(arguments)
         if self.probe is None:
             return MediaLeg(**arguments)
         return TappedLeg(self.probe.sent, **arguments)
@@ -362,7 +337,7 @@ class Device:
         # Whatever ended it: nothing may open, and nothing is captured outside a call.
         self.microphone_gate.mute(Party.START, "there is no call")
         self.camera_gate.mute(Party.START, "there is no call")
-        self._layouts.forget()
+        self.layouts.forget()
         self.display.show(None)
         await asyncio.gather(self.microphone.suspend(), self.camera.suspend())
         self.troubles.forget(("microphone", "camera"))
@@ -377,6 +352,7 @@ class Device:
 
     def _pressed(self, button: Button, at: float) -> None:
         self.on_use()
+        self.upkeep.use()
         # The panel's finger was there before the loop came to it.
         edge, self._edge = self._edge, None
         if self.probe is not None and button is Button.MUTE and self.microphone_gate.is_open:
@@ -394,39 +370,9 @@ class Device:
 
     def _changed(self) -> None:
         """Tell the screen and the panel; on any thread."""
-        self.display.set_banner(
-            banner(
-                self.situation.present.status,
-                self.console.tally,
-                self.microphone_gate.closers,
-                room=self.presence.entry.room,
-                reason=self.situation.present.reason,
-                missing=self.hotplug.missing,
-                covered=Party.COVER in self.camera_gate.closers,
-                agreed=self._agreement.holds,
-                link=self.panel_link,
-                booked=self.calendar.sentence(),
-            )
-        )
+        self.display.set_banner(self._view.banner())
         for observer in self._observers:
             observer()
-
-    def _errors(self) -> list[str]:
-        present = self.situation.present
-        return self.troubles.texts(
-            self.console.error,
-            agreed=self._agreement.holds,
-            reason=present.reason if present.status is Status.FAULT else "",
-            notes=[*self.hotplug.notes, *self.parts.notes],
-        )
-
-    def _stats(self) -> dict[str, int | float | str]:
-        session = self.presence.session
-        figures: dict[str, int | float | str] = dict(session.stats() if session else {})
-        figures |= self.calendar.figures()
-        figures["microphone_xruns"] = self.microphone.xruns
-        figures["speaker_xruns"] = self.speaker.xruns
-        return figures
 
 
 def _wiring(config: Config) -> Any:

@@ -26,7 +26,8 @@ class Duty:
     A visit takes its place until that returns, or the policy wants the device home.
 
     `others` counts the other members, None outside a room.  `on_idle` is called with the reason
-    each time the device stays out, and again when that changes.
+    each time the device stays out, and again when that changes.  `hold` is asked at each look for a
+    reason to stay out whatever the policy says; None: there is none.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Duty:
         others: Callable[[], int | None],
         on_idle: Callable[[str], None],
         *,
+        hold: Callable[[dt.datetime], str | None] = lambda _: None,
         wall: Callable[[], dt.datetime] = _local_time,
         every: float = LOOK_EVERY,
     ) -> None:
@@ -43,22 +45,32 @@ class Duty:
         self._attend = attend
         self._others = others
         self._on_idle = on_idle
+        self._hold = hold
         self._wall = wall
         self._every = every
         self._stirred = asyncio.Event()
+        self.wanted = False
+        """Whether the policy has the device in a room, `hold` or not."""
         self._attending: asyncio.Task[None] | None = None
         self._visit = attend
         self._errand = attend
         """What `_attending` runs: `_attend`, or a visit."""
+        self._attends = False
+        """Whether there is one to run; from one to the next nothing runs for a moment."""
 
     @property
     def idle(self) -> bool:
         """Whether the device is out of its room on purpose."""
-        return self._attending is None
+        return self._attending is None and not self._attends
 
     def called(self) -> None:
         """A person wants the device in its own room."""
         self.policy.called()
+        self._stirred.set()
+
+    def booked(self) -> None:
+        """A meeting wants the device in its own room."""
+        self.policy.booked()
         self._stirred.set()
 
     def hung_up(self) -> None:
@@ -88,7 +100,12 @@ class Duty:
         try:
             while True:
                 now = asyncio.get_running_loop().time()
-                decision = self.policy.decide(self._wall(), now, self._others())
+                wall = self._wall()
+                decision = self.policy.decide(wall, now, self._others())
+                self.wanted = decision.attend
+                if (reason := self._hold(wall)) is not None:
+                    decision = Decision(False, reason)
+                self._attends = decision.attend
                 errand = self._visit if self.policy.visiting else self._attend
                 if not decision.attend or errand is not self._errand:
                     await self._end()

@@ -6,6 +6,7 @@
     +-- EntranceClosed   (PermissionError)   the room takes no guests
     +-- InvitationInvalid (ValueError)       what a person typed leads to no room
     +-- VisitEnded                           a visit was given up before it began
+    +-- BeingUpdated                         nothing begins before the update has ended
     +-- DemoFailed                           a part of the demo did not do its work
 """
 
@@ -26,6 +27,10 @@ class InvitationInvalid(ServiceError, ValueError):
 
 class VisitEnded(ServiceError):
     """Somebody here changed their mind before the device was in the other room."""
+
+
+class BeingUpdated(ServiceError):
+    """The device stays out of every room until it is updated."""
 
 
 class DemoFailed(ServiceError):

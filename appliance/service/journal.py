@@ -46,8 +46,11 @@ class Message(Enum):
     """Another configuration is in force."""
     CONFIG_REFUSED = "c1d3f2e0a5f34c3b9b1f5a2f7d1e6a06"
     """A configuration was refused, or taken back."""
+    UPDATE = "c1d3f2e0a5f34c3b9b1f5a2f7d1e6a07"
+    """The machine is about to be updated or restarted, or that is over."""
     BOOKED = "c1d3f2e0a5f34c3b9b1f5a2f7d1e6a08"
     """The device comes for a booked meeting, or goes after it."""
+    # ...6a09: a lock at the panel's door, see `appliance.panel.access`.
 
     @property
     def extra(self) -> dict[str, str]:

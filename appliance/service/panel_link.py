@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import urlsplit
 
 import ifaddr
@@ -16,11 +16,18 @@ def own_addresses() -> list[str]:
     ]
 
 
-def panel_link(url: str | None, addresses: Callable[[], Iterable[str]] = own_addresses) -> str:
+def panel_link(
+    url: str | None,
+    addresses: Callable[[], Iterable[str]] = own_addresses,
+    *,
+    hosts: Sequence[str] = (),
+) -> str:
     """The panel's address for other machines, from that on which it listens.
 
-    One that listens everywhere is found at the first address of this machine that is neither its
-    own loop nor made up for want of a network.  Empty where nobody else can reach it.
+    With TLS it is the first of `hosts`, the panel's further names, where there is one: that is what
+    a certificate is about.  One that listens everywhere is found at the first address of this
+    machine that is neither its own loop nor made up for want of a network.  Empty where nobody
+    else can reach it.
     """
     if url is None:
         return ""
@@ -32,6 +39,8 @@ def panel_link(url: str | None, addresses: Callable[[], Iterable[str]] = own_add
         return "" if host == "localhost" else url
     if address.is_loopback:
         return ""
+    if parts.scheme == "https" and hosts:
+        return f"https://{hosts[0]}:{parts.port}/"
     if not address.is_unspecified:
         return url
     for one in addresses():

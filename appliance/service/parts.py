@@ -63,7 +63,10 @@ class Parts:
         self._on_picture = on_picture
         speaker, display = self._heard(hardware.speaker), self._seen(hardware.display)
         self.microphone: Final = MicCapture(
-            hardware.microphone, microphone, bitrate=config.microphone.bitrate
+            hardware.microphone,
+            microphone,
+            bitrate=config.microphone.bitrate,
+            loss_percent=config.microphone.expected_loss,
         )
         self.camera: Final = CameraCapture(
             hardware.camera, camera, _format(config), config.camera.bitrate
@@ -146,6 +149,7 @@ class Parts:
             await put()
         self._home[kind] = home
         self.microphone.bitrate = config.microphone.bitrate
+        self.microphone.loss_percent = config.microphone.expected_loss
         self.camera.limit(config.camera.bitrate)
 
     async def _put(self, kind: Kind, config: Config, home: Any) -> None:
@@ -164,6 +168,12 @@ class Parts:
         except HalError as error:
             # Then the one that has just come is what there is.
             log.warning("%s does not come back: %s", kind, error)
+
+    def home(self, kind: Kind) -> Device:
+        """The device that the configuration leads to, whatever takes its place while it is
+        pulled."""
+        found: Device = self._home[kind].device
+        return found
 
     def picture(self) -> VideoFrame | None:
         """What the screen shows; None while it is dark."""

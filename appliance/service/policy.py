@@ -14,6 +14,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from appliance.provisioning.config import PolicyConfig
+from appliance.service.hours import within
 
 _CALL = "press the button to join"
 
@@ -35,8 +36,12 @@ class Policy:
         self._why = ""
         self._called = False
         """A person asked for it, which quiet hours do not forbid."""
+        self._booked = False
+        """A meeting did so, which the beginning of quiet hours does not end either."""
         self._quiet = False
         self._alone_since: float | None = None
+        self._others = 0
+        """Who was there at last, as far as was known."""
         self._visiting = False
 
     @property
@@ -46,42 +51,48 @@ class Policy:
 
     def visit(self) -> None:
         """The device is wanted in another room than its own."""
-        self._visiting, self._alone_since = True, None
+        self._visiting, self._alone_since, self._others = True, None, 0
 
     def back(self) -> None:
         """The visit is over: on with what there was before it."""
-        self._visiting, self._alone_since = False, None
+        self._visiting, self._alone_since, self._others = False, None, 0
 
     def called(self) -> None:
         """A person wants the device in its own room."""
-        self._visiting = False
+        self.back()
         self._wanted, self._called, self._why = True, True, ""
-        self._alone_since = None
+
+    def booked(self) -> None:
+        """A meeting in its own room wants the device there until it is over."""
+        self.called()
+        self._booked = True
 
     def hung_up(self) -> None:
         """A person wants the device out of the room that it is in, until one calls it again."""
-        self._visiting = False
-        self._wanted, self._called, self._why = False, False, "somebody here hung up"
+        self.dismissed("somebody here hung up")
 
     def dismissed(self, why: str) -> None:
         """What the device was called for is over."""
-        self._visiting = False
-        self._wanted, self._called, self._why = False, False, why
+        self.back()
+        self._wanted, self._called, self._booked, self._why = False, False, False, why
 
     def decide(self, wall: dt.datetime, now: float, others: int | None) -> Decision:
         """What is right at the local time `wall` and at `now`, a clock in seconds that does not
         jump, with so many other members; None of them outside a room."""
         quiet = self._in_quiet_hours(wall.time())
         if quiet and not self._quiet:
-            self._called = False
+            self._called = self._booked
         elif self._quiet and not quiet:
             self._wanted, self._why = self.config.auto_join or self._wanted, ""
         self._quiet = quiet
+        # While the connection is lost, those who were there still are.
+        self._others = self._others if others is None else others
         self._leave_empty(now, others)
         if self._visiting:
             return Decision(True)
-        if self._wanted and (not quiet or self._called or bool(others)):
+        if self._wanted and (not quiet or self._called or self._others):
             return Decision(True)
+        self._others = 0
         if quiet and not self._called:
             return Decision(False, f"quiet hours until {self.config.quiet_until}; {_CALL}")
         return Decision(False, f"{self._why}; {_CALL}" if self._why else _CALL)
@@ -98,13 +109,10 @@ class Policy:
         if self._visiting:
             self.back()
         else:
-            self._wanted, self._called, self._why = False, False, "the room was empty"
+            self.dismissed("the room was empty")
 
     def _in_quiet_hours(self, at: dt.time) -> bool:
         begin, end = self.config.quiet_from, self.config.quiet_until
         if begin is None or end is None:
             return False
-        first, last = dt.time.fromisoformat(begin), dt.time.fromisoformat(end)
-        if first <= last:
-            return first <= at < last
-        return at >= first or at < last
+        return within(at, begin, end)

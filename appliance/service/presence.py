@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -13,9 +14,10 @@ from appliance.room import RoomSession
 from appliance.service.attendance import Attendance, Failure
 from appliance.service.duty import Duty
 from appliance.service.entry import Entry
-from appliance.service.errors import VisitEnded
+from appliance.service.errors import BeingUpdated, VisitEnded
 from appliance.service.policy import Policy
 from appliance.service.state import DeviceState
+from appliance.service.upkeep import Upkeep
 from hal.controls import Button, Status
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class Presence:
         on_begin: Callable[[RoomSession], None],
         on_end: Callable[[], Awaitable[None]],
         patient: bool = True,
+        upkeep: Upkeep,
     ) -> None:
         self.entry = home
         """The way into the room where the device is, or that it is for."""
@@ -47,7 +50,12 @@ class Presence:
         self._on_begin, self._on_end = on_begin, on_end
         self._attendance = self._attend(home, state.move, patient=patient)
         self._present = self._attendance
-        self._duty = Duty(Policy(config), self._at_home, self.others, self._stays_out)
+        self._duty = Duty(
+            Policy(config), self._at_home, self.others, self._stays_out, hold=self._updating
+        )
+        self._upkeep = upkeep
+        self.booked: Callable[[], bool] = lambda: False
+        """Asked whether people are about to come, or should be here."""
         self._bound_for = ""
         self._setting_out: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -85,10 +93,13 @@ class Presence:
     async def visit(self, entry: Entry) -> None:
         """Go to another room; returns once the device is there.
 
-        Raises Failure where it is not let in, or nobody answers, and VisitEnded where somebody
-        here thought of something else meanwhile.  The device goes home when a person hangs up
-        (and then stays out), by `go_back`, when the room ends or stays empty.
+        Raises Failure where it is not let in, or nobody answers, VisitEnded where somebody here
+        thought of something else meanwhile, and BeingUpdated.  The device goes home when a person
+        hangs up (and then stays out), by `go_back`, when the room ends or stays empty.
         """
+        if self._upkeep.granted:
+            raise BeingUpdated("The device is being updated: try again in a few minutes.")
+        self._upkeep.use()
         self._give_up("somebody here chose another room")
         self._bound_for = entry.room
         there = self._setting_out = asyncio.get_running_loop().create_future()
@@ -103,6 +114,7 @@ class Presence:
     def go_home(self) -> None:
         """A person wants the device in its own room."""
         self._give_up("somebody here ended it")
+        self._upkeep.use()
         self._duty.called()
 
     def claim(self, button: Button) -> bool:
@@ -110,6 +122,7 @@ class Presence:
         that of the mute button, while the device stays out."""
         if button is not Button.MUTE or self._task is None or not self._duty.idle:
             return False
+        self._upkeep.use()
         self._duty.called()
         return True
 
@@ -124,16 +137,19 @@ class Presence:
     @property
     def at(self) -> str | None:
         """The room where the device is or is on its way to: empty for its own, else a name, "?"
-        where only a token knows it; None while it stays out."""
+        where only a token knows it; None while it stays out.  An update only makes it late."""
         if self.visiting:
             return self._bound_for or "?"
+        if self._upkeep.granted:
+            return "" if self._duty.wanted else None
         return None if self._task is None or self._duty.idle else ""
 
     def book(self) -> None:
         """A meeting calls the device into its own room: somebody wished for it, so it is as if they
-        had pressed the button, in quiet hours too."""
+        had pressed the button, in quiet hours too, and until it is over."""
         if self._task is not None:
-            self.go_home()
+            self._give_up("a meeting begins in the own room")
+            self._duty.booked()
 
     def dismiss(self, why: str) -> None:
         """The meeting is over: out of the own room, and home from another one."""
@@ -190,4 +206,10 @@ class Presence:
 
     def _stays_out(self, reason: str) -> None:
         self.entry = self.home
-        self._state.move(Status.IDLE, reason)
+        self._state.move(Status.UPDATING if self._upkeep.granted else Status.IDLE, reason)
+
+    def _updating(self, wall: dt.datetime) -> str | None:
+        """Why the device stays out for an update; None where none is under way."""
+        lost = self._state.doing is Status.RECONNECTING
+        in_use = self.visiting or bool(self.others()) or lost or self.booked()
+        return "the device comes back" if self._upkeep.look(wall, in_use=in_use) else None

@@ -6,14 +6,21 @@ Both answer the same questions; only what is provisioned is put on trial.  See
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from appliance.provisioning import Config, ConfigError, Probation, load
+from appliance.provisioning.layers import Layers
 from appliance.provisioning.options import check_options
+from appliance.provisioning.overrides import Changes, above, changed, panel_part
 from appliance.provisioning.places import DEVICE
 from appliance.provisioning.provisioner import Provisioner, Running
+from appliance.provisioning.source import Key
+
+UNTIL_THE_END: Final = Path("until the program ends")
+"""Stands for the file of changes that are in none."""
 
 
 class Settings(Protocol):
@@ -37,24 +44,49 @@ class Settings(Protocol):
     def keep(self) -> None:
         """It has passed."""
 
+    def change(self, key: Key, value: Any) -> None:
+        """Keep what people set at the device and what is in force already, above all files; on any
+        thread.  Raises ConfigError and StoreError."""
+
     def roll_back(self, reason: str) -> Config | None:
         """It has failed: what is in force instead, None where there is nothing else."""
 
+    lasting: bool
+    """Whether changes made at the device outlive a restart."""
+
+    def changes(self) -> Mapping[str, Any]:
+        """The changes made at the device, as tables of values."""
+
+    def override(self, changes: Changes) -> Config:
+        """Make changes at the device, all or none; None takes one back.  What is in force then.
+
+        Raises ConfigError for what cannot be, and StoreError.
+        """
+
+    def present(self) -> Config:
+        """What is in force, with all changes made at the device.  Raises as `begin`."""
+
 
 class FileSettings:
-    """One file, which its owner changes and nobody takes back."""
+    """One file, which its owner changes and nobody takes back.  Changes at the device lie above it
+    until the program ends."""
+
+    lasting = False
 
     def __init__(self, path: Path) -> None:
+        self._changes: dict[str, Any] = {}
         self.notes: tuple[str, ...] = ()
         self._path = path
         self._config: Config | None = None
 
     def begin(self) -> Config:
         """See `Settings`."""
-        self._config = load(self._path)
+        self._config = self._load(self._changes)
         # A token that is missing is a mistake now; one that goes away later is waited for.
         self._config.read_token()
+        self._config.read_pin()
         self._config.read_calendar_password()
+        self._config.read_turn_password()
         return self._config
 
     def reload(self) -> Config:
@@ -66,11 +98,40 @@ class FileSettings:
             check_options(config)
             # A token that is not there would be missed at the next join only.
             config.read_token()
+            config.read_pin()
             config.read_calendar_password()
+            config.read_turn_password()
             self._config = config
         except ConfigError as error:
             self.notes = (f"the new configuration is refused: {error}",)
+        else:
+            try:
+                self._config = self._load(self._changes)
+            except ConfigError as error:
+                self.notes = (f"changes made at the panel are left out: {error}",)
         return self._config
+
+    def changes(self) -> Mapping[str, Any]:
+        """See `Settings`."""
+        return self._changes
+
+    def override(self, changes: Changes) -> Config:
+        """See `Settings`."""
+        values = changed(self._changes, changes)
+        self._config = self._load(values)
+        self._changes = values
+        return self._config
+
+    def present(self) -> Config:
+        """See `Settings`."""
+        assert self._config is not None, "it has not begun"
+        return self._config
+
+    def _load(self, values: Mapping[str, Any]) -> Config:
+        layers = Layers.of_file(self._path)
+        if values:
+            layers = above(layers, panel_part(UNTIL_THE_END, values))
+        return Config.from_layers(layers)
 
     def probation(self) -> Probation | None:
         """See `Settings`."""
@@ -83,6 +144,9 @@ class FileSettings:
     def keep(self) -> None:
         """See `Settings`."""
 
+    def change(self, key: Key, value: Any) -> None:
+        """Nothing: it is its owner's file."""
+
     def roll_back(self, reason: str) -> Config | None:
         """See `Settings`."""
         return None
@@ -90,6 +154,8 @@ class FileSettings:
 
 class ProvisionedSettings:
     """What `provisioner` puts together and tries."""
+
+    lasting = True
 
     def __init__(self, provisioner: Provisioner) -> None:
         self.notes: tuple[str, ...] = ()
@@ -128,12 +194,29 @@ class ProvisionedSettings:
         self._provisioner.keep(self._running)
         self._running = replace(self._running, on_trial=False)
 
+    def change(self, key: Key, value: Any) -> None:
+        """See `Settings`."""
+        self._provisioner.override(key, value)
+
     def roll_back(self, reason: str) -> Config | None:
         """See `Settings`."""
         assert self._running is not None, "it has not begun"
         failed = self._running.generation
         config = self._take(self._provisioner.roll_back(self._running, reason))
         return None if self._running.generation == failed else config
+
+    def changes(self) -> Mapping[str, Any]:
+        """See `Settings`."""
+        return self._provisioner.changes()
+
+    def override(self, changes: Changes) -> Config:
+        """See `Settings`."""
+        self._provisioner.change(changes)
+        return self._take(self._provisioner.look())
+
+    def present(self) -> Config:
+        """See `Settings`."""
+        return self._provisioner.look().config
 
     def _take(self, running: Running) -> Config:
         self._running = running

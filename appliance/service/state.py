@@ -6,7 +6,8 @@
         |           |            |              |
         +---------> idle <-------+--------------+
 
-Any of them may give way to `fault`, and comes back when the fault is mended.  A fault lies over
+While the machine is updated the device is out of its room as in `idle`, as `updating`.  Any other
+may give way to `fault`, and comes back when the fault is mended.  A fault lies over
 the state and does not end it: a device whose token was refused still tries to join.
 """
 
@@ -38,7 +39,7 @@ class Situation:
     @property
     def settled(self) -> bool:
         """Whether the device is where it should be: in its room, or out of it on purpose."""
-        return self.status in (Status.IN_ROOM, Status.IDLE)
+        return self.status in (Status.IN_ROOM, Status.IDLE, Status.UPDATING)
 
     def sentence(self, room: str) -> str:
         """The one sentence for the service manager."""
@@ -49,6 +50,7 @@ class Situation:
             Status.JOINING: f"Joining {name}",
             Status.IN_ROOM: f"In {name}",
             Status.RECONNECTING: f"The connection to {name} is lost, reconnecting",
+            Status.UPDATING: "Updating",
             Status.FAULT: "Out of order",
         }[self.status]
         return f"{text}: {self.reason}." if self.reason else f"{text}."
@@ -78,6 +80,11 @@ class DeviceState:
 
         return unsubscribe
 
+    @property
+    def doing(self) -> Status:
+        """What the device does, whatever faults lie over it."""
+        return self._below[0]
+
     def move(self, status: Status, reason: str = "") -> None:
         """What the device does is another thing now.  Raises ValueError for the way back to the
         start, which there is none."""
@@ -97,7 +104,8 @@ class DeviceState:
             self._settle()
 
     def _settle(self) -> None:
-        if self._faults:
+        # Who sees that one is under way does not pull the plug.
+        if self._faults and self._below[0] is not Status.UPDATING:
             status, reason = Status.FAULT, "; ".join(self._faults.values())
         else:
             status, reason = self._below

@@ -3,7 +3,7 @@
 A JSON object in the service's runtime directory, replaced whole on each change::
 
     {"status": "in_room", "reason": "", "room": "demo",
-     "microphone": ["room"], "camera": [], "idle": false}
+     "microphone": ["room"], "camera": [], "idle": false, "reboot": "when_idle", "pid": 1234}
 
 `microphone` and `camera` are who holds their gates closed.  The file goes when the service is
 stopped and survives its restart: what a person muted stays muted when the device is begun anew.
@@ -49,15 +49,17 @@ class StateFile:
         folder = environ.get(VARIABLE, "").split(":")[0]
         return cls(Path(folder) / NAME if folder else None)
 
-    def write(self, state: PanelState) -> None:
-        """Keep a state, if it is another one."""
+    def write(self, state: PanelState, reboot: str = "when_idle") -> None:
+        """Keep a state, if it is another one; `reboot` is `updates.reboot`."""
         held = {
             "status": state.status,
             "reason": state.status_reason,
             "room": state.room,
             "microphone": state.closers,
             "camera": state.camera_closers,
-            "idle": state.status == Status.IDLE.value,
+            "idle": state.status in (Status.IDLE.value, Status.UPDATING.value),
+            "reboot": reboot,
+            "pid": os.getpid(),
         }
         if self._path is None or held == self._last:
             return
@@ -68,14 +70,16 @@ class StateFile:
         except OSError as error:
             log.warning("%s: %s; others do not see the state", self._path, error.strerror)
 
-    def restore(self, microphone: Gate, camera: Gate) -> None:
-        """Close again what was closed when the service ended without being stopped."""
+    def restore(self, microphone: Gate, camera: Gate) -> str:
+        """Close again what was closed when the service ended without being stopped.  Returns the
+        status that it had then, empty where it was stopped."""
         found = {} if self._path is None else read(self._path)
         for name, gate in (("microphone", microphone), ("camera", camera)):
             closers = found.get(name)
             for party in _LASTING:
                 if isinstance(closers, list) and party.value in closers:
                     gate.mute(party, "as before the restart")
+        return str(found.get("status", ""))
 
 
 def carry(before: Gate, after: Gate) -> None:

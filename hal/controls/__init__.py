@@ -50,6 +50,7 @@ class Status(Enum):
     JOINING = "joining"
     IN_ROOM = "in_room"
     RECONNECTING = "reconnecting"
+    UPDATING = "updating"
     FAULT = "fault"
 
 

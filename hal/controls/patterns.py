@@ -22,6 +22,7 @@ STATUS_PATTERNS: Final[Mapping[Status, Pattern]] = {
     Status.JOINING: (0.2, 0.2),
     Status.IN_ROOM: (),
     Status.RECONNECTING: (0.15, 0.15, 0.15, 1.05),
+    Status.UPDATING: (1.5, 0.5),
     Status.FAULT: (0.1, 0.1, 0.1, 0.1, 0.1, 0.7),
 }
 """The status LED: each state has a rhythm of its own."""

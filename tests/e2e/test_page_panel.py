@@ -13,6 +13,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page, expect
 from appliance.media.gate import Party
 from appliance.panel import Panel, PanelState
 from appliance.panel.device import TallyName
+from hal.controls import Status
 from tests.appliance.panel.fake_device import FakeDevice, plain_picture
 
 DEADLINE = 30_000.0  # ms
@@ -22,9 +23,10 @@ class Device(FakeDevice):
     """A device whose tally can be told, to show what the gate alone cannot."""
 
     tally: TallyName | None = None
+    status = Status.IN_ROOM
 
     def state(self) -> PanelState:
-        state = super().state()
+        state = dataclasses.replace(super().state(), status=self.status.value)
         return state if self.tally is None else dataclasses.replace(state, tally=self.tally)
 
 
@@ -130,6 +132,31 @@ async def test_led_has_a_word_for_each_tally(
     device.tally = tally
     device.tell()
     await led_says(page, text, tally)
+
+
+async def test_each_state_of_the_device_has_words_of_its_own(page: Page, device: Device) -> None:
+    words = {
+        Status.STARTING: "Starting",
+        Status.IDLE: "Not in a room",
+        Status.JOINING: "Joining room demo",
+        Status.IN_ROOM: "In room demo",
+        Status.RECONNECTING: "Reconnecting to room demo",
+        Status.UPDATING: "Updating: no call until that is over",
+        Status.FAULT: "Fault",
+    }
+    for status in Status:
+        device.status = status
+        device.tell()
+        await expect(page.locator("#status")).to_have_text(f"{words[status]}.")
+
+
+async def test_outside_a_call_there_is_nothing_to_hang_up(page: Page, device: Device) -> None:
+    for status in (Status.UPDATING, Status.IN_ROOM, Status.IDLE):
+        device.status = status
+        device.tell()
+        inside = status is Status.IN_ROOM
+        await expect(page.locator("#hang-up")).to_be_enabled(enabled=inside)
+        await expect(page.locator("#home")).to_be_enabled(enabled=not inside)
 
 
 async def test_patterns_differ_where_colours_cannot_be_told_apart(

@@ -94,6 +94,15 @@ def test_only_the_device_reaches_cameras_and_sound_cards() -> None:
         assert bool(sees) == (unit.stem == "roomlet"), unit.name
 
 
+def test_the_device_may_listen_on_the_network() -> None:
+    body = (UNITS / "roomlet.service").read_text()
+    settings = dict(re.findall(r"^(\w+)=(.*)$", body, re.MULTILINE))
+    assert settings["IPAddressDeny"] == ""
+    assert {"AF_INET", "AF_INET6"} <= set(settings["RestrictAddressFamilies"].split())
+    assert settings["PrivateNetwork"] == "no"
+    assert "SocketBindDeny" not in settings
+
+
 def test_every_unit_that_is_named_is_there() -> None:
     names = {unit.name for unit in UNITS.iterdir()}
     for unit in UNITS.glob("*.*"):

@@ -1,12 +1,13 @@
 // The meeting that is booked.  Its key works the keys of the call: what joins a room is said once.
 
-const $ = (id) => document.getElementById(id);
+import { $ } from "./dom.js";
+import { hear } from "./live.js";
 
 const HEADS = { next: "Next meeting", soon: "Next meeting", now: "Meeting", ended: "Ended meeting" };
 
 let meeting = {};
 
-addEventListener("device-state", ({ detail: state }) => {
+hear("state", (state) => {
   meeting = state?.meeting ?? {};
   $("meeting").hidden = !meeting.title;
   if (!meeting.title) return;

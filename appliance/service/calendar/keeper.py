@@ -17,7 +17,7 @@ from appliance.service.calendar.place import Place, hosts_of, place_of
 from appliance.service.calendar.reader import CalendarError, read
 from appliance.service.calendar.source import Source
 from appliance.service.entry import Entry
-from appliance.service.errors import ServiceError
+from appliance.service.errors import BeingUpdated, ServiceError, VisitEnded
 from appliance.service.invitation import Invitation
 from appliance.service.journal import Message
 
@@ -68,7 +68,8 @@ class Keeper:
     """Follows the calendar of `config`, of which there may be none.
 
     `room` gives the name of the device's own room.  `remark` gets what is wrong with the calendar,
-    None when all is well; `changed` is called when there is something else to show.
+    `missed` why the device is not where a meeting is, None when all is well; `changed` is called
+    when there is something else to show.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Keeper:
         room: Callable[[], str],
         *,
         remark: Callable[[str | None], None] = lambda _: None,
+        missed: Callable[[str | None], None] = lambda _: None,
         changed: Callable[[], None] = lambda: None,
         now: Callable[[], dt.datetime] = _now,
         every: float = LOOK_EVERY,
@@ -86,6 +88,9 @@ class Keeper:
         self._guest = guest
         self._room = room
         self._remark = remark
+        self._missed = missed
+        self._missing: Meeting | None = None
+        """The one that the device is not in."""
         self._changed = changed
         self._now = now
         self._every = every
@@ -98,6 +103,8 @@ class Keeper:
         """A file that stays the same is read again now and then: its hours move on."""
         self._plan = Plan()
         self._error = ""
+        self._looked = False
+        """Whether the plan is that of a calendar, or of one that cannot be had."""
         self._running = False
         self._tasks: list[asyncio.Task[None]] = []
         self._source: Source | None = None
@@ -106,6 +113,7 @@ class Keeper:
         self._ending: list[asyncio.Task[None]] = []
         """Those of a configuration before, which were cancelled."""
         self._visit: asyncio.Task[None] | None = None
+        self._hosts = _hosts(config)
 
     # --- life
 
@@ -135,15 +143,21 @@ class Keeper:
     def adopt(self, config: Config) -> None:
         """Go by another configuration from now on."""
         before, self._config = self._config, config
+        self._hosts = _hosts(config)
         self.meetings.config = config.calendar
         if before.calendar == config.calendar or not self._running:
             return
-        for task in self._tasks:
+        # What is to be told to the server was decided by other rules, or is another server's.
+        tasks = [*self._tasks, *self._releases.values()]
+        for task in tasks:
             task.cancel()
-        self._ending = [task for task in (*self._ending, *self._tasks) if not task.done()]
+        self._ending = [task for task in (*self._ending, *tasks) if not task.done()]
+        self._releases, self._source = {}, None
         self._tasks, self._agenda, self._plan = [], (), Plan()
         self._read_at = self._parsed_at = None
+        self._looked = False
         self._tell("")
+        self._tell_missing(None)
         self.start()
 
     # --- what is shown
@@ -165,7 +179,10 @@ class Keeper:
         }
 
     def sentence(self) -> str:
-        """What the screen says of it outside a call; empty for nothing."""
+        """What the screen says of it: the next step outside a call, in one what would be missed.
+        Empty for nothing."""
+        if self._guest.at is not None:
+            return self._notice()
         one = self.shown()
         if not one:
             return ""
@@ -180,11 +197,27 @@ class Keeper:
                 text = f"Next: {title} at {at}{where}."
         return f"{text} Press the button to join." if self.offered else text
 
+    def _notice(self) -> str:
+        one = self._plan.coming
+        if one is None:
+            return ""
+        place = str(self._place(one))
+        where = f" in {place}" if place else ""
+        if one.begins <= self._now():
+            return f"Now: {self._title(one)}{where}."
+        return f"Next: {self._title(one)} at {one.begins.astimezone():%H:%M}{where}."
+
     @property
     def offered(self) -> Meeting | None:
         """The meeting that a press of the button joins."""
         plan = self._plan
         return plan.shown if plan.open and plan.when in (When.SOON, When.NOW) else None
+
+    @property
+    def expects(self) -> bool:
+        """Whether a meeting that the device may go to is on, or begins soon; also as long as that
+        is not known yet."""
+        return self._plan.near or (bool(self._tasks) and not self._looked)
 
     def claim(self) -> bool:
         """Whether a press that calls the device leads to a meeting in another room, and so not
@@ -214,8 +247,7 @@ class Keeper:
         return "" if place.foreign else "visit" if place.room else "home"
 
     def _place(self, one: Meeting) -> Place:
-        hosts = hosts_of(self._config.room.host or "", self._config.calendar.hosts)
-        return place_of(one, self._room(), hosts)
+        return place_of(one, self._room(), self._hosts)
 
     # --- the calendar
 
@@ -229,6 +261,11 @@ class Keeper:
                 failures += 1
                 self._tell(str(error))
                 wait = min(RETRY * 2.0 ** min(failures - 1, 10), max(900.0, 60.0 * minutes))
+            except Exception:
+                # A fault of ours must not end the calendar for good, unnoticed.
+                log.exception("looking for the calendar failed")
+                self._tell("the calendar is not followed: an error of the device; see its journal")
+                failures, wait = failures + 1, 900.0
             else:
                 failures, wait = 0, 60.0 * minutes
                 self._tell("")
@@ -247,7 +284,7 @@ class Keeper:
             data = await source.fetch(begin, end)
         assert data is not None, "it was asked without conditions"
         try:
-            agenda, skipped = await read(data, begin, end, None)
+            agenda, skipped = await read(data, begin, end, None, self._config.calendar.address)
         except CalendarError:
             source.forget()
             raise
@@ -273,7 +310,10 @@ class Keeper:
 
     async def _attend(self) -> None:
         while True:
-            self._look()
+            try:
+                self._look()
+            except Exception:
+                log.exception("looking at the meetings failed")
             await asyncio.sleep(self._every)
 
     def _look(self) -> None:
@@ -286,6 +326,7 @@ class Keeper:
             place=self._place,
         )
         before, self._plan = self._plan, plan
+        self._looked = self._read_at is not None or bool(self._error)
         if plan.join is not None:
             title = self._title(plan.join)
             log.info("comes by the calendar: %s", title, extra=Message.BOOKED.extra)
@@ -297,7 +338,9 @@ class Keeper:
             log.info("goes by the calendar: %s", plan.leave, extra=Message.BOOKED.extra)
             self._guest.dismiss(plan.leave)
         self._release(plan.ended)
-        if (before.shown, before.when) != (plan.shown, plan.when):
+        if self._missing is not None and self._missing.ends <= self._now():
+            self._tell_missing(None)
+        if (before.shown, before.when, before.coming) != (plan.shown, plan.when, plan.coming):
             self._changed()
 
     def _release(self, ended: tuple[Meeting, ...]) -> None:
@@ -330,8 +373,21 @@ class Keeper:
     async def _go_to(self, one: Meeting, room: str) -> None:
         try:
             await self._guest.visit(Entry(self._config, Invitation(room)))
+        except VisitEnded as ended:
+            log.info("%s: %s", self._title(one), ended)
         except (*Failure, ServiceError) as error:
             log.warning("not in %s for %s: %s", room, self._title(one), error)
-            self._remark(f"the device is not in {room} for a meeting: {error}")
-            if not isinstance(error, (*Refusal, ServiceError)):
+            self._tell_missing(one, f"the device is not in {room} for a meeting: {error}")
+            late = isinstance(error, BeingUpdated)
+            if late or not isinstance(error, (*Refusal, ServiceError)):
                 self.meetings.missed(one, self._now() + self.again)
+        else:
+            self._tell_missing(None)
+
+    def _tell_missing(self, one: Meeting | None, text: str | None = None) -> None:
+        self._missing = one
+        self._missed(text)
+
+
+def _hosts(config: Config) -> frozenset[str]:
+    return hosts_of(config.room.host or "", config.calendar.hosts)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 TITLE_MAX = 120
 """Characters of a title that are kept: a screen shows no more."""
 
-TEXT_MAX = 4_000
-"""Characters of a description in which a link is looked for."""
+Link: TypeAlias = tuple[str, str]
+"""A host as links name it, and the room of Roomlet that it leads to; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class Meeting:
     private: bool = False
     """Whether its title is nobody's business."""
     room: str = ""
-    """What the event says of a room of Roomlet: a link or the name of a room."""
-    conference: str = ""
-    """The link by which the event says to meet."""
-    texts: tuple[str, ...] = ()
-    """Where else a link may stand, best first."""
+    """The room of Roomlet that the event names."""
+    meet: Link | None = None
+    """Where the event says to meet; the host is empty where that cannot be understood."""
+    links: tuple[Link, ...] = ()
+    """What else in it may lead to a room, best first."""
 
     def to_json(self) -> dict[str, Any]:
         """For the other process."""
@@ -42,4 +42,10 @@ class Meeting:
     def from_json(cls, values: dict[str, Any]) -> Meeting:
         """What `to_json` made.  Raises ValueError, KeyError and TypeError for anything else."""
         times = {name: dt.datetime.fromisoformat(values[name]) for name in ("begins", "ends")}
-        return cls(**values | times | {"texts": tuple(values["texts"])})
+        meet = None if values["meet"] is None else _link(values["meet"])
+        return cls(**values | times | {"meet": meet, "links": tuple(map(_link, values["links"]))})
+
+
+def _link(value: list[str]) -> Link:
+    host, room = value
+    return host, room

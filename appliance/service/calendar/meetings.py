@@ -10,10 +10,14 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from appliance.provisioning.config import CalendarConfig
 from appliance.service.calendar.meeting import Meeting
 from appliance.service.calendar.place import Place
+
+NOTICE: Final = dt.timedelta(minutes=5)
+"""How long before a meeting those who are still in the call before it are told."""
 
 
 class When(Enum):
@@ -40,8 +44,12 @@ class Plan:
     when: When = When.NEXT
     open: bool = False
     """Whether the device may go there."""
+    near: bool = False
+    """Whether a meeting is on, or begins soon, to which the device may go."""
     ended: tuple[Meeting, ...] = ()
     """Those whose time is not over, but they are."""
+    coming: Meeting | None = None
+    """In a call: the one that begins within `NOTICE`, or that is on in another room."""
 
 
 class Meetings:
@@ -56,11 +64,15 @@ class Meetings:
         """Which meetings are tried again, and when."""
         self._brought: Meeting | None = None
         """For which it is in the room; None where it would be there without."""
+        self._home: Meeting | None = None
+        """The one that had brought it into its own room, while it is in another."""
         self._known = False
         """Whether there was a look before."""
         self._at: str | None = None
         """The room at the last look, or where it had the device go."""
         self._alone_since: dt.datetime | None = None
+        self._others: int | None = None
+        """Who was there at last, as far as was known."""
 
     def missed(self, one: Meeting, again: dt.datetime) -> None:
         """Nobody answered there: that was no hang-up, and at `again` it is tried anew."""
@@ -73,9 +85,11 @@ class Meetings:
         self._known = False
 
     def carry(self, before: Meetings) -> None:
-        """Go on where another one stopped."""
-        self._called, self._ended = dict(before._called), dict(before._ended)
-        self._brought = before._brought
+        """Go on where another one stopped.  What was going on calls again, for the device that it
+        called is gone."""
+        self._ended = dict(before._ended)
+        self._called = {key: end for key, end in before._called.items() if key in self._ended}
+        self._later = dict(before._later)
 
     def look(
         self,
@@ -94,6 +108,10 @@ class Meetings:
         is whether it would be in its own room without a meeting too.
         """
         self._forget(now)
+        if at is None or at != self._at:
+            self._alone_since = self._others = None
+        if others is not None:
+            self._others = others
         ahead = [one for one in agenda if one.ends > now]
         rooms = {one.key: where.room for one in ahead if not (where := place(one)).foreign}
         soon = dt.timedelta(minutes=self.config.join_before_minutes)
@@ -105,14 +123,16 @@ class Meetings:
             self._notice_coming(here, at, stays=stays and at == "")
         here = [one for one in on if rooms[one.key] == at]
         self._stay_on(here)
-        join, leave = self._to_join(now, on, rooms, at, others), ""
+        join, leave = self._to_join(now, on, rooms, at), ""
         if join is None and at is not None:
             leave = self._to_leave(now, here, others)
         shown = self._to_show(now, ahead)
         self._known, self._at = True, at if join is None else rooms[join.key]
         offered = shown is not None and shown.key in rooms
         ended = tuple(one for one in on if one.key in self._ended)
-        return Plan(join, leave, shown, self._when(shown, now, soon), offered, ended)
+        due = any(one.key not in self._ended for one in near)
+        coming = None if at is None else self._to_tell(now, near, rooms, at)
+        return Plan(join, leave, shown, self._when(shown, now, soon), offered, due, ended, coming)
 
     def _notice_leaving(self, on: list[Meeting], at: str | None) -> None:
         """Somebody hung up, or the policy found the room empty."""
@@ -120,11 +140,18 @@ class Meetings:
             return
         for one in on:
             self._ended[one.key] = one.ends
+        if self._at == "":
+            self._home = self._brought if at else None
         self._brought = None
 
     def _notice_coming(self, near: list[Meeting], at: str | None, *, stays: bool) -> None:
         """Somebody pressed the button: that meeting it is, even if it had ended."""
-        if at is None or at == self._at or not near:
+        if at is None or at == self._at:
+            return
+        home, self._home = (self._home, None) if at == "" else (None, self._home)
+        if not near:
+            # Back from elsewhere it goes, if what it had come for is over.
+            self._brought = home
             return
         one = near[-1]
         self._called[one.key] = one.ends
@@ -145,10 +172,10 @@ class Meetings:
         on: list[Meeting],
         rooms: Mapping[str, str],
         at: str | None,
-        others: int | None,
     ) -> Meeting | None:
-        """Nobody is left alone for a meeting, and where a person went the device stays."""
-        if not self.config.auto_join or others or (at and self._brought is None):
+        """Nobody is left alone for a meeting, also not while the connection is lost, and where a
+        person went the device stays."""
+        if not self.config.auto_join or self._others or (at and self._brought is None):
             return None
         done = self._called.keys() | self._ended.keys()
         fresh = [
@@ -161,6 +188,8 @@ class Meetings:
         one = max(fresh, key=lambda meeting: meeting.begins)
         for meeting in fresh:
             self._called[meeting.key] = meeting.ends
+        if at == "":
+            self._home = self._brought
         self._brought, self._alone_since = one, None
         return one
 
@@ -192,6 +221,20 @@ class Meetings:
         day = now + dt.timedelta(hours=16)
         going = [one for one in ahead if one.key not in self._ended and one.begins < day]
         return min(going or ahead, key=lambda one: one.begins, default=None)
+
+    def _to_tell(
+        self, now: dt.datetime, near: list[Meeting], rooms: Mapping[str, str], at: str
+    ) -> Meeting | None:
+        """What those who are in the call could miss."""
+        waiting = [
+            one
+            for one in near
+            if one.key not in self._ended
+            and one.key not in self._called
+            and one.begins - NOTICE <= now
+            and (one.begins > now or rooms[one.key] != at)
+        ]
+        return min(waiting, key=lambda one: one.begins, default=None)
 
     def _when(self, shown: Meeting | None, now: dt.datetime, soon: dt.timedelta) -> When:
         if shown is None or shown.begins - soon > now:

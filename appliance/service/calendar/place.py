@@ -7,12 +7,19 @@ to the room server that is configured: any other could steer the camera to a str
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from appliance.service.calendar.meeting import Meeting
+from appliance.service.calendar.meeting import Link, Meeting
+
+LINKS_MAX: Final = 20
+"""Links of one meeting that are looked at."""
+
+TEXT_MAX: Final = 4_000
+"""Characters of a description in which links are looked for."""
 
 _LINK: Final = re.compile(r"https?://[^\s<>\"'\\]{1,500}", re.IGNORECASE)
 _ROOM: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -39,6 +46,24 @@ class Place:
         return self.foreign or self.room
 
 
+def read_place(room: str, conference: str, texts: Iterable[str]) -> dict[str, Any]:
+    """What X-ROOMLET-ROOM, CONFERENCE, and URL, LOCATION and DESCRIPTION of an event say, as the
+    attributes of a `Meeting`.
+
+    Some thousand characters that anybody wrote: this is for the reader's process.
+    """
+    room, conference = room.strip()[:TEXT_MAX], conference.strip()[:TEXT_MAX]
+    named = _ROOM.fullmatch(room) is not None
+    meets = [_link(link) for text in (room, conference) for link in _LINK.findall(text)[:1]]
+    found = (_link(link) for text in texts for link in _LINK.findall(text[:TEXT_MAX]))
+    links = islice(((host, place) for host, place in found if host and place), LINKS_MAX)
+    return {
+        "room": room if named else "",
+        "meet": meets[0] if meets and not named else None,
+        "links": tuple(dict.fromkeys(links)),
+    }
+
+
 def place_of(meeting: Meeting, own: str, hosts: Collection[str]) -> Place:
     """Where a meeting is.
 
@@ -46,24 +71,20 @@ def place_of(meeting: Meeting, own: str, hosts: Collection[str]) -> Place:
     room), CONFERENCE (a link to anywhere), then links to rooms of `hosts` in URL, LOCATION,
     DESCRIPTION.  `own` is the name of the device's room.
     """
-    if _ROOM.fullmatch(meeting.room):
+    if meeting.room:
         return _in(meeting.room, own)
-    for text in (meeting.room, meeting.conference):
-        for link in _LINK.findall(text):
-            host, room = _host(link), _room(link)
-            if room and host in hosts:
-                return _in(room, own)
-            return Place(foreign=host or "another place")
-    for text in meeting.texts:
-        for link in _LINK.findall(text):
-            room = _room(link)
-            if room and _host(link) in hosts:
-                return _in(room, own)
-    return Place()
+    if meeting.meet is not None:
+        host, room = meeting.meet
+        return _in(room, own) if room and host in hosts else Place(foreign=host or "another place")
+    return next((_in(room, own) for host, room in meeting.links if host in hosts), Place())
 
 
 def _in(room: str, own: str) -> Place:
     return Place("" if room == own else room)
+
+
+def _link(text: str) -> Link:
+    return _host(text), _room(text)
 
 
 def _host(link: str) -> str:

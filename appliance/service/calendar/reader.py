@@ -12,7 +12,9 @@ import datetime as dt
 import json
 import os
 import resource
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -20,8 +22,8 @@ from zoneinfo import ZoneInfo
 from appliance.service.calendar.meeting import Meeting
 from appliance.service.errors import ServiceError
 
-CPU_S: Final = 15
-"""Seconds of processor time; a calendar of 5000 events takes a few on a small board."""
+CPU_S: Final = 20
+"""Seconds of processor time, whatever is in the calendar."""
 
 WALL_S: Final = 60.0
 """Seconds until it is ended, on a machine with other work."""
@@ -35,13 +37,14 @@ class CalendarError(ServiceError):
 
 
 async def read(
-    data: bytes, begin: dt.datetime, end: dt.datetime, zone: str | None
+    data: bytes, begin: dt.datetime, end: dt.datetime, zone: str | None, address: str | None = None
 ) -> tuple[tuple[Meeting, ...], int]:
     """As `agenda.read_agenda`: the meetings, and how many events were passed over.
 
     `zone` is a name of the IANA's, None for this machine's own zone.  Raises CalendarError.
     """
-    head = {"begin": begin.isoformat(), "end": end.isoformat(), "zone": zone}
+    times = {"begin": begin.isoformat(), "end": end.isoformat()}
+    head = {**times, "zone": zone, "address": address}
     answer = await _run(head, data)
     return tuple(Meeting.from_json(one) for one in answer["meetings"]), answer["skipped"]
 
@@ -54,14 +57,22 @@ async def shortened(data: bytes, key: str, until: dt.datetime) -> bytes | None:
 
 
 async def _run(head: dict[str, Any], data: bytes) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        __name__,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            # Nothing that lies in the working directory is imported.
+            "-P",
+            "-m",
+            __name__,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise CalendarError(
+            f"the calendar cannot be read: no process for it can be started ({reason})"
+        ) from None
     try:
         async with asyncio.timeout(WALL_S):
             out, _ = await process.communicate(json.dumps(head).encode() + b"\n" + data)
@@ -72,9 +83,11 @@ async def _run(head: dict[str, Any], data: bytes) -> dict[str, Any]:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    if process.returncode:
-        raise CalendarError(_TOO_MUCH)
-    answer: dict[str, Any] = json.loads(out)
+    try:
+        answer: dict[str, Any] = json.loads(out)
+    except ValueError:
+        # Ended from outside, most likely by its limits.
+        raise CalendarError(_TOO_MUCH) from None
     if answer["error"]:
         raise CalendarError(f"the calendar cannot be read: {answer['error']}; check calendar.url")
     return answer
@@ -96,6 +109,38 @@ def local_zone() -> dt.tzinfo:
 
 
 def _main() -> None:
+    try:
+        print(json.dumps({"error": ""} | _answer()))
+    except MemoryError:
+        sys.exit(1)
+    except Exception as error:
+        from appliance.service.calendar.agenda import NoCalendar
+
+        # Anything else is what nobody thought of.
+        known = isinstance(error, NoCalendar)
+        text = (
+            str(error) if known else f"there is something unheard of in it ({type(error).__name__})"
+        )
+        print(json.dumps({"error": text}))
+
+
+@contextlib.contextmanager
+def _bounded(seconds: float) -> Iterator[None]:
+    """See `agenda.Bounded`; on the main thread."""
+    from appliance.service.calendar.agenda import Endless
+
+    def end(*_: object) -> None:
+        raise Endless
+
+    signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _answer() -> dict[str, Any]:
     with contextlib.suppress(OSError):
         # Behind sound and picture in all that is scarce.
         os.nice(10)
@@ -107,7 +152,7 @@ def _main() -> None:
     ):
         resource.setrlimit(limit, (value, value))
     # Only here: a device without a calendar never loads the libraries.
-    from appliance.service.calendar.agenda import NoCalendar, read_agenda
+    from appliance.service.calendar.agenda import read_agenda
 
     head = json.loads(sys.stdin.buffer.readline())
     data = sys.stdin.buffer.read()
@@ -115,21 +160,12 @@ def _main() -> None:
     if "key" in head:
         from appliance.service.calendar.release import shorten
 
-        try:
-            text = shorten(data, head["key"], dt.datetime.fromisoformat(head["until"]), zone)
-        except NoCalendar as error:
-            print(json.dumps({"error": str(error)}))
-            return
-        print(json.dumps({"error": "", "text": None if text is None else text.decode()}))
-        return
+        text = shorten(data, head["key"], dt.datetime.fromisoformat(head["until"]), zone)
+        return {"text": None if text is None else text.decode()}
     begin, end = (dt.datetime.fromisoformat(head[name]) for name in ("begin", "end"))
-    try:
-        reading = read_agenda(data, begin, end, zone)
-    except NoCalendar as error:
-        print(json.dumps({"error": str(error)}))
-        return
+    reading = read_agenda(data, begin, end, zone, head["address"], bounded=_bounded)
     meetings = [one.to_json() for one in reading.meetings]
-    print(json.dumps({"error": "", "meetings": meetings, "skipped": reading.skipped}))
+    return {"meetings": meetings, "skipped": reading.skipped}
 
 
 if __name__ == "__main__":

@@ -90,14 +90,22 @@ class Source:
             text = await shortened(one.text.encode(), meeting.key, until)
             if text is None:
                 continue
-            url = str(httpx.URL(self._url).join(one.href))
-            if not one.etag or httpx.URL(url).netloc != httpx.URL(self._url).netloc:
+            if not one.etag:
                 raise CalendarError(f"{self.where} gives no ETag; an early end is not told to it")
             headers = {"If-Match": one.etag, "Content-Type": "text/calendar; charset=utf-8"}
-            status, _ = await self._ask("PUT", headers, auth, text.decode(), url)
+            status, _ = await self._ask("PUT", headers, auth, text.decode(), self._object(one))
             if status == 412:
                 log.info("a meeting was changed meanwhile, and so is not made shorter")
             return
+
+    def _object(self, one: _Object) -> str:
+        """The address of an object, always on the server that is configured, and as that is asked:
+        one behind a proxy may name itself by http and another name."""
+        try:
+            path = httpx.URL(self._url).join(one.href).raw_path
+        except httpx.InvalidURL:
+            raise CalendarError(f"{self.where} gives an address that is none") from None
+        return str(httpx.URL(self._url).copy_with(raw_path=path))
 
     async def _auth(self) -> tuple[str, str] | None:
         user = self._config.calendar.user
@@ -196,7 +204,7 @@ def _objects(data: bytes) -> list[_Object]:
         raise CalendarError("the CalDAV server sends what no such server sends; check calendar.url")
     try:
         root = ET.fromstring(data)
-    except ET.ParseError:
+    except (ET.ParseError, ValueError, LookupError):
         raise CalendarError("the CalDAV server's answer is no XML; check calendar.url") from None
     found = []
     for response in root.iter("{DAV:}response"):

@@ -7,7 +7,7 @@ what camera and microphone give leaves the process.
 from __future__ import annotations
 
 from appliance.service.doctor.check import Finding, Outcome, Verdict
-from appliance.service.doctor.checklist import Patient, examination
+from appliance.service.doctor.checklist import Patient, examination, glance
 from appliance.service.doctor.person import Person
 
-__all__ = ["Finding", "Outcome", "Patient", "Person", "Verdict", "examination"]
+__all__ = ["Finding", "Outcome", "Patient", "Person", "Verdict", "examination", "glance"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -10,12 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
-
-from pydantic import BaseModel, SecretStr
 
 from appliance.provisioning import Config, ConfigError, ProvisioningError
-from appliance.provisioning.mistakes import SECRET
 from appliance.provisioning.options import check_options
 from appliance.provisioning.showing import MASK
 from appliance.provisioning.web import tls_context
@@ -48,17 +44,17 @@ from appliance.service.doctor.network import (
     look_at_name,
     look_at_route,
 )
+from appliance.service.doctor.panel import look_at_panel
 from appliance.service.doctor.person import Person
 from appliance.service.doctor.room import look_at_hub, look_at_media
 from appliance.service.doctor.sound import look_at_microphone, look_at_speaker
+from appliance.service.journal import SHORTEST
+from appliance.service.secrecy import secrets_of
 from appliance.signaling.token import websocket_url
 from hal.camera import VideoFormat
 
 WITH_PERSON: Final = 180.0
 """Seconds for a check in which somebody is asked."""
-
-SHORTEST: Final = 4
-"""Characters of a secret that is worth hiding: a shorter one stands in every other word."""
 
 Settings: TypeAlias = Config | ConfigError | ProvisioningError
 """A configuration, or why there is none."""
@@ -86,10 +82,30 @@ async def examination(patient: Patient) -> AsyncIterator[Outcome]:
 
     No secret of the configuration is in what comes out.
     """
-    found = {secret for secret in _secrets(patient.config) if len(secret) >= SHORTEST}
-    secrets = sorted(found, key=len, reverse=True)
+    secrets = _secrets(patient.config)
     for check in checks(patient):
         outcome = await examine(check, in_service=bool(patient.state))
+        yield replace(outcome, finding=_masked(outcome.finding, secrets))
+
+
+GLANCE: Final = frozenset(
+    {"configuration", "clock", "name", "route", "certificate", "disk", "temperature", "throttling"}
+)
+"""What can be looked at beside a device in use: nothing is opened, played or called."""
+
+GLANCE_S: Final = 5.0
+"""Seconds that each of these may take then."""
+
+
+async def glance(patient: Patient) -> AsyncIterator[Outcome]:
+    """What can be told while a device is in use, all at once; else as `examination`."""
+    secrets = _secrets(patient.config)
+    wanted = [
+        replace(check, deadline=min(check.deadline, GLANCE_S))
+        for check in checks(patient)
+        if check.name in GLANCE
+    ]
+    for outcome in await asyncio.gather(*(examine(check) for check in wanted)):
         yield replace(outcome, finding=_masked(outcome.finding, secrets))
 
 
@@ -115,6 +131,8 @@ def checks(patient: Patient) -> Iterator[Check]:
     yield from _web_servers(patient.config)
     if isinstance(patient.config, Config) and patient.config.calendar.url is not None:
         yield device("calendar", look_at_calendar, 120.0)
+    if isinstance(patient.config, Config) and _has_door(patient.config):
+        yield device("panel", look_at_panel, 10.0)
     yield Check("disk", partial(look_at_disk, root, patient.statvfs))
     yield Check("temperature", partial(look_at_temperature, root))
     yield Check("throttling", partial(look_at_throttling, root))
@@ -126,7 +144,15 @@ async def _look_at_configuration(config: Settings) -> Finding:
     check_options(config)
     token = config.read_token()
     config.read_calendar_password()
+    config.read_pin()
+    config.read_turn_password()
     return ok("it is whole" if token is None else "it is whole, and its token can be read")
+
+
+def _has_door(config: Config) -> bool:
+    """Whether anything keeps visitors from the panel."""
+    panel = config.panel
+    return panel.enabled and (panel.has_pin or panel.tls_cert is not None)
 
 
 async def _with_config(config: Settings, look: _Look) -> Finding:
@@ -191,32 +217,7 @@ def _masked(finding: Finding, secrets: Iterable[str]) -> Finding:
     return replace(finding, text=text, remedy=remedy)
 
 
-def _secrets(config: Settings) -> Iterator[str]:
-    """What must not be told.  An error in what a library says may hold it."""
-    if not isinstance(config, Config):
-        return
-    with contextlib.suppress(ConfigError):
-        yield config.read_token() or ""
-    with contextlib.suppress(ConfigError):
-        yield config.read_calendar_password() or ""
-        # Without the kind of it that stands before.
-        yield (config.read_token_secret() or "").rpartition(" ")[2]
-    yield from _within("", config)
-
-
-def _within(key: str, value: Any) -> Iterator[str]:
-    if isinstance(value, BaseModel):
-        value = dict(value)
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _within(str(name), inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _within(key, inner)
-    elif isinstance(value, SecretStr):
-        yield value.get_secret_value()
-    elif isinstance(value, str) and value:
-        if "://" in value and (password := urlsplit(value).password):
-            yield password
-        elif SECRET.search(key) and not key.endswith(("public_key", "_credential")):
-            yield value
+def _secrets(config: Settings) -> list[str]:
+    """The longest first."""
+    known = secrets_of(config) if isinstance(config, Config) else ()
+    return sorted({one for one in known if len(one) >= SHORTEST}, key=len, reverse=True)

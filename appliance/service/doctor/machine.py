@@ -6,7 +6,6 @@ All of it is read from files below a root, and from two calls of the kernel that
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ctypes
 import datetime as dt
 import os
@@ -19,6 +18,7 @@ from typing import Final
 
 from appliance.provisioning.web import CLOCK_FLOOR
 from appliance.service.doctor.check import Finding, fail, ok, skipped, warn
+from appliance.service.heat import warmest
 from appliance.signaling.errors import one_line
 
 _TIME_ERROR: Final = 5
@@ -37,9 +37,6 @@ WARM: Final = 80.0
 
 HOT: Final = 85.0
 """And from which it slows it down to the least."""
-
-_REAL: Final = range(-40, 151)
-"""Degrees that a sensor means; others say that it is off."""
 
 VCGENCMD: Final = ("usr/bin/vcgencmd", "opt/vc/bin/vcgencmd")
 
@@ -149,15 +146,10 @@ def _disks(root: Path) -> Iterator[Path]:
 
 async def look_at_temperature(root: Path) -> Finding:
     """The warmest sensor."""
-    zones: list[tuple[float, str]] = []
-    for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        with contextlib.suppress(OSError, ValueError):
-            degrees = int((zone / "temp").read_text()) / 1000
-            if int(degrees) in _REAL:
-                zones.append((degrees, _line(zone / "type") or zone.name))
-    if not zones:
+    found = warmest(root)
+    if found is None:
         return skipped("this machine has no sensor")
-    degrees, name = max(zones)
+    degrees, name = found
     text = f"{degrees:.0f} °C at {name}"
     if degrees >= HOT:
         return fail(f"{text}: the processor is slowed down", _COOLING)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import ifaddr
 from cryptography import x509
 
-from appliance.service.doctor.check import Finding, fail, ok, on_thread, skipped, warn
+from appliance.service.doctor.check import Finding, Verdict, fail, ok, on_thread, skipped, warn
 from appliance.signaling.address import cause
 from appliance.signaling.errors import one_line
 
@@ -120,19 +120,27 @@ async def look_at_certificate(
             return fail(f"{server}: {_cause(again)[0]}", _cause(again)[1])
     except OSError as error:
         return fail(f"{server}: {_cause(error)[0]}", _cause(error)[1])
-    certificate, moment = x509.load_der_x509_certificate(data), now()
-    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if ends <= moment:
-        return fail(f"{server}: it ended on {ends:%Y-%m-%d}", "have it renewed at the server")
-    if begins > moment:
-        remedy = "check this device's clock, then that of the server"
-        return fail(f"{server}: it begins only on {begins:%Y-%m-%d %H:%M} UTC", remedy)
-    if refusal:
+    certificate = x509.load_der_x509_certificate(data)
+    finding = look_at_dates(server, certificate, now(), "have it renewed at the server")
+    if refusal and finding.verdict is not Verdict.FAIL:
         remedy = "install its authority's certificate, or name the server as the certificate does"
         return fail(f"{server}: it is not trusted ({refusal})", remedy)
-    text = f"{server}: good until {ends:%Y-%m-%d}"
+    return finding
+
+
+def look_at_dates(
+    whose: object, certificate: x509.Certificate, moment: dt.datetime, remedy: str
+) -> Finding:
+    """Whether a certificate holds at a moment, and how long yet."""
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if ends <= moment:
+        return fail(f"{whose}: it ended on {ends:%Y-%m-%d}", remedy)
+    if begins > moment:
+        clock = "check this device's clock, then that of the server"
+        return fail(f"{whose}: it begins only on {begins:%Y-%m-%d %H:%M} UTC", clock)
+    text = f"{whose}: good until {ends:%Y-%m-%d}"
     if ends - moment < SOON:
-        return warn(f"{text}, only {(ends - moment).days} days", "have it renewed at the server")
+        return warn(f"{text}, only {(ends - moment).days} days", remedy)
     return ok(text)
 
 

@@ -18,6 +18,7 @@ from appliance.room import AuthError, Disconnected, NothingToJoin, RoomSession
 from appliance.service.doctor.check import Finding, fail, ok, skipped, warn
 from appliance.service.entry import Entry
 from appliance.service.errors import EntranceClosed
+from appliance.service.network import MediaNetwork
 from appliance.signaling.address import shown
 from appliance.signaling.connection import Connection
 from appliance.signaling.errors import SignalingError, one_line
@@ -67,20 +68,27 @@ async def look_at_media(config: Config, state: Mapping[str, Any]) -> Finding:
     """
     if state.get("status") == "in_room":
         return ok("the running service is in its room")
+    network = MediaNetwork(config)
     try:
-        token = await Entry(config).token()
+        token, servers = await Entry(config).token(), network.ice_servers()
     except (EntranceClosed, SignalingError, ConfigError):
-        return skipped("the room does not let in: see hub")
+        return skipped("the room does not let in: see configuration and hub")
     if _claims(token).get("end_room_session_on_leave"):
         return skipped("the token ends the room when its owner leaves", "try it with another one")
     legs: list[MediaLeg] = []
 
     def make_leg(**arguments: Any) -> MediaLeg:
-        legs.append(MediaLeg(**arguments))
+        legs.append(MediaLeg(**network.placed(arguments)))
         return legs[-1]
 
     ear = SpeakerPlayout(SyntheticSpeaker())
-    session = RoomSession(token, host=config.room.host, speaker=ear, leg_factory=make_leg)
+    session = RoomSession(
+        token,
+        host=config.room.host,
+        speaker=ear,
+        ice_servers=servers,
+        leg_factory=make_leg,
+    )
     try:
         async with session:
             await session.join(audio=False, video=False, receive_audio=True, receive_video=False)

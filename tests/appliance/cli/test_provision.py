@@ -76,6 +76,16 @@ async def test_from_a_table_to_a_device(site: Path) -> None:
     assert 'user_name = "Oak"  # usb: usb/dc-a6-32-01-02-03.toml, line 2' in shown.out
     text = (await roomlet("provision", "status", *root)).out
     assert "in force: 1, on trial\nlast good: none\n" in text
+    overrides = device / "var/lib/roomlet/provisioning/overrides.toml"
+    overrides.write_text("[speaker]\nvolume = 20\n[camera]\nrate = 15\n")
+    assert "at the panel: speaker.volume\n" in (await roomlet("provision", "status", *root)).out
+    strange = await roomlet("provision", "forget", "speaker.rate", *root)
+    assert "was not changed" in complaint(strange, ExitCode.USAGE)
+    forgotten = await roomlet("provision", "forget", "speaker.volume", *root)
+    assert forgotten.out == "taken back: speaker.volume\n"
+    assert overrides.read_text() == "[camera]\nrate = 15\n"
+    assert (await roomlet("provision", "forget", *root)).out == "taken back: camera.rate\n"
+    assert overrides.read_text() == ""
     # No servers are named: there is nothing to look at.
     assert (await roomlet("provision", "fetch", *root)).out == "nothing new\n"
     boot.write_text(boot.read_text() + 'urls = ["https://127.0.0.1:1/"]\n')

@@ -115,6 +115,19 @@ async def test_pictures_without_sound_wait_for_nothing(make_leg: Callable[..., L
     assert min(trails) > 0.080
 
 
+async def test_pictures_that_nobody_looks_at_do_not_pile_up(make_leg: Callable[..., Leg]) -> None:
+    leg = make_leg()
+    leg.run(5)
+    shown = [picture(150 + n, DARK) for n in range(100)]
+    for one in shown:
+        leg.show(one)
+        leg.now += 1 / 30
+    # Those of the time for which a picture may wait.
+    assert len(leg.pictures._waiting._waiting) <= MOST * 30 + 1
+    leg.now += MOST
+    assert leg.pictures.latest is shown[-1]
+
+
 async def test_pictures_that_wait_can_be_forgotten(make_leg: Callable[..., Leg]) -> None:
     leg = make_leg()
     leg.run(5)

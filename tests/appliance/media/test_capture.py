@@ -193,6 +193,34 @@ async def test_what_was_said_before_the_opening_does_not_leave_after_it(
     assert max(level_at(piece, talker.SECRET) for piece in pieces) < -35
 
 
+class _Voice(_Talker):
+    """The harmonics of a voice that swells and ebbs: to a steady tone Opus does other things."""
+
+    def sound(self, position: int, moment: int) -> Samples:
+        at = (position + np.arange(PERIOD)) / RATE
+        voice = sum(np.sin(2 * np.pi * 120 * k * at) / k for k in range(1, 20))
+        return np.asarray(voice * (1 + np.sin(2 * np.pi * 4 * at)) * 3000).astype(np.int16)
+
+
+async def test_another_expected_loss_counts_from_the_next_packets(pair: tuple[Peer, Peer]) -> None:
+    caller, _ = pair
+    assert caller.audio_out
+    capture = MicCapture(_Voice(), MicGate(), loss_percent=10)
+    capture.attach(caller.audio_out)
+    wire = Wire(caller)
+    await capture.start()
+    capture.gate.unmute(Party.START)
+    await until(lambda: len(wire.packets) >= 80)
+    capture.loss_percent = 0
+    changed = len(wire.packets) + 2
+    await until(lambda: len(wire.packets) >= changed + 60)
+    await capture.stop()
+    # Whether a packet carries the words of the one before: see `repeats` in test_opus.
+    flags = [p.payload[0] >> 3 < 16 and bool(p.payload[1] & 0x40) for _, p in wire.packets]
+    assert sum(flags[20:80]) > 20
+    assert not any(flags[changed:])
+
+
 async def test_a_clock_that_errs_does_not_silence_a_microphone() -> None:
     class Erring(_Talker):
         @property
@@ -250,6 +278,24 @@ async def test_a_pause_is_as_long_on_the_wire_as_it_was(live: tuple[MicCapture, 
     await capture.resume()
     await until(lambda: len(wire.packets) >= count + 20)
     # How late each packet is, by its own time: the soonest before and after tell of the clock.
+    late = [at - p.timestamp / 48_000 for at, p in wire.packets]
+    assert abs(min(late[count:]) - min(late[:count])) < 0.1
+
+
+async def test_a_pause_with_a_short_opening_in_it_is_counted_once(
+    live: tuple[MicCapture, Wire],
+) -> None:
+    capture, wire = live
+    capture.gate.unmute(Party.START)
+    await until(lambda: len(wire.packets) >= 10)
+    await capture.suspend()
+    count = len(wire.packets)
+    with pytest.raises(TimeoutError):
+        await until(lambda: len(wire.packets) > count, deadline=0.5)
+    # An exchange opens a microphone only to see whether it can be had.
+    await capture.swap(SyntheticMicrophone(pattern="continuous"))
+    await capture.resume()
+    await until(lambda: len(wire.packets) >= count + 20)
     late = [at - p.timestamp / 48_000 for at, p in wire.packets]
     assert abs(min(late[count:]) - min(late[:count])) < 0.1
 

@@ -29,6 +29,28 @@ def test_packets_count_time_through_skips_and_resets() -> None:
     assert times == [0, 1920, 2880]
 
 
+def speech(frame: int) -> np.ndarray:
+    """Harmonics of a voice that swells and ebbs."""
+    at = (np.arange(FRAME) + frame * FRAME) / 48_000
+    voice = sum(np.sin(2 * np.pi * 120 * k * at) / k for k in range(1, 20))
+    return np.asarray(voice * (1 + np.sin(2 * np.pi * 4 * at)) * 3000).astype(np.int16)
+
+
+def repeats(packet: bytes) -> bool:
+    """Whether it carries the speech of the packet before: the LBRR flag of a mono SILK frame of
+    20 ms is its second bit (RFC 6716, 3.1 and 4.2.4)."""
+    return packet[0] >> 3 < 16 and bool(packet[1] & 0x40)
+
+
+def test_packets_carry_the_words_of_the_one_before_where_some_are_lost() -> None:
+    encoder = OpusEncoder(loss_percent=10)
+    assert sum(repeats(bytes(encoder.encode(speech(i)))) for i in range(50)) > 20
+    encoder.reset(loss_percent=0)
+    assert not any(repeats(bytes(encoder.encode(speech(i)))) for i in range(50))
+    encoder.reset(24_000)
+    assert not any(repeats(bytes(encoder.encode(speech(i)))) for i in range(50))
+
+
 def test_reset_leaves_nothing_of_what_was_heard() -> None:
     """Without it, the look-ahead carries the last milliseconds into the next packet."""
     silence = np.zeros(FRAME, np.int16)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import socket
+from html.parser import HTMLParser
+from pathlib import Path
 
 import httpx
 import pytest
@@ -8,7 +10,7 @@ from starlette.types import Scope
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from appliance.panel import Panel
+from appliance.panel import Panel, guard
 from appliance.panel.guard import Guard, ancestors
 from tests.appliance.panel.fake_device import FakeDevice
 
@@ -86,6 +88,30 @@ async def test_only_listed_pages_may_frame_the_panel(panel: Panel) -> None:
 )
 def test_ancestors(origins: list[str], value: str) -> None:
     assert ancestors(origins) == value
+
+
+class _Inline(HTMLParser):
+    """What a page would run or paint by words of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = {name for name, _ in attrs}
+        if tag == "style" or (tag == "script" and "src" not in names) or "style" in names:
+            self.found.append(tag)
+        self.found += [name for name in names if name.startswith("on")]
+        self.found += [value for _, value in attrs if value and "javascript:" in value.lower()]
+
+
+def test_no_page_has_a_script_or_style_inline() -> None:
+    pages = sorted((Path(guard.__file__).parent / "page").glob("*.html"))
+    assert {"index.html", "login.html"} <= {page.name for page in pages}
+    for page in pages:
+        parser = _Inline()
+        parser.feed(page.read_text())
+        assert parser.found == []
 
 
 def test_a_request_without_host_is_refused() -> None:

@@ -59,7 +59,7 @@ async def test_a_change_on_another_thread_is_pushed(panel: Panel, device: FakeDe
 
 async def test_unchanged_state_is_told_by_beats_only(panel: Panel, device: FakeDevice) -> None:
     async with connect(live_url(panel)) as socket:
-        await news(socket, "state")
+        await news(socket, "cards")
         device.tell()
         async with asyncio.timeout(DEADLINE):
             messages = [json.loads(await socket.recv()) for _ in range(2)]
@@ -140,7 +140,7 @@ async def test_a_page_cannot_pile_up_requests(panel: Panel, device: FakeDevice) 
     async with connect(live_url(panel)) as socket:
         for number in range(9):
             await socket.send(f'{{"visit": "room{number}"}}')
-        assert "not answered yet" in await news(socket, "error")
+        assert "not done yet" in await news(socket, "error")
         assert len(device.visits) == 8
     # What the page asked for ends with it, and the panel's stop waits for nobody.
 

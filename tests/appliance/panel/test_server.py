@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import socket
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from appliance.media.gate import Party
-from appliance.panel import ListenError, Panel
+from appliance.panel import Access, ListenError, Panel, server
 from tests.appliance.panel.fake_device import FakeDevice, plain_picture
 
 DEADLINE = 20.0
@@ -176,4 +177,26 @@ async def test_wrong_address_is_refused_at_once(device: FakeDevice, listen: str)
 
 async def test_address_of_another_machine_is_refused(device: FakeDevice) -> None:
     with pytest.raises(ListenError, match="choose an address of this machine"):
-        await Panel(device, "192.0.2.1:0").start()
+        await Panel(device, "192.0.2.1:0", access=Access(lambda: "123456")).start()
+
+
+async def test_who_stops_in_the_middle_of_a_request_is_let_go(
+    device: FakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_PATIENCE", 0.2)
+    async with Panel(device, "127.0.0.1:0") as panel:
+        url = httpx.URL(panel.url)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half-of-a")
+        async with asyncio.timeout(DEADLINE):
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+        writer.close()
+
+
+async def test_beyond_this_machine_it_listens_to_nobody_without_a_way_in(
+    device: FakeDevice,
+) -> None:
+    for listen in ("0.0.0.0:0", "192.0.2.1:0", "[::]:0", "panel.example:0"):
+        with pytest.raises(ListenError, match="without a PIN or client certificates"):
+            Panel(device, listen)

@@ -41,6 +41,12 @@ class Authority:
 
     def context(self, *, days: int = 30) -> ssl.SSLContext:
         """What a server needs; with fewer than 0 days its certificate has ended."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.issue(f"server-{days}", days=days))
+        return context
+
+    def issue(self, file: str, *, days: int = 30) -> Path:
+        """A key and its certificate, in one file."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = dt.datetime.now(dt.UTC)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "files")])
@@ -50,7 +56,7 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        pem = self._folder / f"server-{days}.pem"
+        pem = self._folder / f"{file}.pem"
         pem.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
@@ -59,9 +65,7 @@ class Authority:
             )
             + certificate.public_bytes(serialization.Encoding.PEM)
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pem)
-        return context
+        return pem
 
     def _builder(
         self, name: x509.Name, key: ec.EllipticCurvePublicKey, now: dt.datetime, *, days: int

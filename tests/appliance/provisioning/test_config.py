@@ -97,6 +97,33 @@ tones = [1000, 1500.5]
         (LEAST + "[camera]\nwidth = 641\n", 6, 1, "camera.width", "must be even, not 641"),
         (LEAST + "[speaker]\nvolume = 101\n", 6, 1, "speaker.volume", "less than or equal to 100"),
         (LEAST + "[panel]\nlisten = '8081'\n", 6, 1, "panel.listen", "127.0.0.1:8081"),
+        *(
+            (
+                LEAST + f"[panel]\n{more}listen = '{listen}'\n",
+                6 + more.count("\n"),
+                1,
+                "panel.listen",
+                "needs pin_file, pin_credential, or client_ca with tls_cert and tls_key",
+            )
+            for listen, more in (
+                ("0.0.0.0:8081", ""),
+                ("192.0.2.1:8081", ""),
+                ("[::]:8081", ""),
+                ("room-7.local:8081", ""),
+                ("[::ffff:127.0.0.1]:8081", ""),
+                # The certificate of the panel itself keeps nobody out.
+                ("0.0.0.0:8081", "tls_cert = 'c'\ntls_key = 'k'\n"),
+            )
+        ),
+        (LEAST + "[panel]\ntls_key = 'k'\n", 5, 2, "panel", "tls_cert and tls_key, or neither"),
+        (LEAST + "[panel]\nclient_ca = 'c'\n", 5, 2, "panel", "with client_ca needs tls_cert"),
+        (
+            LEAST + "[panel]\npin_file = 'a'\npin_credential = 'b'\n",
+            5,
+            2,
+            "panel",
+            "needs one of pin_file and pin_credential",
+        ),
         (
             LEAST + "[panel]\nframe_ancestors = ['http://a', 'b']\n",
             6,
@@ -124,6 +151,48 @@ def test_a_mistake_is_named_with_its_place(
     assert says in str(error)
     place = "" if line is None else f", line {line}, column {column}"
     assert str(error).startswith(f"{tmp_path}/device.toml{place}: {key}: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "listen = '127.0.0.7:8081'",
+        "listen = '[::1]:8081'",
+        "listen = 'localhost:8081'",
+        "enabled = false\nlisten = '0.0.0.0:8081'",
+        "listen = '0.0.0.0:8081'\npin_file = 'panel.pin'",
+        "listen = '0.0.0.0:8081'\npin_credential = 'panel.pin'",
+        "listen = '0.0.0.0:8081'\nclient_ca = 'ca'\ntls_cert = 'c'\ntls_key = 'k'",
+    ],
+)
+def test_the_panel_may_listen_where_nobody_or_somebody_known_comes(
+    tmp_path: Path, text: str
+) -> None:
+    assert config_of(tmp_path, f"{LEAST}[panel]\n{text}\n").panel.listen
+
+
+def test_the_pin_of_the_panel_is_read_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = config_of(tmp_path, LEAST + "[panel]\npin_file = 'panel.pin'\n")
+    assert config.panel.pin_file == tmp_path / "panel.pin"  # beside the file that says so
+    with pytest.raises(ConfigError, match=r"panel\.pin_file: .*panel\.pin: no such file"):
+        config.read_pin()
+    pin = tmp_path / "panel.pin"
+    for text, says in (("12345", "less than 6 characters"), ("", "holds no PIN"), ("ü", "no PIN")):
+        pin.write_text(text)
+        with pytest.raises(ConfigError, match=says) as caught:
+            config.read_pin()
+        assert caught.value.line == 6
+        assert text not in str(caught.value).replace(str(tmp_path), "") or not text
+    pin.write_text("123456\n")
+    pin.chmod(0o644)
+    assert config.read_pin() == "123456"
+    assert "can be read by others" in caplog.text
+    assert "123456" not in caplog.text
+    pin.write_text("open the door\n")
+    assert config.read_pin() == "open the door"
+    assert config_of(tmp_path, LEAST).read_pin() is None
 
 
 def test_the_misspelt_key_is_blamed_and_not_what_it_leaves_missing(tmp_path: Path) -> None:

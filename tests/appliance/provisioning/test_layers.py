@@ -57,6 +57,16 @@ def test_one_way_in_takes_the_place_of_another() -> None:
     assert config.room.token_file is not None
 
 
+def test_a_secret_in_a_credential_takes_the_place_of_one_in_a_file() -> None:
+    panel = "[panel]\nlisten = '0.0.0.0:8081'\npin_file = 'panel.pin'\n"
+    calendar = "[calendar]\nuser = 'oak'\npassword_file = 'calendar.secret'\n"
+    above = "[panel]\npin_credential = 'a'\n[calendar]\npassword_credential = 'b'\n"
+    config = Config.from_layers(layers(fleet=ROOM + panel + calendar, device=above))
+    assert (config.panel.pin_file, config.panel.pin_credential) == (None, "a")
+    assert config.panel.listen == "0.0.0.0:8081"
+    assert config.calendar.password_credential == "b"
+
+
 def test_another_backend_does_not_inherit_the_options_of_the_first() -> None:
     fleet = ROOM + "[camera]\nbackend = 'v4l2'\ndevice = 'usb'\noptions = { fourcc = 'MJPG' }\n"
     config = Config.from_layers(layers(fleet=fleet, device="[camera]\nbackend = 'synthetic'\n"))

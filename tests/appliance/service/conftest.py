@@ -17,6 +17,7 @@ from appliance.provisioning import Config
 from appliance.service.demo import PERMISSIONS
 from appliance.service.device import Device
 from appliance.service.hardware import build
+from appliance.service.upkeep import Upkeep
 from hal.device import Device as HalDevice
 from hal.device import Kind
 from hal.hotplug import Finder
@@ -71,8 +72,9 @@ def settings(hub: HubServer, name: str, number: int, **sections: Any) -> Config:
 
 
 @pytest.fixture
-async def make_device(hub: HubServer) -> AsyncIterator[MakeDevice]:
-    """Start a device and wait until it is in the room, unless `joined` is False."""
+async def make_device(hub: HubServer, tmp_path: Path) -> AsyncIterator[MakeDevice]:
+    """Start a device and wait until it is in the room, unless `joined` is False.  It knows nothing
+    of updates of the machine that the tests run on."""
     devices: list[Device] = []
 
     async def make(
@@ -82,10 +84,13 @@ async def make_device(hub: HubServer) -> AsyncIterator[MakeDevice]:
         joined: bool = True,
         find: Finder = nothing_else,
         lease: float = DEADLINE,
+        upkeep: Upkeep | None = None,
         **sections: Any,
     ) -> Device:
         config = settings(hub, name, number, **sections)
-        device = Device(config, build(config), find=find, lease=lease)
+        if upkeep is None:
+            upkeep = Upkeep(config.updates, tmp_path / "no-updates")
+        device = Device(config, build(config), find=find, lease=lease, upkeep=upkeep)
         devices.append(device)
         await device.start()
         if joined:

@@ -27,7 +27,11 @@ OTHERS: dict[str, Any] = {
         "height": 90,
         "rate": 10,
     },
-    "microphone": {"backend": "synthetic", "options": {"device_id": 3, "pattern": "continuous"}},
+    "microphone": {
+        "backend": "synthetic",
+        "options": {"device_id": 3, "pattern": "continuous"},
+        "expected_loss": 20,
+    },
     "speaker": {"backend": "synthetic", "options": {"device_id": 3}},
 }
 
@@ -57,6 +61,7 @@ async def test_other_devices_are_seen_and_heard_and_nobody_leaves(make_device: M
     await until(elm, lambda _: level(elm, "2000") > -40 and level(elm, "1000") < -60)
     assert (oak.camera.format.width, oak.camera.format.height) == (160, 90)
     assert speaker_of(oak).device.id == "synthetic:3"
+    assert oak.microphone.loss_percent == 20
     await until(oak, lambda _: level(oak, "1500") > -40)
     assert (oak.state().status, oak.state().member_id, told) == ("in_room", member, [])
     assert oak.state().tally == "live"

@@ -39,6 +39,11 @@ def test_everything_else_is_said_with_its_reason(status: Status) -> None:
         assert "demo" in shown.text
 
 
+def test_what_is_booked_next_is_told_in_a_call() -> None:
+    shown = banner(Status.IN_ROOM, Tally.LIVE, set(), room="demo", booked="Next: Sync at 14:00.")
+    assert shown == Banner("Next: Sync at 14:00.")
+
+
 def test_the_mark_stays_while_the_connection_is_lost() -> None:
     assert banner(Status.RECONNECTING, Tally.MUTED, {Party.ROOM}, room="demo").muted
 
@@ -52,6 +57,13 @@ def test_a_broken_light_is_told() -> None:
 def test_a_covered_camera_is_told() -> None:
     shown = banner(Status.IN_ROOM, Tally.LIVE, set(), room="demo", covered=True)
     assert shown == Banner("The camera is covered.", muted=False)
+
+
+def test_a_camera_that_is_off_is_told() -> None:
+    shown = banner(Status.IN_ROOM, Tally.MUTED, {Party.ROOM}, room="demo", camera_off=True)
+    assert shown == Banner("Muted. Press the button to speak. The camera is off.", muted=True)
+    both = banner(Status.IN_ROOM, Tally.LIVE, set(), room="demo", camera_off=True, covered=True)
+    assert both.text == "The camera is covered."
 
 
 def test_a_hanging_program_is_told() -> None:

@@ -578,6 +578,69 @@ async def test_who_muted_by_a_switch_stays_muted_without_it() -> None:
     await rig.console.stop()
 
 
+async def test_a_switch_that_was_exchanged_for_an_open_one_opens_nothing() -> None:
+    rig = Rig(latching=["mute", "cover"])
+    await rig.console.start()
+    rig.in_a_call()
+    await rig.tap(Button.MUTE)
+    await rig.tap(Button.COVER)
+    new = WitnessControls(rig.microphone, latching=["mute", "cover"])
+    adopt(rig, new)
+    assert rig.microphone.closers == rig.camera.closers == {Party.ROOM}
+    assert new.state.tally is Tally.MUTED
+    # A hand on the new ones counts.
+    for button in (Button.MUTE, Button.COVER):
+        new.press(button)
+        await turn()
+        new.release(button)
+        await turn()
+    assert rig.microphone.is_open
+    assert rig.camera.is_open
+    assert new.state.tally is Tally.LIVE
+    await rig.console.stop()
+
+
+async def test_a_switch_that_was_exchanged_for_a_closed_one_needs_one_move() -> None:
+    rig = Rig(latching=["mute"])
+    await rig.console.start()
+    rig.in_a_call()
+    await rig.tap(Button.MUTE)
+    new = WitnessControls(rig.microphone, latching=["mute"])
+    new.press(Button.MUTE)
+    adopt(rig, new)
+    assert rig.microphone.closers == {Party.LATCH}
+    new.release(Button.MUTE)
+    await turn()
+    assert rig.microphone.is_open
+    await rig.console.stop()
+
+
+async def test_with_a_switch_alone_people_speak_again_whom_a_moderator_muted() -> None:
+    rig = Rig(latching=["mute"])
+    await rig.console.start()
+    rig.in_a_call()
+    rig.microphone.mute(Party.REMOTE)
+    # Only a hand is a wish: that the switch comes back open is none.
+    rig.controls.unplug()
+    await rig.until(lambda: rig.light is Tally.FAULT or rig.console.error is not None)
+    rig.controls.replug()
+    await rig.until(lambda: rig.microphone.closers == {Party.REMOTE})
+    rig.controls.press(Button.MUTE)
+    await turn()
+    assert rig.microphone.closers == {Party.REMOTE, Party.LATCH}
+    rig.controls.release(Button.MUTE)
+    await turn()
+    assert rig.microphone.is_open
+    # What the panel's button closed, the switch does not open.
+    rig.console.pushed(Button.MUTE)
+    rig.controls.press(Button.MUTE)
+    await turn()
+    rig.controls.release(Button.MUTE)
+    await turn()
+    assert rig.microphone.closers == {Party.ROOM}
+    await rig.console.stop()
+
+
 async def test_a_cover_that_now_closes_the_microphone_closes_it_at_once(rig: Rig) -> None:
     rig.in_a_call()
     await rig.tap(Button.COVER)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -14,12 +16,15 @@ import tomli_w
 
 from appliance.hub.server import HubServer
 from appliance.media.gate import Party
+from appliance.panel import Refused
 from appliance.provisioning import Config, Probation
 from appliance.service.daemon import Daemon, in_place
 from appliance.service.journal import Message
 from appliance.service.notify import Notifier
 from appliance.service.settings import FileSettings
 from appliance.service.state_file import StateFile
+from appliance.service.upkeep import REST, wish
+from tests.appliance.provisioning.static_server import Authority
 from tests.appliance.service.conftest import DEADLINE, settings, token_for
 
 
@@ -133,6 +138,32 @@ async def test_a_large_change_begins_anew_and_keeps_what_was_muted(running: Runn
     assert not after.microphone_gate.is_open
 
 
+async def test_an_update_goes_on_while_the_device_is_begun_anew(
+    running: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    lock = tmp_path / "updating"
+    lock.touch()
+    before = running.daemon.appliance.device
+    before.upkeep._lock = lock
+    with wish(lock):
+        before.upkeep._used -= REST
+        await running.until(lambda: before.state().status == "updating")
+        assert "STATUS=Updating: the device comes back." in running.notifier.words
+        left = [r for r in caplog.records if getattr(r, "MESSAGE_ID", "") == Message.LEFT.value]
+        assert len(left) == 1
+        begun = [r for r in caplog.records if getattr(r, "MESSAGE_ID", "") == Message.UPDATE.value]
+        assert [r.getMessage() for r in begun] == ["an update begins"]
+        running.token = token_for(running.hub, "Ash")
+        running.write()
+        await running.reloaded()
+        after = running.daemon.appliance.device
+        assert after is not before
+        await running.until(lambda: after.state().status != "starting")
+        assert after.state().status == "updating"
+    await running.until(lambda: after.state().status == "in_room")
+
+
 async def test_a_mistake_changes_nothing(
     running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -145,20 +176,108 @@ async def test_a_mistake_changes_nothing(
     (refused,) = [one for one in told if "refused" in one.getMessage()]
     assert "did you mean host?" in refused.getMessage()
     assert refused.__dict__["MESSAGE_ID"] == Message.CONFIG_REFUSED.value
+    assert any("did you mean host?" in error for error in device.state().errors)
+    running.write()
+    await running.reloaded()
+    assert device.state().errors == []
 
 
 async def test_what_does_not_work_gives_way_to_what_did(running: Running) -> None:
     before = running.daemon.appliance.device
     member = before.state().member_id
+    pin = running.path.with_name("panel.pin")
+    pin.write_text("424242\n")
+    pin.chmod(0o600)
     running.write(
         camera={"backend": "file", "device": "/nowhere/at/all.mp4"},
-        panel={"listen": "192.0.2.9:80"},
+        panel={"listen": "192.0.2.9:80", "pin_file": str(pin)},
     )
     await running.reloaded()
     assert running.daemon.appliance.device is before
     assert running.daemon.appliance.config.camera.backend == "synthetic"
     assert (before.state().status, before.state().member_id) == ("in_room", member)
     assert running.daemon.appliance.panel_url is not None
+    assert any("the new configuration does not work: " in one for one in before.state().errors)
+    running.write()
+    await running.reloaded()
+    assert before.state().errors == []
+
+
+async def test_the_volume_that_people_set_is_kept(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[tuple[Any, Any]] = []
+    monkeypatch.setattr(FileSettings, "change", lambda _, key, value: kept.append((key, value)))
+    running = Running(hub, tmp_path)
+    await running.start()
+    running.daemon.appliance.device.set_volume(37)
+    running.stop.set()
+    assert running.task is not None
+    await running.task
+    assert kept == [(("speaker", "volume"), 37)]
+
+
+async def shown(running: Running, authority: Authority) -> int:
+    """The serial number of the certificate that the panel shows a visitor."""
+    url = urlsplit(running.daemon.appliance.panel_url or "")
+    context = ssl.create_default_context(cafile=authority.file)
+    _, writer = await asyncio.open_connection(url.hostname, url.port, ssl=context)
+    certificate = writer.get_extra_info("peercert")
+    writer.close()
+    return int(certificate["serialNumber"], 16)
+
+
+def https(running: Running, authority: Authority) -> dict[str, str]:
+    """A panel that listens with a new certificate of `authority` and a PIN."""
+    pem, pin = running.path.with_name("panel.pem"), running.path.with_name("panel.pin")
+    pem.write_bytes(authority.issue("panel").read_bytes())
+    pin.write_text("424242\n")
+    pin.chmod(0o600)
+    values = {"listen": "127.0.0.1:0", "pin_file": pin, "tls_cert": pem, "tls_key": pem}
+    return {key: str(value) for key, value in values.items()}
+
+
+async def test_a_renewed_certificate_is_shown_after_a_reload(
+    running: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    panel = https(running, authority)
+    running.write(panel=panel)
+    await running.reloaded()
+    device, first = running.daemon.appliance.device, await shown(running, authority)
+    url = running.daemon.appliance.panel_url or ""
+    assert url.startswith("https://127.0.0.1:")
+    context = ssl.create_default_context(cafile=authority.file)
+    async with httpx.AsyncClient(base_url=url, verify=context) as client:
+        origin = {"Origin": url.rstrip("/")}
+        await client.post("/login", data={"pin": "424242"}, headers=origin)
+        cookies = client.cookies
+    https(running, authority)
+    await running.reloaded()
+    second = await shown(running, authority)
+    assert second != first
+    async with httpx.AsyncClient(base_url=url, verify=context, cookies=cookies) as client:
+        assert (await client.get("/api/state")).json()["status"] == "in_room"
+    Path(panel["tls_cert"]).write_text("half of a file")
+    await running.reloaded()
+    assert await shown(running, authority) == second
+    assert "the panel's certificate stays" in caplog.text
+    assert running.daemon.appliance.device is device
+    assert "424242" not in caplog.text
+
+
+async def test_a_certificate_that_cannot_be_used_is_blamed_on_its_key(
+    running: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = running.daemon.appliance.panel_url
+    panel = https(running, Authority(tmp_path / "authority"))
+    running.write(panel=panel | {"tls_key": str(tmp_path / "nothing.pem")})
+    await running.reloaded()
+    assert "panel.tls_key: " in caplog.text
+    assert "nothing.pem: no such file" in caplog.text
+    assert url is not None
+    assert running.daemon.appliance.panel_url is not None
+    assert running.daemon.appliance.panel_url.startswith("http://")
 
 
 class Trial(FileSettings):
@@ -194,7 +313,9 @@ class Trial(FileSettings):
         return self.first
 
 
-async def test_a_trial_ends_in_trust_or_in_the_old_ways(hub: HubServer, tmp_path: Path) -> None:
+async def test_a_trial_ends_in_trust_or_in_the_old_ways(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     running = Running(hub, tmp_path)
     trial = running.daemon._settings = Trial(running.path)
     await running.start()
@@ -202,17 +323,40 @@ async def test_a_trial_ends_in_trust_or_in_the_old_ways(hub: HubServer, tmp_path
         running.write(policy={"leave_empty_minutes": 3})
         await running.reloaded()
         assert trial.kept == 0
+        # A device that is updated proves nothing meanwhile.
+        device, tried = running.daemon.appliance.device, trial.tried
+        device.upkeep.granted = True
+        monkeypatch.setattr(device.upkeep, "look", lambda wall, *, in_use: device.upkeep.granted)
         trial.time = 90
+        await running.until(lambda: trial.tried is not tried)
+        await running.until(lambda: device.state().status == "updating")
+        trial.time = 120
+        device.upkeep.granted = False
+        await running.until(lambda: device.state().status == "in_room")
+        assert (trial.kept, trial.failures) == (0, [])
+        trial.time = 210
         await running.until(lambda: trial.kept == 1)
 
         running.write(room={"host": "ws://127.0.0.1:9", "name": "demo", "token": running.token})
         await running.reloaded()
         await running.until(lambda: running.daemon.appliance.device.situation.present.reason != "")
-        trial.time = 180
+        trial.time = 300
         await running.until(lambda: bool(trial.failures))
         assert trial.failures[0].startswith("after 90 s: Joining")
         await running.until(lambda: running.daemon.appliance.device.state().status == "in_room")
         assert running.daemon.appliance.config is trial.first
+
+        def errors() -> list[str]:
+            return running.daemon.appliance.device.state().errors
+
+        assert any("a new configuration failed (after 90 s: Joining" in one for one in errors())
+        # A reload that brings nothing new does not hide it; another configuration does.
+        running.write()
+        await running.reloaded()
+        assert errors()
+        running.write(policy={"leave_empty_minutes": 7})
+        await running.reloaded()
+        assert not errors()
     finally:
         running.stop.set()
         assert running.task is not None
@@ -229,5 +373,27 @@ def test_what_may_change_in_place() -> None:
     assert in_place(plain, config(speaker={"volume": 3}, log={"level": "debug"}))
     assert in_place(plain, config(camera={"rate": 5}, controls={"backend": "hid"}))
     assert not in_place(plain, config(camera={"rate": 5}, probe={"enabled": True}))
+    assert not in_place(plain, config(network={"interfaces": ["eth0"]}))
     assert not in_place(plain, config(room={"host": "h", "name": "other", "guest": True}))
     assert in_place(plain, plain)
+
+
+async def test_a_restart_from_the_panel_ends_in_order_under_a_service_manager(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Refused, match="No service manager"):
+        running.daemon.restart()
+    running.notifier._enabled = True
+    with pytest.raises(Refused, match="less than 90 s ago"):
+        running.daemon.restart()
+    assert not running.stop.is_set()
+    monkeypatch.setattr("appliance.service.daemon.SETTLED_S", 0.0)
+    assert running.daemon.hindrance == ""
+    running.daemon.restart()
+    assert running.task is not None
+    async with asyncio.timeout(DEADLINE):
+        await running.task
+    # As when it is stopped: in order, and out of the room.
+    assert "STOPPING=1" in running.notifier.words
+    session = running.daemon.appliance.device.presence.session
+    assert session is None or not session.active

@@ -72,6 +72,32 @@ async def test_it_is_called_in_and_goes_with_the_quiet_hours() -> None:
     assert room.stays == 1
 
 
+async def test_from_one_room_to_the_other_it_is_not_idle() -> None:
+    room = Room()
+    duty = room.duty()
+    idle: list[bool] = []
+
+    async def elsewhere() -> None:
+        await asyncio.Event().wait()
+
+    async def watch() -> None:
+        while True:
+            idle.append(duty.idle)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(duty.run())
+    await until(lambda: room.inside)
+    watching = asyncio.create_task(watch())
+    duty.visit(elsewhere)
+    await until(lambda: not room.inside)
+    duty.back()
+    await until(lambda: room.stays == 2)
+    watching.cancel()
+    assert True not in idle
+    task.cancel()
+    await asyncio.gather(task, watching, return_exceptions=True)
+
+
 async def test_its_end_is_the_end_of_the_stay() -> None:
     room = Room()
     task = asyncio.create_task(room.duty().run())

@@ -26,6 +26,18 @@ def test_where_a_phone_finds_the_panel(url: str | None, link: str) -> None:
     assert panel_link(url, lambda: ADDRESSES) == link
 
 
+def test_with_tls_it_has_the_name_that_its_certificate_has() -> None:
+    hosts = ["room-7.example", "room-7"]
+    for url in ("https://0.0.0.0:8443/", "https://192.168.7.20:8443/"):
+        assert panel_link(url, lambda: ADDRESSES, hosts=hosts) == "https://room-7.example:8443/"
+    assert panel_link("https://0.0.0.0:8443/", lambda: ADDRESSES) == "https://192.168.7.20:8443/"
+    assert panel_link("https://127.0.0.1:8443/", lambda: ADDRESSES, hosts=hosts) == ""
+    # Without a certificate nobody has to know the name, and a phone may not.
+    assert panel_link("http://0.0.0.0:8081/", lambda: ADDRESSES, hosts=hosts) == (
+        "http://192.168.7.20:8081/"
+    )
+
+
 def test_without_a_network_there_is_none() -> None:
     assert panel_link("http://0.0.0.0:8081/", lambda: ADDRESSES[:2]) == ""
 

@@ -78,7 +78,9 @@ async def test_the_power_is_left_alone_where_so_configured(make_device: MakeDevi
 async def test_the_screen_leads_to_the_panel_outside_a_call(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appliance.service.appliance.panel_link", lambda url: LINK if url else "")
+    monkeypatch.setattr(
+        "appliance.service.appliance.panel_link", lambda url, hosts: LINK if url else ""
+    )
     common: dict[str, Any] = {
         "policy": {"auto_join": False},
         "display": {"backend": "memory", "options": {"width": 640, "height": 360}},

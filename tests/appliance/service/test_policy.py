@@ -89,6 +89,28 @@ def test_quiet_hours_end_no_meeting_and_forbid_no_person() -> None:
     assert not policy.decide(at("12:00"), 6, 0).attend
 
 
+def test_quiet_hours_end_no_booked_meeting() -> None:
+    policy = Policy(PolicyConfig(auto_join=False, quiet_from="12:00", quiet_until="13:00"))
+    policy.booked()
+    assert policy.decide(at("11:59"), 0, 0) == COME
+    assert policy.decide(at("12:00"), 1, 0) == COME
+    policy.dismissed("the meeting is over")
+    assert not policy.decide(at("12:30"), 2, 0).attend
+    policy.called()
+    assert policy.decide(at("12:31"), 3, 0) == COME
+    assert policy.decide(at("13:00"), 4, 0) == COME
+    assert not policy.decide(at("12:00"), 5, 0).attend, "a call of a person is no booking"
+
+
+def test_who_is_there_is_not_left_in_quiet_hours_while_the_connection_is_lost() -> None:
+    policy = Policy(PolicyConfig(quiet_from="12:00", quiet_until="13:00"))
+    assert policy.decide(at("11:59"), 0, 2) == COME
+    assert policy.decide(at("12:30"), 1, None) == COME
+    assert policy.decide(at("12:31"), 2, 1) == COME
+    assert not policy.decide(at("12:32"), 3, 0).attend
+    assert not policy.decide(at("12:33"), 4, None).attend
+
+
 def test_the_end_of_quiet_hours_is_as_a_start() -> None:
     settings = PolicyConfig(auto_join=False, quiet_from="12:00", quiet_until="13:00")
     policy = Policy(settings)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def state(**values: object) -> PanelState:
 def test_others_read_the_state(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     file = StateFile(path)
-    file.write(state(closers=["room"]))
+    file.write(state(closers=["room"]), "never")
     assert read(path) == {
         "status": "in_room",
         "reason": "",
@@ -26,6 +27,8 @@ def test_others_read_the_state(tmp_path: Path) -> None:
         "microphone": ["room"],
         "camera": [],
         "idle": False,
+        "reboot": "never",
+        "pid": os.getpid(),
     }
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     file.write(state(status="idle", status_reason="quiet hours"))
@@ -39,7 +42,8 @@ def test_what_people_closed_stays_closed_after_a_restart(tmp_path: Path) -> None
     file = StateFile(tmp_path / "state.json")
     file.write(state(closers=["room", "start", "watchdog"], camera_closers=["remote"]))
     microphone, camera = MicGate(), CameraGate()
-    StateFile(tmp_path / "state.json").restore(microphone, camera)
+    was = StateFile(tmp_path / "state.json").restore(microphone, camera)
+    assert was == "in_room"
     assert microphone.closers == {Party.START, Party.ROOM}
     assert camera.closers == {Party.START, Party.REMOTE}
 
@@ -49,7 +53,7 @@ def test_a_damaged_file_closes_nothing_and_harms_nothing(tmp_path: Path, text: s
     path = tmp_path / "state.json"
     path.write_text(text)
     microphone = MicGate()
-    StateFile(path).restore(microphone, CameraGate())
+    assert StateFile(path).restore(microphone, CameraGate()) == ""
     assert microphone.closers == {Party.START}
 
 

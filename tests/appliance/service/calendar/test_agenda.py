@@ -93,16 +93,34 @@ def test_whole_days_cancelled_and_empty_ones_are_no_meetings() -> None:
     assert read(data, "2026-03-01", "2026-04-01").meetings == ()
 
 
+def test_what_the_room_declined_or_is_free_for_is_no_meeting() -> None:
+    when = "DTSTART:20260316T100000Z\nDTEND:20260316T103000Z"
+    eve = "ATTENDEE;PARTSTAT=ACCEPTED:mailto:eve@example.com"
+    invited = eve + "\nATTENDEE;PARTSTAT={}:MAILTO:Oak@Example.com"
+    data = calendar(
+        f"UID:declined\n{when}\n{invited.format('DECLINED')}",
+        f"UID:accepted\n{when}\n{invited.format('ACCEPTED')}",
+        f"UID:alone\n{when}\nATTENDEE;PARTSTAT=DECLINED:mailto:eve@example.com",
+        f"UID:free\n{when}\nTRANSP:TRANSPARENT",
+    )
+    whole = utc("2026-03-16"), utc("2026-03-17"), BERLIN
+
+    def uids(reading: Reading) -> list[str]:
+        return [one.key.partition("/")[0] for one in reading.meetings]
+
+    assert uids(read_agenda(data, *whole, "oak@example.com")) == ["accepted", "alone"]
+    assert uids(read_agenda(data, *whole)) == ["accepted", "alone", "declined"]
+
+
 def test_what_is_known_of_a_meeting() -> None:
     data = calendar(
         "UID:p\nSUMMARY:A  secret\\n thing\nCLASS:PRIVATE\nX-ROOMLET-ROOM:elm\n"
-        "CONFERENCE;VALUE=URI:https://meet.example/x\nLOCATION:Oak\nDESCRIPTION:See https://hub\n"
+        "CONFERENCE;VALUE=URI:https://meet.example/x\nLOCATION:Oak\nDESCRIPTION:See https://hub/?room=demo\n"
         "DTSTART:20260316T100000Z\nDTEND:20260316T110000Z"
     )
     (one,) = read(data, "2026-03-01", "2026-04-01").meetings
     assert (one.title, one.private, one.room) == ("A secret thing", True, "elm")
-    assert one.conference == "https://meet.example/x"
-    assert one.texts == ("", "Oak", "See https://hub")
+    assert (one.meet, one.links) == (None, (("hub", "demo"),))
 
 
 @pytest.mark.parametrize(
@@ -114,6 +132,44 @@ def test_what_happens_all_the_time_spares_the_others(rule: str) -> None:
     found = read(calendar(bad, WEEKLY), "2026-03-01", "2026-03-20")
     assert starts(found) == ["03-16 09:00"]
     assert found.skipped == 1
+
+
+PLAIN = "DTSTART:20260316T100000Z\nDTEND:20260316T110000Z"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "DTSTART:20260101T000000Z\nDTEND:99991231T235959Z",
+        "DTSTART:00010101T000000Z\nDTEND:20300101T000000Z",
+        f"{PLAIN}\nRRULE:FREQ=FOO",
+        f"{PLAIN}\nRRULE:FREQ=DAILY;BYDAY=XX",
+        f"{PLAIN}\nRRULE:FREQ=DAILY;INTERVAL=0",
+        f"{PLAIN}\nRDATE:99991231T235959Z",
+        f"{PLAIN}\nEXDATE:00010101T000000Z\nRRULE:FREQ=DAILY",
+        f"{PLAIN}\nRDATE;VALUE=PERIOD:20261129T100000Z/PT99999999H",
+        f"{PLAIN}\nRECURRENCE-ID:foo",
+        "DTSTART:foo\nDTEND:bar",
+    ],
+)
+def test_an_odd_event_spares_the_others(odd: str) -> None:
+    found = read(calendar(f"UID:odd\n{odd}", WEEKLY), "2026-03-01", "2026-03-20")
+    assert "w/20260316T090000Z" in {one.key for one in found.meetings}
+
+
+def test_an_event_that_the_library_stumbles_over_spares_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of = recurring_ical_events.of
+
+    def stumbling(calendar: Calendar, **options: object) -> object:
+        if any(one.get("UID") == "odd" for one in calendar.subcomponents):
+            raise RuntimeError("nobody thought of it")
+        return of(calendar, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(recurring_ical_events, "of", stumbling)
+    found = read(calendar(f"UID:odd\n{PLAIN}", WEEKLY), "2026-03-01", "2026-03-20")
+    assert (starts(found), found.skipped) == (["03-16 09:00"], 1)
 
 
 @pytest.mark.parametrize(

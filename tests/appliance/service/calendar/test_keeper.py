@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -93,6 +95,19 @@ async def test_one_touch_and_an_early_end(make_device: MakeDevice, server: Calen
     assert "canary" not in repr(oak.state())
 
 
+async def test_the_screen_tells_in_a_call_what_is_booked_next(
+    make_device: MakeDevice, server: CalendarServer
+) -> None:
+    soon = now() + 4 * MINUTE
+    server.data = calendar(event("a", soon, soon + 30 * MINUTE))
+    oak = await make_device(calendar={"url": server.url})
+    await until(oak, lambda state: bool(state.meeting))
+    local = soon.astimezone().strftime("%H:%M")
+    await until(oak, lambda state: state.tally == "live")
+    banner = cast("Any", oak.display.display).inner._banner
+    assert banner.text == f"Next: Weekly sync at {local}."
+
+
 async def test_a_meeting_in_another_room(
     make_device: MakeDevice, server: CalendarServer, hub: HubServer
 ) -> None:
@@ -142,6 +157,43 @@ async def test_a_room_server_that_is_away_at_the_beginning(
     oak = await make_device(joined=False, policy={"auto_join": False}, calendar={"url": server.url})
     await until(oak, lambda state: state.room == "elm" and state.status == "in_room")
     assert asked == ["elm"] * 3
+    assert oak.state().errors == []
+
+
+async def test_an_error_of_ours_does_not_end_the_calendar(
+    make_device: MakeDevice, server: CalendarServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("appliance.service.calendar.keeper.read", broken)
+        oak = await make_device(calendar={"url": server.url})
+        await until(oak, lambda state: any("calendar is not followed" in e for e in state.errors))
+        assert not any(task.done() for task in oak.calendar._tasks)
+
+
+async def test_without_a_calendar_an_early_end_is_told_to_nobody(
+    make_device: MakeDevice, server: CalendarServer, hub: HubServer
+) -> None:
+    began = now() - MINUTE
+    server.data = calendar(event("a", began, began + 30 * MINUTE))
+    oak = await make_device(
+        "Oak", 1, policy={"auto_join": False}, joined=False, calendar={"url": server.url}
+    )
+    keeper = oak.calendar
+    await until(oak, lambda state: state.status == "in_room")
+    await until(oak, lambda state: state.meeting["when"] == "now")
+    keeper._config = oak.config.model_copy(
+        update={"calendar": oak.config.calendar.model_copy(update={"release": True})}
+    )
+    oak.presence.hang_up()
+    await until(oak, lambda _: bool(keeper._releases))
+    (task,) = keeper._releases.values()
+    await oak.adopt(settings(hub, "Oak", 1, policy={"auto_join": False}))
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+    assert not keeper._releases
 
 
 async def test_a_room_that_does_not_let_in_is_told(
@@ -152,6 +204,11 @@ async def test_a_room_that_does_not_let_in_is_told(
     oak = await make_device(joined=False, calendar={"url": server.url})
     await until(oak, lambda state: any("not in ash" in text for text in state.errors))
     await until(oak, lambda state: state.room == "demo" and state.status == "in_room")
+    # A look at the calendar takes nothing of it back; the end of the meeting does.
+    oak.calendar._tell("")
+    assert any("not in ash" in text for text in oak.state().errors)
+    oak.calendar._now = lambda: began + 31 * MINUTE
+    await until(oak, lambda state: not state.errors)
 
 
 async def test_a_server_that_goes_leaves_the_last_agenda(

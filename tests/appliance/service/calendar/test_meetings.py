@@ -56,7 +56,7 @@ def test_it_comes_at_the_beginning_and_goes_after_the_end() -> None:
     assert (room.look(-5).when, room.at) == (When.SOON, None)
     assert room.look(0).join == room.agenda[0]
     room.others = 2
-    assert room.look(20) == Plan(shown=room.agenda[0], when=When.NOW, open=True)
+    assert room.look(20) == Plan(shown=room.agenda[0], when=When.NOW, open=True, near=True)
     room.others = 0
     assert not room.look(30).leave
     assert not room.look(34.9).leave
@@ -112,6 +112,66 @@ def test_nobody_comes() -> None:
     patient = Room(meeting(0, 60), no_show_minutes=0)
     patient.look(0)
     assert not any(patient.look(minute).leave for minute in range(1, 60))
+
+
+def test_who_presses_the_button_after_a_no_show_stays() -> None:
+    room = Room(meeting(0, 60), no_show_minutes=15)
+    looks = [room.look(second / 60) for second in range(16 * 60)]
+    assert any(plan.leave for plan in looks)
+    assert room.at is None
+    # The device is there between two looks.
+    room.at = ""
+    assert not any(room.look(20 + second / 60).leave for second in range(14 * 60))
+
+
+def test_after_a_meeting_elsewhere_it_does_not_stay_where_nothing_is_on() -> None:
+    here, far = meeting(0, 30, "here"), meeting(30, 60, "far")
+    room = Room(here, far, no_show_minutes=0)
+    room.places["far"] = Place("elm")
+    room.look(0)
+    assert room.look(30).join == far
+    assert room.look(66).leave
+    # Home is where it was before: in its own room, for a meeting that is over.
+    room.at = ""
+    assert room.look(67).leave == "the meeting is over"
+    assert room.at is None
+
+
+def test_a_person_who_takes_it_elsewhere_brings_it_home_into_the_meeting() -> None:
+    room = Room(meeting(0, 60), no_show_minutes=0)
+    room.look(0)
+    room.at = "ash"
+    room.look(10)
+    room.at = ""
+    assert not any(room.look(minute).leave for minute in range(20, 65))
+    assert room.look(66).leave
+
+
+def test_whom_a_person_called_home_stays() -> None:
+    room = Room(meeting(0, 30, "far"))
+    room.places["far"] = Place("elm")
+    room.look(-60)
+    room.at = ""
+    room.look(-59)
+    room.at = "ash"
+    room.look(-50)
+    room.at = ""
+    assert not any(room.look(minute).leave for minute in range(-49, -15))
+
+
+def test_who_is_there_is_not_left_while_the_connection_is_lost() -> None:
+    far = meeting(0, 60, "far")
+    room = Room(far, stays=True)
+    room.places["far"] = Place("elm")
+    room.others = 2
+    room.look(-5)
+    room.look(0)
+    lost = room.meetings.look(
+        at(40), room.agenda, at="", others=None, stays=True, place=lambda _: Place("elm")
+    )
+    assert lost.join is None
+    room.others = 0
+    assert room.look(41).join == far
 
 
 def test_one_touch_before_the_beginning() -> None:
@@ -198,6 +258,16 @@ def test_another_device_object_goes_on_where_the_one_before_stopped() -> None:
     assert after.look(2).when is When.ENDED
 
 
+def test_another_device_object_comes_for_the_meeting_that_is_on() -> None:
+    room = Room(meeting(0, 30))
+    room.look(0)
+    room.look(5)
+    after = Room(*room.agenda)
+    after.meetings.carry(room.meetings)
+    assert after.look(6).join == room.agenda[0]
+    assert after.look(36).leave == "the meeting is over"
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 100), st.integers(1, 60)), max_size=6),
     st.lists(
@@ -232,3 +302,38 @@ def test_whatever_people_do(
             called.append(plan.join.key)
             assert plan.join.begins <= at(minute) < plan.join.ends
     assert len(called) == len(set(called))
+
+
+def test_who_is_still_in_a_call_is_told_what_is_next() -> None:
+    first, second = meeting(0, 30), meeting(30, 60)
+    room = Room(first, second)
+    room.look(0)
+    room.others = 2
+    assert room.look(24).coming is None
+    assert room.look(25).coming == second
+    # Then they are in it.
+    assert room.look(30).coming is None
+
+
+def test_who_came_early_for_a_meeting_is_not_told_of_it() -> None:
+    room = Room(meeting(10, 30))
+    room.look(5)
+    room.at = ""
+    assert [room.look(minute).coming for minute in (6, 8, 12)] == [None] * 3
+
+
+def test_who_is_in_a_call_is_told_that_another_room_waits() -> None:
+    far = meeting(10, 30)
+    room = Room(far, stays=True)
+    room.places[far.key] = Place("elm")
+    room.others = 2
+    assert [room.look(minute).coming for minute in (4, 6, 10, 29, 30)] == [
+        None,
+        far,
+        far,
+        far,
+        None,
+    ]
+    # Outside a call there is another sentence.
+    room.at = None
+    assert room.look(29).coming is None

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.service.calendar.meeting import Meeting
-from appliance.service.calendar.place import hosts_of, place_of
+from appliance.service.calendar.place import LINKS_MAX, hosts_of, place_of, read_place
 
 START = dt.datetime(2026, 3, 16, 9, tzinfo=dt.UTC)
 PLAIN = Meeting("a/1", "Sync", START, START + dt.timedelta(minutes=30))
 HOSTS = hosts_of("ws://hub.local:8080", ["meet.example"])
+
+
+def told(room: str = "", conference: str = "", texts: Iterable[str] = ()) -> Meeting:
+    """A meeting whose event says these things, as it comes from the reader's process."""
+    one = replace(PLAIN, **read_place(room, conference, texts))
+    assert Meeting.from_json(json.loads(json.dumps(one.to_json()))) == one
+    return one
 
 
 @pytest.mark.parametrize(
@@ -39,13 +49,19 @@ HOSTS = hosts_of("ws://hub.local:8080", ["meet.example"])
         ({"texts": ("", "", "https://meet.example/x/?room=ash http://[::1")}, ""),
     ],
 )
-def test_where(meeting: dict[str, object], where: str) -> None:
-    place = place_of(replace(PLAIN, **meeting), "oak", HOSTS)  # type: ignore[arg-type]
+def test_where(meeting: dict[str, Any], where: str) -> None:
+    place = place_of(told(**meeting), "oak", HOSTS)
     assert str(place) == where
     assert bool(place.foreign) == ("." in where)
 
 
 @given(st.text(), st.text(), st.tuples(st.text(), st.text()))
 def test_nothing_that_stands_there_raises(room: str, link: str, texts: tuple[str, str]) -> None:
-    one = replace(PLAIN, room=room, conference=f"https://{link}", texts=texts)
-    assert place_of(one, "oak", HOSTS)
+    assert place_of(told(room, f"https://{link}", texts), "oak", HOSTS)
+
+
+def test_what_the_device_keeps_of_an_invitation_is_little() -> None:
+    text = " ".join(f"https://h{n}.example/#r" for n in range(1000))
+    one = told("x" * 4000, "", [text, text])
+    assert len(one.links) == LINKS_MAX
+    assert len(json.dumps(one.to_json())) < 2000

@@ -19,7 +19,7 @@ from appliance.provisioning import Config
 from appliance.service.calendar.agenda import read_agenda
 from appliance.service.calendar.reader import read
 from appliance.service.calendar.release import shorten
-from appliance.service.calendar.source import Source
+from appliance.service.calendar.source import Source, _Object
 from tests.appliance.service.calendar.calendar_server import calendar, event
 from tests.appliance.service.conftest import MakeDevice, until
 
@@ -119,6 +119,24 @@ async def test_a_real_server(collection: str, tmp_path: Path) -> None:
     data = await source.fetch(*WINDOW)
     assert data is not None
     assert [length for _, length in spans(data)] == [HOUR / 3, HOUR]
+
+
+@pytest.mark.parametrize(
+    ("href", "address"),
+    [
+        ("/oak/a.ics", "https://cal.example/oak/a.ics"),
+        ("a%20b.ics", "https://cal.example/oak/a%20b.ics"),
+        # One behind a proxy calls itself so, and the password must not go there.
+        ("http://cal.example/oak/a.ics", "https://cal.example/oak/a.ics"),
+        ("http://inner:5232/oak/a.ics?x=1", "https://cal.example/oak/a.ics?x=1"),
+        ("//evil.example/oak/a.ics", "https://cal.example/oak/a.ics"),
+    ],
+)
+def test_an_early_end_is_told_to_the_server_that_is_configured(href: str, address: str) -> None:
+    given = {"url": "https://cal.example/oak/", "kind": "caldav"}
+    room = {"host": "ws://h", "token": "t"}
+    source = Source(Config.model_validate({"room": room, "calendar": given}))
+    assert source._object(_Object(href, "1", "")) == address
 
 
 async def test_what_was_changed_meanwhile_is_left_alone(

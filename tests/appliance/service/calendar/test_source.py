@@ -118,7 +118,8 @@ async def test_a_caldav_collection_is_asked_for_the_hours_that_matter() -> None:
         data = await Source(config).fetch(*WINDOW)
         assert data is not None
         assert await read(data, *WINDOW, "UTC") == ((), 0)
-        for bad in (b"<html", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'):
+        odd = b'<?xml version="1.0" encoding="x-odd"?><a/>'
+        for bad in (b"<html", odd, b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'):
             server.data = bad
             with pytest.raises(CalendarError, match=r"check calendar\.url"):
                 await Source(config).fetch(*WINDOW)

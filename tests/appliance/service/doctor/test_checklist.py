@@ -87,21 +87,24 @@ async def test_no_check_spoils_another_one(tmp_path: Path, monkeypatch: pytest.M
 
 
 async def test_secrets_do_not_come_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    secrets = ("c4n4ry-token", "c4n4ry-proxy", "c4n4ry-password", "c4n4ry-option")
+    secrets = ("c4n4ry-token", "c4n4ry-proxy", "c4n4ry-password", "c4n4ry-option", "c4n4ry-pin")
 
     def leak(*_: object) -> object:
         raise RuntimeError(f"a library tells: {' '.join(secrets)}")
 
     monkeypatch.setattr(SyntheticCamera, "open", leak)
     monkeypatch.setattr(module, "look_at_hub", leak)
+    pin = tmp_path / "panel.pin"
+    pin.write_text("c4n4ry-pin")
     leaking = config(
+        panel={"pin_file": pin},
         room={"host": "ws://me:c4n4ry-password@127.0.0.1:1", "token": "c4n4ry-token"},
         microphone={"backend": "synthetic", "options": {"api_key": "c4n4ry-option"}},
         provisioning={"proxy": "http://me:c4n4ry-proxy@127.0.0.1:3128"},
     )
     found = await outcomes(patient(tmp_path, leaking))
     told = json.dumps([outcome.to_json() for outcome in found.values()])
-    assert "a library tells: ******** ******** ******** ********" in told
+    assert "a library tells: ******** ******** ******** ******** ********" in told
     assert "c4n4ry" not in told
 
 

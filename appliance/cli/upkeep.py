@@ -1,0 +1,84 @@
+"""`roomlet update` and `roomlet reboot`: what has to wait until nobody would miss the device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from appliance.cli.loop import run_until_signal
+
+if TYPE_CHECKING:
+    import asyncio
+
+app = typer.Typer()
+
+DIRECTORY = Annotated[
+    Path | None, typer.Option(metavar="DIRECTORY", help="The service's runtime directory.")
+]
+LOCK = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The file by which it is wished for.")
+]
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at what the device says."""
+
+GOING_DOWN = 60.0
+"""Seconds in which the machine should have begun to go down."""
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def update(
+    command: Annotated[list[str], typer.Argument(help="The updater, as in: rauc install FILE.")],
+    directory: DIRECTORY = None,
+    lock: LOCK = None,
+) -> int:
+    """Run an updater when nobody is in a call and its hours have come; the device shows it, and
+    stays out of its room meanwhile.  The exit code is the updater's."""
+    return _when_idle(command, directory, lock, reboot=False)
+
+
+@app.command()
+def reboot(directory: DIRECTORY = None, lock: LOCK = None) -> int:
+    """Restart the machine when nobody is in a call, in the hours for updates."""
+    return _when_idle(["systemctl", "reboot"], directory, lock, reboot=True)
+
+
+def _when_idle(
+    command: list[str], directory: Path | None, lock: Path | None, *, reboot: bool
+) -> int:
+    import asyncio
+    import contextlib
+    import subprocess
+
+    from appliance.cli.exit_code import ExitCode
+    from appliance.service import state_file, upkeep
+
+    leave = upkeep.Leave(directory or state_file.DEFAULT, reboot=reboot)
+
+    async def begin(stop: asyncio.Event) -> bool:
+        while not stop.is_set():
+            if leave.given():
+                return True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY):
+                    await stop.wait()
+        return False
+
+    async def last(stop: asyncio.Event) -> None:
+        # The wish ends with this process, and the device must not come back now.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOING_DOWN):
+                await stop.wait()
+
+    # Tells at once, not after hours, what will never be.
+    leave.given()
+    with upkeep.wish(lock or upkeep.LOCK) as held:
+        if not run_until_signal(begin):
+            return ExitCode.OTHER
+        # The updater holds it too: it may outlive this process.
+        code = subprocess.run(command, pass_fds=[held], check=False).returncode
+        if reboot and code == 0:
+            run_until_signal(last)
+    return code

@@ -1,0 +1,180 @@
+"""The kinds of values that a configuration holds, and what is said of one that is none."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import re
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, SecretStr, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from appliance.provisioning import minisign
+
+
+def even(value: int) -> int:
+    """Raises PydanticCustomError for a number that is not."""
+    if value % 2:
+        raise PydanticCustomError("odd", "must be even")
+    return value
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise PydanticCustomError("address", "must be an address and a port, as in 127.0.0.1:8081")
+    return value
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether an address with a port can be reached from this machine alone."""
+    host = listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _metrics_address(value: str) -> str:
+    kind, colon, path = value.partition(":")
+    if colon and kind == "unix":
+        # What the kernel takes as the address of a socket.
+        if not path.startswith("/") or len(path.encode()) > 107:
+            raise PydanticCustomError("address", "must be unix:, and a path of at most 107 bytes")
+        return value
+    return _address(value)
+
+
+def _clock(value: str) -> str:
+    try:
+        fine = len(value) == 5 and dt.time.fromisoformat(value) is not None
+    except ValueError:
+        fine = False
+    if not fine:
+        raise PydanticCustomError("clock", "must be a time of day, as in 07:30")
+    return value
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
+        raise PydanticCustomError("origin", "must be an origin, as in http://127.0.0.1:8080")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _host(value: str) -> str:
+    scheme, separator, rest = value.partition("://")
+    if separator and scheme.lower() not in ("ws", "wss", "http", "https"):
+        raise PydanticCustomError("host", "must be HOST, ws://HOST:PORT or wss://HOST:PORT")
+    if not (rest if separator else value) or any(c.isspace() for c in value):
+        raise PydanticCustomError("host", "must be HOST, ws://HOST:PORT or wss://HOST:PORT")
+    # A page's address is what people have at hand.
+    return f"ws{scheme[4:]}://{rest}" if scheme.lower() in ("http", "https") else value
+
+
+def _folder_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        fine = parts.scheme == "https" and parts.hostname and (parts.port or True)
+    except ValueError:
+        fine = False
+    if not fine or any(c.isspace() for c in value) or "?" in value or "#" in value:
+        raise PydanticCustomError("folder_url", "must be the https address of a folder")
+    return value.rstrip("/") + "/"
+
+
+def _proxy(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        fine = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:
+        fine = False
+    if not fine:
+        raise PydanticCustomError("proxy", "must be a proxy's address, as in http://proxy:3128")
+    return value
+
+
+def _public_key(value: str) -> str:
+    try:
+        return str(minisign.PublicKey.parse(value))
+    except minisign.MinisignError as error:
+        raise PydanticCustomError("public_key", "{reason}", {"reason": str(error)}) from None
+
+
+def _token_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        fine = parts.scheme == "https" and parts.hostname and (parts.port or True)
+    except ValueError:
+        fine = False
+    if not fine or not (value.isascii() and value.isprintable()) or " " in value or "#" in value:
+        raise PydanticCustomError("token_url", "must be an https address")
+    return value
+
+
+def _calendar_url(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        fine = bool(parts.hostname) and parts.port != 0 and parts.username is None
+        # Who can change the answer on its way decides when the camera is live; so plain http is for
+        # what runs on this very machine.
+        local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+        fine = fine and (parts.scheme == "https" or (parts.scheme == "http" and local))
+    except ValueError:
+        fine = False
+    if not fine or not (text.isascii() and text.isprintable()) or " " in text or "#" in text:
+        raise PydanticCustomError(
+            "calendar_url", "must be an https address without a password; user says who asks"
+        )
+    return value
+
+
+def _stun_url(value: str) -> str:
+    if re.fullmatch(rf"stun:{_ICE_HOST}", value) is None:
+        raise PydanticCustomError("stun_url", "must be stun:HOST or stun:HOST:PORT")
+    return value
+
+
+def _turn_url(value: str) -> str:
+    # What aiortc speaks: TLS goes over TCP alone.
+    plain = re.fullmatch(rf"turn:{_ICE_HOST}(\?transport=(udp|tcp))?", value)
+    if plain is None and re.fullmatch(rf"turns:{_ICE_HOST}(\?transport=tcp)?", value) is None:
+        raise PydanticCustomError(
+            "turn_url", "must be turn:HOST:PORT?transport=udp, with tcp, or turns:HOST:PORT"
+        )
+    return value
+
+
+_ICE_HOST: Final = r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?"
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not (text.isascii() and text.isprintable()) or text != text.strip():
+        raise PydanticCustomError("header", "must be printable ASCII, as a header's value is")
+    return value
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+RoomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=100)]
+HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
+Interface = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,260}$")]
+MailAddress = Annotated[str, StringConstraints(pattern=r"^[^\s@:]+@[^\s@:]+$", max_length=254)]
+CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
+Address = Annotated[str, AfterValidator(_address)]
+MetricsAddress = Annotated[str, AfterValidator(_metrics_address)]
+Clock = Annotated[str, AfterValidator(_clock)]
+Origin = Annotated[str, AfterValidator(_origin)]
+Host = Annotated[str, AfterValidator(_host)]
+FolderUrl = Annotated[str, AfterValidator(_folder_url)]
+ProxyUrl = Annotated[str, AfterValidator(_proxy)]
+PublicKeyText = Annotated[str, AfterValidator(_public_key)]
+TokenUrl = Annotated[str, AfterValidator(_token_url)]
+CalendarUrl = Annotated[SecretStr, AfterValidator(_calendar_url)]
+StunUrl = Annotated[str, AfterValidator(_stun_url)]
+TurnUrl = Annotated[str, AfterValidator(_turn_url)]

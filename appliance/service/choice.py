@@ -1,0 +1,170 @@
+"""Which camera, microphone and loudspeaker a device goes by, and the choice of others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator
+from typing import Any, Final, Literal
+
+from appliance.panel import Refused
+from appliance.provisioning.overrides import Changes
+from appliance.provisioning.sections import SourceConfig
+from appliance.service.desk import Desk
+from appliance.service.device import Device
+from hal import registry
+from hal.device import Device as HalDevice
+from hal.errors import HalError
+from hal.hotplug import Finder
+
+log = logging.getLogger(__name__)
+
+Source = Literal["camera", "microphone", "speaker"]
+SOURCES: Final[tuple[Source, ...]] = ("camera", "microphone", "speaker")
+
+KEYS: Final = ("backend", "device", "options")
+"""What of a section a choice may change."""
+
+LOOK_EVERY: Final = 5.0
+"""Seconds between two looks at what there is, while somebody watches."""
+
+_MADE_UP: Final = "synthetic"
+"""The backend of devices that nobody looks for, unless they are in use."""
+
+
+class Choice:
+    """That of one device.  `find` lists what there is of a class; by default whatever real devices
+    there are, and those of the backend that is configured."""
+
+    def __init__(self, device: Device, desk: Desk | None, *, find: Finder | None = None) -> None:
+        self._device = device
+        self._desk = desk
+        self._find = find or self._found
+
+    async def watch(self) -> AsyncGenerator[dict[str, Any]]:
+        """The devices of each class now, and anew when something has changed."""
+        loop, wake = asyncio.get_running_loop(), asyncio.Event()
+
+        def changed() -> None:
+            # The one place where other threads come in; the loop may have gone before them.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(wake.set)
+
+        unsubscribe = self._device.subscribe(changed)
+        told: dict[str, Any] | None = None
+        try:
+            found, looked = await self._look(), loop.time()
+            while True:
+                wake.clear()
+                if loop.time() - looked >= LOOK_EVERY:
+                    found, looked = await self._look(), loop.time()
+                present = self._told(found)
+                if present != told:
+                    told = present
+                    yield present
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(looked + LOOK_EVERY):
+                        await wake.wait()
+        finally:
+            unsubscribe()
+
+    async def choose(self, kind: str, backend: str, device: str) -> None:
+        """Go by another device from now on.  Raises Refused."""
+        source, desk = _source(kind), self._at_desk()
+        found = await self._listed(source)
+        wanted = next((one for one in found if (one.backend, one.id) == (backend, device)), None)
+        if wanted is None:
+            raise Refused(f"There is no such {source} any more: choose from the new list.")
+        await desk.change(self._changes(source, wanted))
+
+    async def withdraw(self, kind: str) -> None:
+        """Go by what the configuration says again.  Raises Refused."""
+        source = _source(kind)
+        await self._at_desk().change({(source, key): None for key in KEYS})
+
+    def _at_desk(self) -> Desk:
+        if self._desk is None:
+            raise Refused("This device was begun for one call: begin it anew with other devices.")
+        return self._desk
+
+    def _changes(self, source: Source, wanted: HalDevice) -> Changes:
+        section: SourceConfig = getattr(self._device.config, source)
+        changes: dict[tuple[str | int, ...], Any] = {
+            (source, "backend"): wanted.backend,
+            (source, "device"): wanted.id,
+        }
+        if section.backend != wanted.backend:
+            # Another backend inherits no options; those of `auto` were meant for any.
+            kept = {}
+            if section.backend == "auto":
+                known = registry.options_of(source, wanted.backend)
+                kept = {name: one for name, one in section.options.items() if name in known}
+            changes[source, "options"] = kept or None
+        return changes
+
+    async def _look(self) -> dict[Source, list[HalDevice]]:
+        return {source: await self._listed(source) for source in SOURCES}
+
+    async def _listed(self, source: Source) -> list[HalDevice]:
+        # Looking for devices reads files and asks libraries: not on the loop.
+        try:
+            found = await asyncio.to_thread(self._find, source)
+        except HalError as error:
+            log.warning("the devices of class %s cannot be listed: %s", source, error)
+            found = []
+        # What comes in by HDMI is no camera that looks at the room.
+        shared = self._device.config.screen_share.device
+        listed = [one for one in found if one.id != shared]
+        for used in (self._home(source), self._device.workers[source].device):
+            if (used.backend, used.id) not in [(one.backend, one.id) for one in listed]:
+                listed.append(used)
+        return listed
+
+    def _found(self, kind: str) -> list[HalDevice]:
+        source = _source(kind)
+        used = {getattr(self._device.config, source).backend, self._home(source).backend}
+        looked_for = {name for name, _ in registry.AUTO[source]} - {_MADE_UP}
+        return registry.list_devices(source, looked_for | used - {"auto"})
+
+    def _home(self, source: Source) -> HalDevice:
+        found: HalDevice = self._device.parts.home(source)
+        return found
+
+    def _told(self, found: dict[Source, list[HalDevice]]) -> dict[str, Any]:
+        changes = {} if self._desk is None else self._desk.changes()
+        return {
+            "lasting": self._desk is not None and self._desk.lasting,
+            "fixed": self._desk is None,
+            "kinds": [
+                {
+                    "kind": source,
+                    "devices": [
+                        {"backend": one.backend, "id": one.id, "label": one.label}
+                        for one in self._with_used(source, found[source])
+                    ],
+                    "used": _named(self._device.workers[source].device),
+                    "wanted": _named(self._home(source)),
+                    "changed": any(key in changes.get(source, {}) for key in KEYS),
+                    "error": str(self._device.workers[source].error or ""),
+                }
+                for source in SOURCES
+            ],
+        }
+
+    def _with_used(self, source: Source, found: list[HalDevice]) -> list[HalDevice]:
+        """Between two looks another one may be used than was listed."""
+        used = self._device.workers[source].device
+        known = any((one.backend, one.id) == (used.backend, used.id) for one in found)
+        return found if known else [*found, used]
+
+
+def _source(kind: str) -> Source:
+    for source in SOURCES:
+        if source == kind:
+            return source
+    raise Refused(f"There is nothing to choose of class {kind[:40]!r}.")
+
+
+def _named(device: HalDevice) -> dict[str, str]:
+    return {"backend": device.backend, "id": device.id}

@@ -1,0 +1,162 @@
+"""Updates and restarts of the machine, which wait until nobody would miss the device.
+
+Who wants to update holds a lock (`flock`) on one file.  The device lets it begin by its state
+`updating`: then it is out of its room, and stays out until the lock is free again.  A lock goes
+with the process that holds it, so an updater that is killed keeps no device from its room.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from appliance.provisioning.config import UpdatesConfig
+from appliance.service import state_file
+from appliance.service.errors import ServiceError
+from appliance.service.hours import within
+from appliance.service.journal import Message
+from hal.controls import Status
+
+log = logging.getLogger(__name__)
+
+LOCK: Final = Path("/run/roomlet-updating")
+"""The file; tmpfiles.d makes it."""
+
+REST: Final = 60.0
+"""Seconds after the last use of a device until nobody would miss it."""
+
+GONE: Final = 90.0
+"""Seconds in which a service that ended comes back, if it does; its unit waits 60 s at the most."""
+
+
+class RebootRefused(ServiceError):
+    """The configuration lets nobody restart the machine."""
+
+
+class Upkeep:
+    """What a device does about updates.  Lives on the loop."""
+
+    def __init__(
+        self,
+        config: UpdatesConfig,
+        lock: Path = LOCK,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config = config
+        self.granted = False
+        """Whether an update is under way."""
+        self._lock = lock
+        self._clock = clock
+        self._used = -math.inf
+
+    def use(self) -> None:
+        """Somebody has use of the device now."""
+        self._used = self._clock()
+
+    def resume(self, was: str) -> None:
+        """Go on where a device stopped whose status was this one; empty for none.
+
+        An update that restarts the service goes on.  Who was in a call comes back to it, and no
+        update that waits may be there first.
+        """
+        if was == Status.UPDATING.value:
+            self.granted = True
+        elif was:
+            self.use()
+
+    def look(self, wall: dt.datetime, *, in_use: bool) -> bool:
+        """Whether the device stays out of its room for an update, at the local time `wall`.
+
+        One begins within its hours, once the device has not been `in_use` for REST; then it takes
+        its time.
+        """
+        if in_use:
+            self.use()
+        resting = self._clock() - self._used >= REST
+        if not self._is_wanted():
+            ended, self.granted = self.granted, False
+            if ended:
+                log.info("the update is over", extra=Message.UPDATE.extra)
+        elif not self.granted and resting and self._in_window(wall.time()):
+            self.granted = True
+            log.info("an update begins", extra=Message.UPDATE.extra)
+        return self.granted
+
+    def _in_window(self, at: dt.time) -> bool:
+        begin, end = self.config.window_from, self.config.window_until
+        return begin is None or end is None or within(at, begin, end)
+
+    def _is_wanted(self) -> bool:
+        try:
+            with self._lock.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass  # no file, no updater
+        return False
+
+
+@contextlib.contextmanager
+def wish(lock: Path = LOCK) -> Iterator[int]:
+    """Wish for an update for as long as this lasts, or a process has the descriptor that it gives;
+    waits for other updaters.  Raises OSError."""
+    with lock.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+class Leave:
+    """The leave to update a machine, of the device whose runtime directory that is.
+
+    One that does not run gives it at once; one that has only ended, and is about to be begun anew,
+    after `GONE`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        reboot: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """With `reboot` it is one to restart the machine."""
+        self._file = folder / state_file.NAME
+        self._reboot = reboot
+        self._clock = clock
+        self._gone_since: float | None = None
+
+    def given(self) -> bool:
+        """Whether the update may begin that is wished for.  Raises RebootRefused for a restart
+        that is never allowed."""
+        found = state_file.read(self._file)
+        if not found:
+            return True
+        if self._reboot and found.get("reboot") == "never":
+            raise RebootRefused("this device is not restarted; set updates.reboot to when_idle")
+        if _is_alive(found.get("pid")):
+            self._gone_since = None
+            return bool(found.get("status") == Status.UPDATING.value)
+        if self._gone_since is None:
+            self._gone_since = self._clock()
+        return self._clock() - self._gone_since >= GONE
+
+
+def _is_alive(pid: Any) -> bool:
+    if not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's, and there
+    return True

@@ -1,0 +1,173 @@
+"""Devices that are chosen at the panel while a call goes on, and what the room hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.hub.server import HubServer
+from appliance.panel import Refused
+from appliance.service.choice import Choice
+from appliance.service.settings import FileSettings, ProvisionedSettings
+from hal.device import Device as HalDevice
+from hal.device import Kind
+from tests.appliance.service.conftest import DEADLINE, MakeDevice, until
+from tests.appliance.service.provisioned import Provisioned, patient
+from tests.appliance.service.test_adopt import PROBE, level
+
+MADE = {
+    ("camera", 1): "Synthetic camera 1",
+    ("camera", 3): "Synthetic camera 3",
+    ("microphone", 1): "Synthetic microphone 1",
+    ("microphone", 3): "Synthetic microphone 3",
+    ("speaker", 1): "Synthetic speaker 1",
+}
+
+
+def find(kind: Kind) -> list[HalDevice]:
+    return [
+        HalDevice(f"synthetic:{number}", label, kind, "synthetic")
+        for (one, number), label in MADE.items()
+        if one == kind
+    ]
+
+
+def choice_of(oak: Provisioned) -> Choice:
+    return Choice(oak.device, oak.daemon, find=find)
+
+
+@pytest.fixture
+async def oak(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Provisioned]:
+    patient(monkeypatch)
+    oak = Provisioned(hub, tmp_path)
+    yield oak
+    await oak.end()
+
+
+async def told(choice: Choice, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """What the card says of each class, once it says so."""
+    async with asyncio.timeout(DEADLINE), contextlib.aclosing(choice.watch()) as news:
+        async for piece in news:
+            kinds = {one["kind"]: one for one in piece["kinds"]}
+            if holds(kinds):
+                return kinds
+    raise AssertionError("it ended")
+
+
+def synthetic(number: int) -> dict[str, str]:
+    return {"backend": "synthetic", "id": f"synthetic:{number}"}
+
+
+async def test_another_microphone_is_heard_kept_and_given_back(
+    oak: Provisioned, make_device: MakeDevice
+) -> None:
+    await oak.start(ProvisionedSettings(oak.provisioner))
+    elm = await make_device("Elm", 2, probe=PROBE)
+    await until(elm, lambda _: level(elm, "1000") > -40)
+    member = oak.device.state().member_id
+    before = await told(choice_of(oak), lambda _: True)
+    assert [one["label"] for one in before["microphone"]["devices"]] == [
+        "Synthetic microphone 1",
+        "Synthetic microphone 3",
+    ]
+    assert (before["microphone"]["used"], before["microphone"]["changed"]) == (synthetic(1), False)
+
+    await choice_of(oak).choose("microphone", "synthetic", "synthetic:3")
+    await until(elm, lambda _: level(elm, "2000") > -40 and level(elm, "1000") < -60)
+    assert oak.device.state().member_id == member
+    after = await told(choice_of(oak), lambda kinds: bool(kinds["microphone"]["changed"]))
+    assert (after["microphone"]["used"], after["camera"]["changed"]) == (synthetic(3), False)
+    assert f'device = "synthetic:3"  # panel: {oak.places.overrides}' in oak.shown()
+
+    # It survives a restart.
+    await oak.end()
+    await oak.start(ProvisionedSettings(oak.provisioner))
+    await until(elm, lambda _: level(elm, "2000") > -40)
+    assert oak.device.microphone.device.id == "synthetic:3"
+
+    await choice_of(oak).withdraw("microphone")
+    await until(elm, lambda _: level(elm, "1000") > -40 and level(elm, "2000") < -60)
+    assert "panel:" not in oak.shown()
+    assert oak.provisioner.status().overrides == []
+
+
+async def test_what_does_not_open_is_refused_and_not_kept(
+    oak: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await oak.start(ProvisionedSettings(oak.provisioner))
+    broken = HalDevice("/nowhere/at/all.mp4", "Broken", "camera", "file")
+    choice = Choice(oak.device, oak.daemon, find=lambda kind: [*find(kind), broken])
+    with pytest.raises(Refused, match="nowhere"):
+        await choice.choose("camera", "file", "/nowhere/at/all.mp4")
+    assert oak.device.camera.device.id == "synthetic:1"
+    assert oak.device.failures == []
+    assert oak.provisioner.status().overrides == []
+    # Nor does it take back a configuration that is on trial.
+    assert oak.provisioner.status().refusals == []
+    await choice.choose("camera", "synthetic", "synthetic:3")
+    assert oak.device.camera.device.id == "synthetic:3"
+    with pytest.raises(Refused, match="nowhere"):
+        await choice.choose("camera", "file", "/nowhere/at/all.mp4")
+    assert oak.device.camera.device.id == "synthetic:3"
+    assert oak.provisioner.status().overrides == ["camera.backend", "camera.device"]
+
+
+async def test_only_what_is_listed_can_be_chosen(oak: Provisioned) -> None:
+    await oak.start(ProvisionedSettings(oak.provisioner))
+    for kind, backend, device in (
+        ("camera", "file", "/etc/passwd"),
+        ("microphone", "synthetic", "synthetic:9"),
+        ("controls", "virtual", "virtual"),
+    ):
+        with pytest.raises(Refused):
+            await choice_of(oak).choose(kind, backend, device)
+    assert oak.provisioner.status().overrides == []
+
+
+async def test_a_device_of_one_file_keeps_a_choice_until_it_ends(oak: Provisioned) -> None:
+    await oak.start(FileSettings(oak.file))
+    assert not oak.daemon.lasting
+    await choice_of(oak).choose("speaker", "synthetic", "synthetic:1")
+    await choice_of(oak).choose("microphone", "synthetic", "synthetic:3")
+    assert oak.device.microphone.device.id == "synthetic:3"
+    text = oak.file.read_text()
+    oak.file.write_text(text.replace("rate = 15", "rate = 20"))
+    oak.reload.set()
+    await until(oak.device, lambda _: oak.device.config.camera.rate == 20)
+    assert oak.device.microphone.device.id == "synthetic:3"
+    await oak.end()
+    await oak.start(FileSettings(oak.file))
+    assert oak.device.microphone.device.id == "synthetic:1"
+
+
+async def test_a_device_without_a_desk_says_so(make_device: MakeDevice) -> None:
+    elm = await make_device("Elm", 2, joined=False)
+    choice = Choice(elm, None, find=find)
+    async with contextlib.aclosing(choice.watch()) as news:
+        assert (await anext(news))["fixed"] is True
+    with pytest.raises(Refused, match="begun for one call"):
+        await choice.choose("microphone", "synthetic", "synthetic:3")
+
+
+async def test_an_automatic_choice_gives_its_options_to_the_new_one(
+    oak: Provisioned, make_device: MakeDevice
+) -> None:
+    elm = await make_device(
+        "Elm",
+        2,
+        joined=False,
+        microphone={"backend": "auto", "options": {"pattern": "silence", "buffer_ms": 40}},
+    )
+    wanted = HalDevice("synthetic:3", "Three", "microphone", "synthetic")
+    assert Choice(elm, None)._changes("microphone", wanted) == {
+        ("microphone", "backend"): "synthetic",
+        ("microphone", "device"): "synthetic:3",
+        ("microphone", "options"): {"pattern": "silence"},
+    }

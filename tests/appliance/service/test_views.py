@@ -1,0 +1,102 @@
+"""The one state and its views: lights, screen, service manager, panel, figures, documentation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from appliance.panel import PanelState
+from appliance.service.banner import banner
+from appliance.service.metrics import DeviceCollector
+from appliance.service.state import DeviceState, Situation
+from hal.controls import Status, Tally
+from hal.controls.lamp import Pattern
+from hal.controls.patterns import STATUS_PATTERNS, TALLY_PATTERNS
+
+DOCS = Path(__file__).parents[3] / "docs"
+COLOURS = {Tally.LIVE: "green, ", Tally.MUTED: "red, ", Tally.FAULT: "red, "}
+
+
+def rhythm(pattern: Pattern) -> str:
+    times = [f"{seconds:g} s {'off' if n % 2 else 'on'}" for n, seconds in enumerate(pattern)]
+    return ", ".join(times) or "steadily on"
+
+
+def table(page: str, heading: str) -> dict[str, tuple[str, str]]:
+    """The table of a page that begins with a heading: by the first cell, the others."""
+    lines = (DOCS / page).read_text().split(f"| {heading} |")[1].splitlines()[2:]
+    found = {}
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        name, light, meaning = (cell.strip() for cell in line.strip("|").split("|"))
+        found[name.strip("`")] = (light, meaning)
+    return found
+
+
+def test_the_documentation_tells_each_rhythm_of_the_status_light() -> None:
+    told = table("service.md", "state")
+    assert {name: light for name, (light, _) in told.items()} == {
+        status.value: rhythm(STATUS_PATTERNS[status]) for status in Status
+    }
+
+
+def test_the_documentation_tells_each_rhythm_of_the_tally_light() -> None:
+    told = table("service.md", "tally")
+    expected = {
+        tally.value: COLOURS[tally] + rhythm(TALLY_PATTERNS[tally])
+        for tally in Tally
+        if tally is not Tally.OFF
+    }
+    assert {name: light for name, (light, _) in told.items()} == {"off": "dark", **expected}
+
+
+def test_no_two_states_differ_by_colour_alone() -> None:
+    for patterns in (list(STATUS_PATTERNS.values()), list(TALLY_PATTERNS.values())):
+        assert len(set(patterns)) == len(patterns)
+    assert set(STATUS_PATTERNS) == set(Status)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_each_state_has_words_of_its_own_for_the_service_manager(status: Status) -> None:
+    told = table("service.md", "state")[status.value][1]
+    begin = re.split(r"[:.,(]", told)[0]
+    assert Situation(status, "", 0.0).sentence("demo").startswith(begin)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_screen_and_figures_say_the_same(status: Status) -> None:
+    state = DeviceState()
+    if status is Status.FAULT:
+        state.fault("part", "because")
+    elif status is not Status.STARTING:
+        state.move(status, "because")
+    present = state.present
+    assert present.status is status
+    shown = banner(status, Tally.OFF, (), room="demo", reason=present.reason).text
+    if status not in (Status.STARTING, Status.IN_ROOM):
+        assert "because" in shown
+        assert "because" in present.sentence("demo")
+
+    class Measured:
+        def state(self) -> PanelState:
+            return PanelState(name="Oak", room="demo", hub="", status=status.value)
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(DeviceCollector(Measured()))
+    lines = generate_latest(registry).decode().splitlines()
+    assert [
+        line for line in lines if line.startswith("roomlet_state{") and line.endswith(" 1.0")
+    ] == [f'roomlet_state{{state="{status.value}"}} 1.0']
+
+
+def test_an_update_is_shown_over_a_fault() -> None:
+    state = DeviceState()
+    state.fault("part", "broken")
+    state.move(Status.UPDATING, "the device comes back")
+    assert state.present.status is Status.UPDATING
+    state.move(Status.IDLE)
+    assert state.present.status is Status.FAULT
