@@ -331,7 +331,7 @@ async def test_nothing_leaks_over_many_removals(
     assert all(now <= then for then, now in zip(before, after, strict=True)), counts
 
 
-CYCLES = int(os.environ.get("ROOMLET_LAB_CYCLES", "12"))
+CYCLES = int(os.environ.get("ROOMLET_LAB_CYCLES", "6"))
 
 
 async def _settled() -> tuple[int, int, int]:

@@ -27,11 +27,10 @@ def power() -> CecPower:
 
 
 def test_the_television_goes_off_and_on(television: Television, power: CecPower) -> None:
-    for _ in range(2):
-        power.standby()
-        wait_for("the television to be off", lambda: television.power() == "standby")
-        power.wake()
-        wait_for("the television to be on", lambda: television.power() == "on")
+    power.standby()
+    wait_for("the television to be off", lambda: television.power() == "standby")
+    power.wake()
+    wait_for("the television to be on", lambda: television.power() == "on")
 
 
 def test_it_turns_to_this_devices_picture(television: Television, power: CecPower) -> None:
