@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import threading
 import time
@@ -28,6 +29,8 @@ from tests.lab.kernel_devices import PlatformDevice
 from tests.lab.pins import Pins
 from tests.lab.sounds import tone
 from tests.lab.speakerphone import Speakerphone
+
+log = logging.getLogger(__name__)
 
 pytestmark = pytest.mark.lab
 
@@ -173,7 +176,9 @@ def make_call(
     make_device: MakeDevice,  # noqa: F811
     sections: dict[str, Any],
     voice: None,
-) -> MakeCall:
+) -> Iterator[MakeCall]:
+    made: list[Device] = []
+
     async def make(controls: dict[str, Any]) -> Call:
         named = {
             part["options"]["device"]
@@ -187,11 +192,16 @@ def make_call(
 
         oak = await make_device("Oak", 1, joined=False, find=find, **sections, **controls)
         elm = await make_device("Elm", 2, joined=False, **FAR)
+        made.extend((oak, elm))
         call = Call(oak, elm)
         await call.begin()
         return call
 
-    return make
+    yield make
+    # Shown beside what failed.
+    for device in made:
+        state = device.state()
+        log.warning("%s: %s %s %s", state.name, state.status, state.stats, device.report())
 
 
 async def press(pins: Pins) -> None:
