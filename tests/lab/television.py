@@ -8,7 +8,7 @@ import re
 import subprocess
 import threading
 
-from tests.lab.kernel_devices import DEADLINE
+from tests.lab.kernel_devices import DEADLINE, wait_for
 
 ITS_OWN, OURS = "/dev/cec0", "/dev/cec1"
 """The two CEC adapters: the television's, and that of our output."""
@@ -71,6 +71,8 @@ class Television:
         )
         self._reader = threading.Thread(target=self._listen, args=(self._program,))
         self._reader.start()
+        # Before that it answers nobody.
+        wait_for("the television's address", lambda: "0x0001" in _mask(ITS_OWN))
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -92,6 +94,12 @@ class Television:
 
     def _connect(self, to: int) -> None:
         _run("v4l2-ctl", "-d", _INPUT, "-c", f"hdmi_000_0_is_connected_to={to}")
+
+
+def _mask(adapter: str) -> str:
+    """The logical addresses that an adapter has on the wire."""
+    found = re.search(r"Logical Address Mask\s*:\s*(\S+)", _run("cec-ctl", "-d", adapter))
+    return "" if found is None else found[1]
 
 
 def _run(*command: str) -> str:
