@@ -60,7 +60,6 @@ class Television:
         _run("cec-ctl", "-d", ITS_OWN, "--clear")
 
     def __enter__(self) -> Television:
-        self.plug()
         _run("cec-ctl", "-d", ITS_OWN, "--tv", "--osd-name", "Lab TV")
         self._program = subprocess.Popen(
             ["stdbuf", "-oL", "cec-follower", "-d", ITS_OWN, "--show-msgs"],
@@ -71,8 +70,9 @@ class Television:
         )
         self._reader = threading.Thread(target=self._listen, args=(self._program,))
         self._reader.start()
-        # Before that it answers nobody.
+        # Before the cable is in: of two who claim an address at once, one goes without.
         wait_for("the television's address", lambda: "0x0001" in _mask(ITS_OWN))
+        self.plug()
         return self
 
     def __exit__(self, *exc: object) -> None:
