@@ -71,8 +71,12 @@ class Television:
         self._reader = threading.Thread(target=self._listen, args=(self._program,))
         self._reader.start()
         # Before the cable is in: of two who claim an address at once, one goes without.
-        wait_for("the television's address", lambda: "0x0001" in _mask(ITS_OWN))
-        self.plug()
+        try:
+            wait_for("the television's address", lambda: "0x0001" in _mask(ITS_OWN))
+            self.plug()
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:
