@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
 from appliance.provisioning import Config, ConfigError
-from appliance.provisioning.showing import is_secret
+from appliance.provisioning.showing import is_secret, password_in
 from appliance.service.journal import SECRETS
 
 LONG: Final = 8
@@ -53,7 +52,7 @@ def _within(key: str, value: Any) -> Iterator[str]:
     elif isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, str) and value:
-        if "://" in value and (password := urlsplit(value).password):
+        if password := password_in(value):
             yield password
         elif is_secret(key):
             yield value

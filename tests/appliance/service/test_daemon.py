@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import tomllib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,21 @@ async def test_a_mistake_changes_nothing(
     running.write()
     await running.reloaded()
     assert device.state().errors == []
+
+
+async def test_a_host_that_is_none_is_a_mistake_and_ends_no_call(running: Running) -> None:
+    device = running.daemon.appliance.device
+    told = tomllib.loads(running.path.read_text())
+    told["room"]["host"] = "wss://[fd00::7:8443"
+    running.path.write_text(tomli_w.dumps(told))
+    await running.reloaded()
+    assert device.state().status == "in_room"
+    (error,) = device.state().errors
+    assert "room.host: must be HOST" in error
+    # A name that only looks like an address is a name.
+    running.write(screen_share={"layout": "Room ://[7"})
+    await running.reloaded()
+    assert (device.state().status, device.state().errors) == ("in_room", [])
 
 
 async def test_what_does_not_work_gives_way_to_what_did(running: Running) -> None:
