@@ -50,7 +50,6 @@ def _when_idle(
 ) -> int:
     import asyncio
     import contextlib
-    import subprocess
 
     from appliance.cli.exit_code import ExitCode
     from appliance.service import state_file, upkeep
@@ -74,11 +73,42 @@ def _when_idle(
 
     # Tells at once, not after hours, what will never be.
     leave.given()
-    with upkeep.wish(lock or upkeep.LOCK) as held:
+    with upkeep.wish(lock or upkeep.LOCK):
         if not run_until_signal(begin):
             return ExitCode.OTHER
-        # The updater holds it too: it may outlive this process.
-        code = subprocess.run(command, pass_fds=[held], check=False).returncode
+        code = _run(command)
         if reboot and code == 0:
             run_until_signal(last)
     return code
+
+
+def _run(command: list[str]) -> int:
+    """The exit code of a command.  A signal to end goes to it and is not heeded here: the wish has
+    to last for as long as the updater does.  Raises OSError."""
+    import signal
+    import subprocess
+    from types import FrameType
+
+    # What comes before the command runs is for it as well.
+    early: list[int] = []
+    updater: subprocess.Popen[bytes] | None = None
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            return  # a terminal gives it to both
+        if updater is None:
+            early.append(number)
+        else:
+            updater.send_signal(number)
+
+    before = {
+        one: signal.signal(one, pass_on) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        updater = subprocess.Popen(command)
+        for number in early:
+            updater.send_signal(number)
+        return updater.wait()
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
