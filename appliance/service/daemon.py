@@ -268,6 +268,11 @@ class Daemon:
 
     async def _change_at_device(self, changes: Changes) -> None:
         """Raises what says why it cannot be; all is as before then."""
+        while (fetched := self._settings.catch_up()) is not None:
+            # The change lies above it: it comes first, and on trial, as with a reload.
+            self._tell_notes()
+            await self._take(fetched)
+            self._show_amiss()
         before, present = self.appliance.config, self._settings.changes()
         undo = {key: _held(present, key) for key in changes}
         config = self._settings.override(changes)
@@ -292,6 +297,9 @@ class Daemon:
         before = self.appliance.config
         sections = changed_sections(before, config)
         if not sections:
+            if self._trial is None:
+                # Another generation may say the same: it has to be kept all the same.
+                self._trial = self._settings.probation()
             return
         self._trial = self._settings.probation()
         try:

@@ -35,6 +35,9 @@ class Settings(Protocol):
     def reload(self) -> Config:
         """What is in force by now: where a change was refused, what was before, and a note."""
 
+    def catch_up(self) -> Config | None:
+        """What another process has put in force since; None if nothing.  Raises as `begin`."""
+
     def probation(self) -> Probation | None:
         """The trial of what is in force; None where there is none."""
 
@@ -133,6 +136,10 @@ class FileSettings:
             layers = above(layers, panel_part(UNTIL_THE_END, values))
         return Config.from_layers(layers)
 
+    def catch_up(self) -> Config | None:
+        """See `Settings`."""
+        return None
+
     def probation(self) -> Probation | None:
         """See `Settings`."""
         return None
@@ -178,6 +185,12 @@ class ProvisionedSettings:
     def reload(self) -> Config:
         """See `Settings`."""
         return self._take(self._provisioner.reload())
+
+    def catch_up(self) -> Config | None:
+        """See `Settings`."""
+        assert self._running is not None, "it has not begun"
+        running = self._provisioner.look()
+        return None if running.generation == self._running.generation else self._take(running)
 
     def probation(self) -> Probation | None:
         """See `Settings`."""
