@@ -164,10 +164,11 @@ class Leave:
         self,
         folder: Path,
         *,
-        reboot: bool = False,
+        reboot: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """With `reboot` it is one to restart the machine."""
+        """With `reboot` it is one to restart the machine, and that tells what the configuration
+        in force says of it, for where no device runs to say so."""
         self._file = folder / state_file.NAME
         self._reboot = reboot
         self._clock = clock
@@ -175,13 +176,17 @@ class Leave:
 
     def given(self) -> bool:
         """Whether the update may begin that is wished for.  Raises RebootRefused for a restart
-        that is never allowed."""
+        that is never allowed, and what `reboot` raises."""
         found = state_file.read(self._file)
+        alive = bool(found) and _is_alive(found.get("pid"))
+        if self._reboot is not None and "never" in (
+            found.get("reboot"),
+            None if alive else self._reboot(),
+        ):
+            raise RebootRefused("this device is not restarted; set updates.reboot to when_idle")
         if not found:
             return True
-        if self._reboot and found.get("reboot") == "never":
-            raise RebootRefused("this device is not restarted; set updates.reboot to when_idle")
-        if _is_alive(found.get("pid")):
+        if alive:
             self._gone_since = None
             return bool(found.get("status") == Status.UPDATING.value)
         if self._gone_since is None:

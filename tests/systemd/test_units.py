@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.cli.exit_code import ExitCode
 from appliance.service.upkeep import LOCK
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
@@ -133,3 +134,8 @@ def test_only_root_and_the_device_get_at_the_lock_of_updates() -> None:
     for unit in SERVICES:
         if "roomlet reboot" in (body := unit.read_text()):
             assert "\nUser=" not in body
+
+
+def test_a_restart_that_is_never_allowed_is_no_failure() -> None:
+    body = (UNITS / "roomlet-reboot.service").read_text()
+    assert f"\nSuccessExitStatus={ExitCode.UNWANTED.value}\n" in body

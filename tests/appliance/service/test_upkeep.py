@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.cli.exit_code import ExitCode
 from appliance.panel import Refused
 from appliance.provisioning.config import UpdatesConfig
 from appliance.service import state_file
@@ -326,7 +327,45 @@ def test_a_restart_that_is_never_allowed_is_refused(tmp_path: Path) -> None:
     path.write_text(f'{{"status": "updating", "reboot": "never", "pid": {os.getpid()}}}')
     assert Leave(tmp_path).given()
     with pytest.raises(RebootRefused, match=r"updates\.reboot"):
-        Leave(tmp_path, reboot=True).given()
+        Leave(tmp_path, reboot=lambda: "when_idle").given()
+    # While a device runs, it says what is in force.
+    path.write_text(f'{{"status": "updating", "reboot": "when_idle", "pid": {os.getpid()}}}')
+    assert Leave(tmp_path, reboot=lambda: "never").given()
+
+
+@pytest.mark.parametrize(
+    "left", [None, '{"status": "in_room", "reboot": "when_idle", "pid": null}']
+)
+def test_a_restart_is_not_allowed_by_a_device_that_does_not_run(
+    tmp_path: Path, left: str | None
+) -> None:
+    if left is not None:
+        (tmp_path / state_file.NAME).write_text(left)
+    with pytest.raises(RebootRefused):
+        Leave(tmp_path, reboot=lambda: "never").given()
+
+
+@pytest.mark.parametrize(("word", "code"), [("never", ExitCode.UNWANTED), ("when_idle", 5)])
+def test_the_command_to_restart_heeds_the_configuration_of_a_device_that_does_not_run(
+    lock: Path, tmp_path: Path, word: str, code: int
+) -> None:
+    config, told = tmp_path / "device.toml", tmp_path / "told"
+    config.write_text(
+        f'[room]\nhost = "h"\nname = "demo"\nguest = true\n[updates]\nreboot = "{word}"\n'
+    )
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\necho "$@" > {told}\nexit 5\n')
+    systemctl.chmod(0o755)
+    options = ["--directory", str(tmp_path), "--lock", str(lock), "--config", str(config)]
+    roomlet = subprocess.run(
+        [sys.executable, "-m", "appliance", "reboot", *options],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        timeout=2 * DEADLINE,
+        capture_output=True,
+        check=False,
+    )
+    assert told.exists() == (word == "when_idle")
+    assert roomlet.returncode == code, roomlet.stderr
 
 
 def test_a_device_that_does_not_run_lets_anything_begin(tmp_path: Path) -> None:
