@@ -11,11 +11,11 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from appliance.panel import Access, PanelError, Refused, TlsError
+from appliance.panel import Access, PanelError, Refused
 from appliance.provisioning import (
     Config,
     ConfigError,
@@ -26,7 +26,7 @@ from appliance.provisioning import (
 from appliance.provisioning.overrides import Changes
 from appliance.provisioning.provisioner import changed_sections
 from appliance.provisioning.source import dotted
-from appliance.service.appliance import Appliance
+from appliance.service.appliance import LISTENING, Appliance
 from appliance.service.device import Device
 from appliance.service.errors import ServiceError
 from appliance.service.journal import Message
@@ -181,7 +181,7 @@ class Daemon:
                 raise
             await self._start(other)
 
-    async def _start(self, config: Config) -> None:
+    async def _start(self, config: Config, strict: Collection[str] = LISTENING) -> None:
         _set_level(config)
         if self._access is None:
             # Of the process: a device that is begun anew must not throw its visitors out.
@@ -194,7 +194,7 @@ class Daemon:
             keep=self._settings.change,
             desk=self,
         )
-        await appliance.start(self._last)
+        await appliance.start(self._last, strict)
         # Only now: until then the one before is what there is, even if it rests.
         self.appliance, self._last = appliance, appliance.device
         self._show_amiss()
@@ -208,8 +208,6 @@ class Daemon:
             await self.appliance.renew()
         except (ConfigError, ProvisioningError) as error:
             log.error("the configuration stays: %s", error, extra=Message.CONFIG_REFUSED.extra)
-        except TlsError as error:
-            log.error("the panel's certificate stays: %s", error)
         finally:
             self._show_amiss()
             self._notifier.reloaded()
@@ -281,7 +279,7 @@ class Daemon:
                 await self._change(config)
         except NotWorking:
             # A wrong choice is no fault of a configuration on trial.
-            await self._take(self._settings.override(undo))
+            await self._change(self._settings.override(undo), back=True)
             raise
         if VOLUME in changes:
             # That of the device may differ from its configuration: it has a knob of its own.
@@ -311,20 +309,24 @@ class Daemon:
             )
             if other is None:
                 self._refused = f"the new configuration does not work: {error}"
-            await self._change(before if other is None else other)
+            await self._change(before if other is None else other, back=True)
         else:
             if self._trial is not None:
                 self._failed = ""
             names = ", ".join(sorted(sections))
             log.info("another configuration: %s", names, extra=Message.CONFIG_TAKEN.extra)
 
-    async def _change(self, config: Config) -> None:
+    async def _change(self, config: Config, *, back: bool = False) -> None:
+        """With `back` to one that was good: a device in its room does not end because it cannot
+        listen any more where it did."""
+        changes = changed_sections(self.appliance.config, config)
+        strict = frozenset() if back else LISTENING & changes
         if self.appliance.running and in_place(self.appliance.config, config):
             _set_level(config)
-            await self.appliance.adopt(config)
+            await self.appliance.adopt(config, strict)
             return
         await self.appliance.stop()
-        await self._start(config)
+        await self._start(config, strict)
 
     async def _judge(self) -> None:
         """Look how the configuration on trial does."""

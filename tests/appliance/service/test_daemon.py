@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 import tomllib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ import tomli_w
 
 from appliance.hub.server import HubServer
 from appliance.media.gate import Party
-from appliance.panel import Refused
+from appliance.panel import ListenError, Panel, Refused
 from appliance.provisioning import Config, Probation
 from appliance.service.daemon import Daemon, in_place
 from appliance.service.journal import Message
@@ -278,6 +279,7 @@ async def test_a_renewed_certificate_is_shown_after_a_reload(
     await running.reloaded()
     assert await shown(running, authority) == second
     assert "the panel's certificate stays" in caplog.text
+    assert any("the panel's certificate stays" in error for error in device.state().errors)
     assert running.daemon.appliance.device is device
     assert "424242" not in caplog.text
 
@@ -294,6 +296,87 @@ async def test_a_certificate_that_cannot_be_used_is_blamed_on_its_key(
     assert url is not None
     assert running.daemon.appliance.panel_url is not None
     assert running.daemon.appliance.panel_url.startswith("http://")
+
+
+@pytest.fixture
+def snatched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
+    """What takes the port of a panel that stops; once."""
+    monkeypatch.setattr("appliance.service.appliance.LISTEN_AGAIN", 0.1)
+    stop, taken = Panel.stop, list[socket.socket]()
+
+    async def stop_and_lose(panel: Panel) -> None:
+        port = urlsplit(panel.url).port
+        await stop(panel)
+        if not taken:
+            taken.append(socket.create_server(("127.0.0.1", port or 0)))
+
+    monkeypatch.setattr(Panel, "stop", stop_and_lose)
+    yield taken
+    for one in taken:
+        one.close()
+
+
+def panel_troubles(running: Running) -> list[str]:
+    errors = running.daemon.appliance.device.state().errors
+    return [error for error in errors if error.startswith("the panel cannot listen on")]
+
+
+async def test_a_certificate_is_renewed_though_the_port_is_taken_meanwhile(
+    running: Running, tmp_path: Path, snatched: list[socket.socket]
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    snatched.append(free)
+    running.write(panel=https(running, authority) | {"listen": listen})
+    await running.reloaded()
+    device, first = running.daemon.appliance.device, await shown(running, authority)
+    https(running, authority)
+    snatched.clear()
+    await running.reloaded()
+    assert running.daemon.appliance.device is device
+    assert device.state().status == "in_room"
+    (trouble,) = panel_troubles(running)
+    assert "the port is taken" in trouble
+    assert running.daemon.appliance.panel_url is None
+    snatched[0].close()
+    await running.until(lambda: running.daemon.appliance.panel_url == f"https://{listen}/")
+    assert await shown(running, authority) != first
+    assert not panel_troubles(running)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+async def test_no_device_ends_because_the_panel_cannot_go_back(
+    running: Running, snatched: list[socket.socket], anew: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    snatched.append(free)
+    running.write(panel={"listen": listen})
+    await running.reloaded()
+    snatched.clear()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        running.write(
+            panel={"listen": f"127.0.0.1:{other.getsockname()[1]}"},
+            **({"probe": {"enabled": False}} if anew else {}),
+        )
+        await running.reloaded()
+    assert running.daemon.appliance.config.panel.listen == listen
+    await running.until(lambda: running.daemon.appliance.device.state().status == "in_room")
+    assert panel_troubles(running)
+    snatched[0].close()
+    await running.until(lambda: running.daemon.appliance.panel_url == f"http://{listen}/")
+    assert not panel_troubles(running)
+
+
+async def test_a_port_that_is_taken_is_a_mistake_at_the_start(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    running = Running(hub, tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        running.write(panel={"listen": f"127.0.0.1:{taken.getsockname()[1]}"})
+        with pytest.raises(ListenError, match="the port is taken"):
+            await running.daemon.run(running.stop, running.reload)
 
 
 class Trial(FileSettings):
