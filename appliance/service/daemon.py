@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from appliance.panel import Access, PanelError, Refused
@@ -35,6 +33,7 @@ from appliance.service.notify import Notifier
 from appliance.service.settings import Settings
 from appliance.service.state_file import StateFile
 from appliance.service.vigil import Vigil
+from appliance.service.wishes import Wishes
 from hal.errors import HalError
 
 log = logging.getLogger(__name__)
@@ -84,14 +83,6 @@ async def serve(
         await appliance.stop()
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """Changes that somebody at the panel waits for."""
-
-    changes: Changes
-    granted: asyncio.Future[None]
-
-
 class Daemon:
     """An appliance that goes by `settings`, which change."""
 
@@ -110,8 +101,7 @@ class Daemon:
         self._vigil = Vigil(self._notifier, lambda: self.appliance.device.workers, self._stuck)
         self._trial: Probation | None = None
         self._access: Access | None = None
-        self._wishes: deque[_Wish] = deque()
-        self._wished = asyncio.Event()
+        self._wishes = Wishes()
         self._began = time.monotonic()
         self._stop: asyncio.Event | None = None
         self._last: Device | None = None
@@ -140,8 +130,7 @@ class Daemon:
                 await self._grant()
                 await self._judge()
         finally:
-            for wish in self._wishes:
-                wish.granted.cancel()
+            self._wishes.close()
             self._notifier.stopping()
             await self._vigil.stop()
             if hasattr(self, "appliance"):
@@ -155,7 +144,7 @@ class Daemon:
                 self.appliance.device.wait(),
                 stop.wait(),
                 reload.wait(),
-                self._wished.wait(),
+                self._wishes.wait(),
             )
         ]
         limit = None if self._trial is None else LOOK_EVERY
@@ -244,25 +233,20 @@ class Daemon:
         self._stop.set()
 
     async def change(self, changes: Changes) -> None:
-        """See `Desk`.  Done by `run`, between its other work: a page that goes away, or is closed
-        by the very change, does not leave it half done."""
-        wish = _Wish(changes, asyncio.get_running_loop().create_future())
-        self._wishes.append(wish)
-        self._wished.set()
-        await wish.granted
+        """See `Desk`.  Done by `run`, between its other work: a page that is closed by the very
+        change does not leave it half done."""
+        await self._wishes.make(changes)
 
     async def _grant(self) -> None:
-        self._wished.clear()
-        while self._wishes:
-            wish = self._wishes.popleft()
-            try:
-                await self._change_at_device(wish.changes)
-            except (ProvisioningError, *NotWorking) as error:
-                if not wish.granted.done():
-                    wish.granted.set_exception(Refused(str(error)))
-            else:
-                if not wish.granted.done():
-                    wish.granted.set_result(None)
+        # One at a time: whoever wants the device to end or to read its settings waits for no other.
+        if (wish := self._wishes.take()) is None:
+            return
+        try:
+            await self._change_at_device(wish.changes)
+        except (ProvisioningError, *NotWorking) as error:
+            wish.settle(Refused(str(error)))
+        else:
+            wish.settle()
 
     async def _change_at_device(self, changes: Changes) -> None:
         """Raises what says why it cannot be; all is as before then."""

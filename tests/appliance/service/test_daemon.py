@@ -20,7 +20,9 @@ from appliance.hub.server import HubServer
 from appliance.media.gate import Party
 from appliance.panel import ListenError, Panel, Refused
 from appliance.provisioning import Config, Probation
+from appliance.provisioning.overrides import Changes
 from appliance.service.daemon import Daemon, in_place
+from appliance.service.device import Device
 from appliance.service.journal import Message
 from appliance.service.notify import Notifier
 from appliance.service.settings import FileSettings
@@ -377,6 +379,69 @@ async def test_a_port_that_is_taken_is_a_mistake_at_the_start(
         running.write(panel={"listen": f"127.0.0.1:{taken.getsockname()[1]}"})
         with pytest.raises(ListenError, match="the port is taken"):
             await running.daemon.run(running.stop, running.reload)
+
+
+async def test_changes_that_are_wished_for_hold_up_neither_a_reload_nor_the_end(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon, words, go_on = running.daemon, running.notifier.words, asyncio.Event()
+    override = FileSettings.override
+
+    def noted(settings: FileSettings, changes: Changes) -> Config:
+        words.extend(f"made {value}" for value in changes.values())
+        return override(settings, changes)
+
+    adopt = Device.adopt
+
+    async def slow(device: Device, config: Config) -> None:
+        await go_on.wait()
+        await adopt(device, config)
+
+    monkeypatch.setattr(FileSettings, "override", noted)
+    monkeypatch.setattr(Device, "adopt", slow)
+    pages = [
+        asyncio.create_task(daemon.change({("speaker", "volume"): volume}))
+        for volume in range(10, 15)
+    ]
+    await running.until(lambda: "made 10" in words)
+    pages[1].cancel()
+    pages[2].cancel()
+    # The one that was begun is made, and no other comes before what the service manager wants.
+    words.clear()
+    running.reload.set()
+    go_on.set()
+    await running.until(lambda: "made 14" in words)
+    told = [word for word in words if word.startswith(("RELOADING", "READY", "made"))]
+    assert told == ["RELOADING=1", "READY=1", "made 13", "made 14"]
+    running.stop.set()
+    assert running.task is not None
+    await running.task
+    results = await asyncio.gather(*pages, return_exceptions=True)
+    assert [type(one).__name__ for one in results] == [
+        *("NoneType", "CancelledError", "CancelledError", "NoneType", "NoneType")
+    ]
+
+
+async def test_the_end_waits_for_one_change_at_the_most(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    override = FileSettings.override
+
+    def noted(settings: FileSettings, changes: Changes) -> Config:
+        made.extend(changes.values())
+        running.stop.set()
+        return override(settings, changes)
+
+    monkeypatch.setattr(FileSettings, "override", noted)
+    change = running.daemon.change
+    pages = [asyncio.create_task(change({("speaker", "volume"): one})) for one in range(10, 15)]
+    assert running.task is not None
+    await running.task
+    results = await asyncio.gather(*pages, return_exceptions=True)
+    assert made == [10]
+    assert results[0] is None
+    assert all(isinstance(one, Refused) for one in results[1:])
 
 
 class Trial(FileSettings):
