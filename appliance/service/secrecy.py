@@ -18,10 +18,16 @@ LONG: Final = 8
 
 def conceal(config: Config) -> None:
     """Let no line of the log hold a secret of this configuration from now on, whoever writes it."""
+    for secret in maskable(config):
+        SECRETS.add(secret)
+
+
+def maskable(config: Config) -> Iterator[str]:
+    """Those that can be masked wherever they stand: a PIN that is masked in each number that
+    happens to hold it is a PIN told."""
     for secret in secrets_of(config):
-        # A PIN that is blackened in each number that happens to hold it is a PIN told.
         if len(secret) >= LONG or not secret.isdecimal():
-            SECRETS.add(secret)
+            yield secret
 
 
 def secrets_of(config: Config) -> Iterator[str]:
