@@ -19,8 +19,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import re
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
@@ -53,6 +55,8 @@ from appliance.web import SHARED
 from appliance.web.embedded import EmbeddedServer
 from appliance.web.protocols import HttpProtocol, WebSocketProtocol
 
+log = logging.getLogger(__name__)
+
 _PAGE: Final = Path(__file__).parent / "page"
 _FILES: Final = {
     f"/{path.name}": path
@@ -70,6 +74,9 @@ _PATIENCE: Final = 10.0
 """Seconds in which a request has to come up to its last header."""
 _CONNECTIONS: Final = 64
 """Connections at once, beyond which a visitor gets 503: the room must not run out of files."""
+_IP_FREEBIND: Final = 15
+"""Of Linux, for IPv6 as well: listen at an address that may come later.  Python 3.11 has no name
+for it."""
 
 
 class ListenError(PanelError, OSError):
@@ -139,8 +146,8 @@ class Panel:
         return self._live.viewers if self._live is not None else 0
 
     async def start(self) -> None:
-        """Listen and serve.  Raises ListenError when the address or port cannot be had, and
-        TlsError."""
+        """Listen and serve; at an address that this machine has yet to get, from then on.  Raises
+        ListenError when the address is none or the port cannot be had, and TlsError."""
         if self._serving is not None:
             raise RuntimeError("the panel is running already")
         secure = {}
@@ -208,12 +215,24 @@ class Panel:
     def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
+        where = f"{self._host}:{self._port}"
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self._host, self._port))
+            try:
+                listener.bind((self._host, self._port))
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL or sys.platform != "linux":
+                    raise
+                # The cable is out, or DHCP late: a room does not wait for its panel.
+                listener.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
+                listener.bind((self._host, self._port))
+                log.warning(
+                    "the panel waits for its address: this machine has no %s now; connect its"
+                    " network, or choose an address of this machine",
+                    self._host,
+                )
         except OSError as error:
             listener.close()
-            where = f"{self._host}:{self._port}"
             if error.errno == errno.EADDRINUSE:
                 raise ListenError(
                     f"the panel cannot listen on {where}: the port is taken;"
