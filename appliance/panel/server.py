@@ -19,10 +19,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import logging
 import re
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
@@ -53,9 +51,8 @@ from appliance.panel.tls import Tls
 from appliance.provisioning.values import is_loopback
 from appliance.web import SHARED
 from appliance.web.embedded import EmbeddedServer
+from appliance.web.listener import Listener
 from appliance.web.protocols import HttpProtocol, WebSocketProtocol
-
-log = logging.getLogger(__name__)
 
 _PAGE: Final = Path(__file__).parent / "page"
 _FILES: Final = {
@@ -71,12 +68,11 @@ _COMMAND_BYTES: Final = 4096
 _GRACE: Final = 5
 """Seconds that `Panel.stop` lets running answers finish."""
 _PATIENCE: Final = 10.0
-"""Seconds in which a request has to come up to its last header."""
+"""Seconds for a TLS handshake, and for a request up to its last header."""
 _CONNECTIONS: Final = 64
-"""Connections at once, beyond which a visitor gets 503: the room must not run out of files."""
-_IP_FREEBIND: Final = 15
-"""Of Linux, for IPv6 as well: listen at an address that may come later.  Python 3.11 has no name
-for it."""
+"""Connections at once, beyond which none is taken: the room must not run out of files."""
+_CONNECTIONS_EACH: Final = 16
+"""Of them from one address: a page has three or four, a browser may have several pages."""
 
 
 class ListenError(PanelError, OSError):
@@ -172,11 +168,13 @@ class Panel:
                 ws=WebSocketProtocol,
                 ws_max_size=_COMMAND_BYTES,
                 timeout_graceful_shutdown=_GRACE,
-                limit_concurrency=_CONNECTIONS,
+                # So many are looked at before the loop turns to the room again.
+                backlog=_CONNECTIONS,
                 # The word of whoever asks would make each guess one from another address.
                 proxy_headers=False,
                 **secure,
-            )
+            ),
+            patience=_PATIENCE,
         )
         try:
             self._serving = await self._server.begin(listener, "panel-server")
@@ -213,26 +211,16 @@ class Panel:
         await self.stop()
 
     def _bind(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
         where = f"{self._host}:{self._port}"
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((self._host, self._port))
-            except OSError as error:
-                if error.errno != errno.EADDRNOTAVAIL or sys.platform != "linux":
-                    raise
-                # The cable is out, or DHCP late: a room does not wait for its panel.
-                listener.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
-                listener.bind((self._host, self._port))
-                log.warning(
-                    "the panel waits for its address: this machine has no %s now; connect its"
-                    " network, or choose an address of this machine",
-                    self._host,
-                )
+            listener = Listener(
+                self._host,
+                self._port,
+                name="the panel",
+                most=_CONNECTIONS,
+                most_each=_CONNECTIONS_EACH,
+            )
         except OSError as error:
-            listener.close()
             if error.errno == errno.EADDRINUSE:
                 raise ListenError(
                     f"the panel cannot listen on {where}: the port is taken;"

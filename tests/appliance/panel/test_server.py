@@ -245,6 +245,55 @@ async def test_who_stops_in_the_middle_of_a_request_is_let_go(
         writer.close()
 
 
+async def idle(panel: Panel, count: int) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """So many connections from one address, on which nothing is asked."""
+    url = httpx.URL(panel.url)
+    return [await asyncio.open_connection(url.host, url.port) for _ in range(count)]
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def closed(reader: asyncio.StreamReader) -> None:
+    async with asyncio.timeout(DEADLINE):
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+
+
+async def test_idle_connections_take_few_of_the_rooms_files(panel: Panel) -> None:
+    before = open_files()
+    came = await idle(panel, 200)
+    try:
+        # In the order in which they came: those beyond are closed when the last is.
+        await closed(came[-1][0])
+        for reader, _ in came[server._CONNECTIONS_EACH :]:
+            await closed(reader)
+        # The visitors have files of their own here.
+        assert open_files() - before - len(came) <= server._CONNECTIONS_EACH
+        assert not any(reader.at_eof() for reader, _ in came[: server._CONNECTIONS_EACH])
+        # Another address has its own.
+        other = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+        async with httpx.AsyncClient(base_url=panel.url, transport=other) as client:
+            assert (await client.get("/api/state")).status_code == 200
+    finally:
+        for _, writer in came:
+            writer.close()
+
+
+async def test_visitors_that_are_too_many_leave_the_log_to_others(
+    panel: Panel, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    came = await idle(panel, 100)
+    for reader, _ in came[server._CONNECTIONS_EACH :]:
+        await closed(reader)
+    for _, writer in came:
+        writer.close()
+    told = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert ["127.0.0.1" in record.getMessage() for record in told] == [True]
+
+
 async def test_beyond_this_machine_it_listens_to_nobody_without_a_way_in(
     device: FakeDevice,
 ) -> None:
