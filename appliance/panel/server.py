@@ -73,6 +73,8 @@ _CONNECTIONS: Final = 64
 """Connections at once, beyond which none is taken: the room must not run out of files."""
 _CONNECTIONS_EACH: Final = 16
 """Of them from one address: a page has three or four, a browser may have several pages."""
+_BACKLOG: Final = 256
+"""Connections that wait to be looked at; what is too many is closed when it is its turn."""
 
 
 class ListenError(PanelError, OSError):
@@ -168,8 +170,8 @@ class Panel:
                 ws=WebSocketProtocol,
                 ws_max_size=_COMMAND_BYTES,
                 timeout_graceful_shutdown=_GRACE,
-                # So many are looked at before the loop turns to the room again.
-                backlog=_CONNECTIONS,
+                # So many are looked at before the loop turns to the room again: milliseconds.
+                backlog=_BACKLOG,
                 # The word of whoever asks would make each guess one from another address.
                 proxy_headers=False,
                 **secure,
