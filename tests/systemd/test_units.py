@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.cli.exit_code import ExitCode
+from appliance.panel import server
 from appliance.service.upkeep import LOCK
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
@@ -104,6 +105,12 @@ def test_the_device_may_listen_on_the_network() -> None:
     assert {"AF_INET", "AF_INET6"} <= set(settings["RestrictAddressFamilies"].split())
     assert settings["PrivateNetwork"] == "no"
     assert "SocketBindDeny" not in settings
+
+
+def test_the_device_has_files_for_its_room_beside_all_visitors_of_its_panel() -> None:
+    body = (UNITS / "roomlet.service").read_text()
+    (files,) = re.findall(r"^LimitNOFILE=(\d+)$", body, re.MULTILINE)
+    assert int(files) >= 16 * server._CONNECTIONS
 
 
 def test_every_unit_that_is_named_is_there() -> None:

@@ -209,7 +209,7 @@ async def test_what_does_not_work_gives_way_to_what_did(running: Running) -> Non
     pin.chmod(0o600)
     running.write(
         camera={"backend": "file", "device": "/nowhere/at/all.mp4"},
-        panel={"listen": "192.0.2.9:80", "pin_file": str(pin)},
+        panel={"listen": "192.0.2.999:8443", "pin_file": str(pin)},
     )
     await running.reloaded()
     assert running.daemon.appliance.device is before
