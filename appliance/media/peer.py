@@ -296,5 +296,5 @@ async def _connect(connect: Callable[[], Any]) -> None:
 
 
 async def _gather(gather: Any, own: Sequence[str], *, component: int, addresses: Any) -> Any:
-    # An empty list is aioice's own decision for relay-only connections.
-    return await gather(component=component, addresses=list(own) if addresses else addresses)
+    # What aioice found is of no account: nothing, on a machine whose only address is the loopback.
+    return await gather(component=component, addresses=list(own))

@@ -16,6 +16,11 @@ from hal.registry import AUTO
 
 log = logging.getLogger(__name__)
 
+AGAIN: Final = 3
+"""How often one that is there and does not open is tried again, while another serves.  What has
+just been plugged in may not be ready, or another program looks at it; but each try takes the device
+that serves from the call for a moment."""
+
 _LAST: Final = 1_000_000
 
 
@@ -194,31 +199,41 @@ class Succession:
         while True:
             await self._stirred.wait()
             self._stirred.clear()
-            while self._lost or self._plugged:
+            refused, left = False, AGAIN
+            while self._lost or self._plugged or refused:
+                if self._lost or self._plugged:
+                    left = AGAIN
                 self._plugged = False
-                await self._move()
-                if self._lost:
+                refused = await self._move() and left > 0
+                left -= 1
+                if self._lost or refused:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(self._retry):
                             await self._stirred.wait()
                     self._stirred.clear()
 
-    async def _move(self) -> None:
-        """Go to the best device that opens, if it is better than what there is."""
-        before = self._worker.device
-        for device in self._order.candidates(self._listed(self.kind)):
+    async def _move(self) -> bool:
+        """Go to the best device that opens, if it is better than what there is.
+
+        Returns whether a better one that is there did not open.
+        """
+        before, listed = self._worker.device, self._listed(self.kind)
+        there, refused = {device.id for device in listed}, False
+        for device in self._order.candidates(listed):
             if not self._lost and not self._better(device, before):
-                return
+                return refused
             try:
                 await self._swap(device)
             except HalError as error:
                 log.debug("%s is passed over: %s", device.label, error)
+                refused = refused or device.id in there
             else:
                 if device.id != before.id:
                     log.warning("%s: going on with %s", self.kind, device.label)
-                return
+                return refused
         if self._lost:
             self._set_missing(True)
+        return refused
 
     def _better(self, device: Device, than: Device) -> bool:
         new, old = self._order.rank(device), self._order.rank(than)

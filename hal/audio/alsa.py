@@ -8,8 +8,9 @@ module behind an `hw` name.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from av import AudioFrame
@@ -23,6 +24,9 @@ from hal.device import Device
 from hal.errors import DeviceNotFound, DeviceUnplugged, OptionInvalid
 
 _Kind = Literal["microphone", "speaker"]
+
+_TRIES: Final = 3
+"""How often the cards are looked at, until none comes or goes meanwhile."""
 
 _SILENCE: Final = bytes(2 * PERIOD)
 
@@ -41,12 +45,9 @@ def find(kind: _Kind) -> list[Device]:
     direction = alsa.PCM_CAPTURE if kind == "microphone" else alsa.PCM_PLAYBACK
     try:
         names: list[str] = alsa.pcms(direction)
-        titles = {
-            card: str(alsa.card_name(index)[0])
-            for card, index in zip(alsa.cards(), alsa.card_indexes(), strict=True)
-        }
     except alsa.ALSAAudioError:
         return []
+    titles = _titles(alsa)
     chosen = [name for name in names if _is_device(name)]
     chosen.sort(key=lambda name: name != "default")
     return [_named(kind, name, _label(name, titles)) for name in chosen]
@@ -294,6 +295,18 @@ def _chosen(kind: _Kind, name: str | None, label: str | None) -> Device:
 def _is_device(name: str) -> bool:
     """Whether an ALSA name stands for a device rather than for a view of one."""
     return name == "default" or name.startswith("plughw:CARD=")
+
+
+def _titles(alsa: Any) -> dict[str, str]:
+    """The names of the cards by their ids.  None for all while cards come and go."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(alsa.ALSAAudioError):
+            cards: list[str] = alsa.cards()
+            names = [str(alsa.card_name(index)[0]) for index in alsa.card_indexes()]
+            # ALSA is asked one card after the other, and by number or id only.
+            if alsa.cards() == cards and len(names) == len(cards):
+                return dict(zip(cards, names, strict=True))
+    return {}
 
 
 def _label(name: str, titles: dict[str, str]) -> str:

@@ -10,6 +10,8 @@ import logging
 import re
 import shutil
 import subprocess
+import threading
+import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Final
@@ -33,7 +35,13 @@ that answers nothing is waited for at each of several tries."""
 NAME_MAX: Final = 14
 """Bytes of an OSD name (CEC 1.4, Set OSD Name)."""
 
+CLAIM_S: Final = 5.0
+"""Seconds that the kernel may take to claim an address on the wire of a screen just plugged in."""
+
+_LOOK_EVERY: Final = 0.2
+
 _NO_SCREEN: Final = "f.f.f.f"
+_UNCLAIMED: Final = re.compile(r"Logical Address Mask\s*:\s*0x0+\b")
 _ADDRESS: Final = re.compile(r"Physical Address\s*:\s*([0-9a-f](?:\.[0-9a-f]){3})")
 
 
@@ -101,18 +109,34 @@ class CecPower(ScreenPower):
         failure: HalError | None = None
         for adapter in adapters:
             try:
-                answer = self._run(adapter, "--playback", "--osd-name", self._name)
+                address = self._claim(adapter)
             except HalError as error:
                 failure = error
                 continue
-            found = _ADDRESS.search(answer)
-            if found is not None and found[1] != _NO_SCREEN:
-                screens.append((adapter, found[1]))
+            if address is not None:
+                screens.append((adapter, address))
         if not screens:
             raise failure or DeviceNotFound(
                 "no screen answers on HDMI-CEC; check its cable and that its CEC is on"
             )
         return screens
+
+    def _claim(self, adapter: Path) -> str | None:
+        """Be a player on an adapter's wire: its physical address there, None without a screen.
+
+        A screen ignores the orders of one who has no logical address yet.
+        """
+        answer = self._run(adapter, "--playback", "--osd-name", self._name)
+        end = time.monotonic() + CLAIM_S
+        tick = threading.Event()
+        while True:
+            found = _ADDRESS.search(answer)
+            if found is None or found[1] == _NO_SCREEN:
+                return None
+            if not _UNCLAIMED.search(answer) or time.monotonic() >= end:
+                return found[1]
+            tick.wait(_LOOK_EVERY)
+            answer = self._run(adapter)
 
     def _send(self, adapter: Path, message: str) -> None:
         answer = self._run(adapter, "--skip-info", "--to", "0", message)

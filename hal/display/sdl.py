@@ -111,6 +111,7 @@ class SdlDisplay(Display):
         sdl.SDL_SetHint(sdl.SDL_HINT_RENDER_SCALE_QUALITY, b"linear")
         sdl.SDL_SetHint(sdl.SDL_HINT_VIDEODRIVER, _drivers(on_desktop=on_desktop))
         sdl.SDL_SetHint(sdl.SDL_HINT_VIDEO_DOUBLE_BUFFER, b"1")
+        sdl.SDL_SetHint(sdl.SDL_HINT_RENDER_DRIVER, _renderer(on_desktop=on_desktop))
         if on_desktop:
             # Without libX11 there is no X server whose errors could matter.
             with contextlib.suppress(OSError):
@@ -356,6 +357,15 @@ def _drivers(*, on_desktop: bool) -> bytes:
     if not on_desktop:
         return b"KMSDRM"
     return b"wayland,x11" if os.environ.get("WAYLAND_DISPLAY") else b"x11"
+
+
+def _renderer(*, on_desktop: bool) -> bytes:
+    """SDL's name of the renderer to try first; empty for its own choice.
+
+    That is OpenGL, which SDL takes for granted also where only OpenGL ES is installed, as on a
+    small system without a desktop: it then draws nothing at all, and says nothing of it.
+    """
+    return b"" if on_desktop else b"opengles2"
 
 
 def _x_window(sdl: Any, window: Any) -> XWindow | None:

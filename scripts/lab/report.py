@@ -21,7 +21,8 @@ DRIVERS = {
     ),
     "camera `v4l2`": ("hal.camera.test_v4l2", "lab.test_v4l2"),
     "camera `picamera2`": ("hal.camera.test_picamera2", "lab.test_picamera2"),
-    "display `sdl`": ("hal.display.test_sdl",),
+    "display `sdl`": ("hal.display.test_sdl", "lab.test_sdl"),
+    "screen power `cec`": ("hal.display.test_cec", "lab.test_cec"),
     "hot plug": ("hal.test_hotplug", "lab.test_hotplug"),
     "a whole device in a call": ("lab.test_call",),
     "the service under systemd": ("lab.test_service",),
@@ -90,7 +91,8 @@ Written by `make lab` on {today}. What the levels are, and what neither of them 
 {table(first, second)}
 
 Level 1 ran on Python {platform.python_version()} ({platform.machine()}), level 2 in a guest
-with kernel {kernel}, emulated by qemu without KVM: times there are far from a real machine's.
+with kernel {kernel}, emulated by qemu without KVM, in slowed time: its seconds are longer
+than ours.
 
 | in the guest | version |
 |---|---|

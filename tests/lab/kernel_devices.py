@@ -37,12 +37,14 @@ class PlatformDevice:
         )
 
     def put_back(self) -> None:
-        """Plug it in again, once the removal has ended.  Does nothing to one that is in."""
+        """Plug it in again, once the removal has ended, and wait until udev has given it its
+        names.  Does nothing to one that is in."""
         if self._removal is not None:
             assert self._removal.wait(DEADLINE) == 0, f"{self._name} could not be pulled"
             self._removal = None
         if not self.present:
             (self._driver / "bind").write_text(self._name)
+            subprocess.run(["udevadm", "settle", f"--timeout={DEADLINE:.0f}"], check=True)
 
     def __enter__(self) -> PlatformDevice:
         return self

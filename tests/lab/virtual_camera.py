@@ -1,9 +1,11 @@
 """libcamera's virtual pipeline in the place of a Raspberry Pi's camera, for the real Picamera2.
 
-The pipeline differs from a sensor's in three things, and here is what makes up for each:
+The pipeline differs from a sensor's in four things, and here is what makes up for each:
 
 - It gives NV12 as two planes of one buffer, where Picamera2 allocates one plane: `_TwoPlanes`.
 - It completes a request the moment it is queued: `_Pace` hands it one a frame time.
+- It has no raw stream, whose sizes Picamera2 asks for when it opens and takes the largest as the
+  sensor's: `_picture_modes` gives those of its pictures.
 - Picamera2 imports the bindings of kms++ for a preview window that nobody opens here; Debian has
   none: a mock takes their place.
 """
@@ -36,6 +38,7 @@ def virtual_camera(monkeypatch: pytest.MonkeyPatch, rate: float) -> Iterator[Non
     monkeypatch.setattr(libcamera.Camera, "queue_request", pace.queue)
     monkeypatch.setattr(libcamera.Camera, "stop", pace.stop)
     monkeypatch.setattr(implementation, "DmaAllocator", _two_planes(libcamera))
+    monkeypatch.setattr(implementation.Picamera2, "_get_raw_modes", _picture_modes)
     with pace:
         yield
 
@@ -76,6 +79,18 @@ class _Pace(threading.Thread):
     def __exit__(self, *exc: object) -> None:
         self._over.set()
         self.join(10)
+
+
+def _picture_modes(camera: Any) -> list[dict[str, Any]]:
+    """What stands in for `Picamera2._get_raw_modes`."""
+    import libcamera
+
+    found = camera.camera.generate_configuration([libcamera.StreamRole.Viewfinder]).at(0).formats
+    return [
+        {"format": str(pixels), "size": (size.width, size.height)}
+        for pixels in found.pixel_formats
+        for size in found.sizes(pixels)
+    ]
 
 
 def _two_planes(libcamera: Any) -> Any:

@@ -259,6 +259,18 @@ async def test_only_the_chosen_addresses_are_offered() -> None:
     assert set(found) == {"127.0.0.1"}
 
 
+@pytest.mark.parametrize("addresses", [LOOPBACK, None])
+async def test_a_machine_without_a_network_is_reached_at_its_loopback(
+    addresses: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aioice.ice.ifaddr.get_adapters", list)
+    peer = Peer(addresses=addresses)
+    offer = await peer.offer(video=None)
+    await peer.close()
+    found = re.findall(r"^a=candidate:\S+ \d \w+ \d+ (\S+)", offer, re.MULTILINE)
+    assert set(found) == {"127.0.0.1"}
+
+
 async def test_time_goes_on_when_the_source_counts_anew(pair: tuple[Peer, Peer]) -> None:
     caller, callee = pair
     assert caller.video_out

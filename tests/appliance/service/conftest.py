@@ -35,11 +35,15 @@ MakeDevice = Callable[..., Awaitable[Device]]
 
 
 @pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[HubServer]:
-    config = HubConfig(
+def hub_config(tmp_path: Path) -> HubConfig:
+    return HubConfig(
         listen="127.0.0.1:0", data=tmp_path / "hub", open_rooms=("demo", "attic", "loft")
     )
-    hub = HubServer(config, environment={})
+
+
+@pytest.fixture
+async def hub(hub_config: HubConfig) -> AsyncIterator[HubServer]:
+    hub = HubServer(hub_config, environment={})
     await hub.start()
     yield hub
     await hub.stop()

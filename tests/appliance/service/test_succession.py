@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from appliance.media.gate import CameraGate, Party
-from appliance.service.succession import Order, Succession
+from appliance.service.succession import AGAIN, Order, Succession
 from hal.device import Device
 from hal.errors import DeviceNotFound, DeviceStalled, DeviceUnplugged, HalError
 
@@ -124,6 +124,30 @@ async def test_the_next_one_takes_over_and_gives_back(rig: Rig) -> None:
     rig.succession.plugged()
     await rig.until(lambda: rig.worker.device.id == "home")
     assert rig.succession.note is None
+
+
+async def test_one_that_is_back_and_does_not_open_yet_is_tried_again(rig: Rig) -> None:
+    """As a card whose names ALSA has not read yet, or that a sound server looks at first."""
+    rig.worker.there.add("third")
+    rig.listed = [HOME, THIRD]
+    rig.worker.pull()
+    await rig.until(lambda: rig.worker.device.id == "third")
+    rig.worker.there.add("home")
+    await rig.until(lambda: rig.worker.device.id == "home")
+
+
+async def test_one_that_never_opens_is_not_tried_for_ever(rig: Rig) -> None:
+    rig.worker.there.add("third")
+    rig.listed = [HOME, THIRD]
+    rig.worker.pull()
+    await rig.until(lambda: rig.worker.device.id == "third")
+    await rig.until(lambda: rig.worker.tried.count("home") == 1 + AGAIN)
+    # Each try takes the device from the call for a moment.
+    tried = len(rig.worker.tried)
+    rig.succession.plugged()
+    rig.worker.there.add("home")
+    await rig.until(lambda: rig.worker.device.id == "home")
+    assert len(rig.worker.tried) == tried + 1
 
 
 async def test_the_first_one_that_it_finds_is_the_preferred_one() -> None:

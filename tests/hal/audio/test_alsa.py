@@ -429,6 +429,21 @@ def test_cards_are_listed_by_id_with_their_titles(monkeypatch: pytest.MonkeyPatc
     ]
 
 
+def test_cards_may_come_and_go_while_they_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = with_card(monkeypatch)
+    looks = iter([["vc4hdmi"], ["vc4hdmi", "Jabra"], ["vc4hdmi", "Jabra"], ["vc4hdmi", "Jabra"]])
+    monkeypatch.setattr(card, "cards", lambda: next(looks))
+    assert [device.label for device in AlsaMicrophone.devices()] == ["Jabra Speak 510"]
+    monkeypatch.setattr(card, "cards", lambda: ["vc4hdmi"])
+    assert [device.label for device in AlsaMicrophone.devices()] == ["plughw:CARD=Jabra,DEV=0"]
+
+    def gone(index: int) -> tuple[str, str]:
+        raise card.ALSAAudioError("No such device")
+
+    monkeypatch.setattr(card, "card_name", gone)
+    assert [device.label for device in AlsaMicrophone.devices()] == ["plughw:CARD=Jabra,DEV=0"]
+
+
 def test_periods_are_put_together_from_what_the_card_gives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

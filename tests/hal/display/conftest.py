@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from typing import Protocol
 
 import av
 import numpy as np
@@ -15,6 +16,16 @@ import pytest
 
 LIMIT_S = "600"
 """The X server is ended after this long, whatever becomes of the test."""
+
+
+class Screen(Protocol):
+    """What somebody sees who sits before it, and what is done to it."""
+
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """What it shows now: rows x columns x (red, green, blue).  640 x 480 at first."""
+
+    def mode(self, width: int, height: int) -> contextlib.AbstractContextManager[None]:
+        """Another size of the screen for a while."""
 
 
 class XServer:
@@ -107,3 +118,9 @@ def x_server(x_process: XServer, monkeypatch: pytest.MonkeyPatch) -> XServer:
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
     return x_process
+
+
+@pytest.fixture
+def screen(x_server: XServer) -> Screen:
+    """The screen that tests of every level look at."""
+    return x_server

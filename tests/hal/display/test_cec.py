@@ -31,6 +31,8 @@ if kind == "hangs":
 if "--skip-info" not in sys.argv:
     print("Driver Info:\\n\\tDriver Name                : vc4_hdmi")
     print("\\tPhysical Address           : " + ("f.f.f.f" if kind == "empty" else "2.1.0.0"))
+    late = kind == "late" and len((here / "said").read_text().splitlines()) < 3
+    print("\\tLogical Address Mask       : " + ("0x0000" if late else "0x0010"))
 if "--to" in sys.argv:
     print("\\nTransmit from Playback Device 1 to TV (4 to 0):")
     if kind == "deaf":
@@ -66,6 +68,17 @@ class Lab:
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.setenv("PATH", str(tmp_path))
     return Lab(tmp_path)
+
+
+def test_an_order_waits_until_the_screen_would_listen(lab: Lab) -> None:
+    lab.adapter("late")
+    lab.power().standby()
+    assert lab.said == [
+        "--device cec0 --playback --osd-name Roomlet",
+        "--device cec0",
+        "--device cec0",
+        "--device cec0 --skip-info --to 0 --standby",
+    ]
 
 
 def test_wakes_the_screen_and_turns_it_to_this_source(lab: Lab) -> None:

@@ -25,7 +25,7 @@ from hal.display.sdl import SdlDisplay
 from hal.errors import BackendUnavailable, DeviceNotFound, DeviceUnplugged, OptionInvalid
 
 if TYPE_CHECKING:
-    from .conftest import XServer
+    from .conftest import Screen, XServer
 
 CANVAS = (0, 12.5, 100, 75)
 """Where a 16:9 canvas lies on the 4:3 screen, in percent."""
@@ -35,7 +35,7 @@ LAYER = (50, 50, 50, 37.5)
 
 
 @pytest.fixture
-def display(x_server: XServer) -> Iterator[SdlDisplay]:
+def display(screen: Screen) -> Iterator[SdlDisplay]:
     made = SdlDisplay(fullscreen=True)
     made.open()
     yield made
@@ -53,36 +53,36 @@ def gray(width: int, height: int, level: int) -> VideoFrame:
 
 def until(
     display: SdlDisplay,
-    x_server: XServer,
+    screen: Screen,
     frame: VideoFrame | None,
     good: Callable[[np.ndarray], object],
 ) -> np.ndarray:
-    """Show a canvas until the X server has put what is expected on its root window."""
-    picture = x_server.picture()
+    """Show a canvas until what is expected is on the screen."""
+    picture = screen.picture()
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         display.show(frame)
-        picture = x_server.picture()
+        picture = screen.picture()
         if good(picture):
             return picture
     raise AssertionError(f"the screen never came to that; its mean is {picture.mean():.1f}")
 
 
-def show_until_seen(display: SdlDisplay, x_server: XServer, code: SceneCode) -> np.ndarray:
+def show_until_seen(display: SdlDisplay, screen: Screen, code: SceneCode) -> np.ndarray:
     frame = Scene(code.camera, 1280, 720).draw(code.frame, code.clock_ms)
-    return until(display, x_server, frame, lambda p: decode(rgb(p), *CANVAS) == code)
+    return until(display, screen, frame, lambda p: decode(rgb(p), *CANVAS) == code)
 
 
-def test_canvas_comes_to_the_screen_at_its_aspect(display: SdlDisplay, x_server: XServer) -> None:
-    picture = show_until_seen(display, x_server, SceneCode(3, 77, 88))
+def test_canvas_comes_to_the_screen_at_its_aspect(display: SdlDisplay, screen: Screen) -> None:
+    picture = show_until_seen(display, screen, SceneCode(3, 77, 88))
     assert not picture[:59].any()
     assert not picture[421:].any()
-    newer = show_until_seen(display, x_server, SceneCode(3, 78, 99))
+    newer = show_until_seen(display, screen, SceneCode(3, 78, 99))
     assert not np.array_equal(picture, newer)
 
 
-def test_colours_are_right(display: SdlDisplay, x_server: XServer) -> None:
-    picture = show_until_seen(display, x_server, SceneCode(3, 1, 1))
+def test_colours_are_right(display: SdlDisplay, screen: Screen) -> None:
+    picture = show_until_seen(display, screen, SceneCode(3, 1, 1))
     with MemoryDisplay(width=640, height=480) as memory:
         memory.open()
         memory.show(Scene(3, 1280, 720).draw(1, 1))
@@ -92,94 +92,94 @@ def test_colours_are_right(display: SdlDisplay, x_server: XServer) -> None:
     assert difference.mean() < 6
 
 
-def test_overlay_banner_and_mark(display: SdlDisplay, x_server: XServer) -> None:
+def test_overlay_banner_and_mark(display: SdlDisplay, screen: Screen) -> None:
     display.set_overlay(Overlay(Scene(2, 320, 180).draw(5, 6), 50, 50, 50, 50))
     display.set_banner(Banner("Reconnecting"))
-    picture = show_until_seen(display, x_server, SceneCode(1, 2, 3))
+    picture = show_until_seen(display, screen, SceneCode(1, 2, 3))
     assert decode(rgb(picture), *LAYER) == SceneCode(2, 5, 6)
     assert picture[440:].max() > 240, "white text"
     assert not (picture[:60, 560:, 0] > 180).any(), "no mark yet"
     display.set_banner(Banner("Reconnecting", muted=True))
     display.show(gray(640, 480, 0))
-    marked = until(display, x_server, gray(640, 480, 0), lambda p: p[40, 567:625, 0].max() > 180)
+    marked = until(display, screen, gray(640, 480, 0), lambda p: p[40, 567:625, 0].max() > 180)
     corner = marked[15:75, 565:625].astype(int)
     red = (corner[:, :, 0] > 180) & (corner[:, :, 1] < 60)
     assert red.mean() > 0.4
     assert (corner.min(axis=2) > 200).any(), "the microphone is white"
     display.set_banner(Banner())
     display.set_overlay(None)
-    until(display, x_server, gray(640, 480, 0), lambda p: not p.any())
+    until(display, screen, gray(640, 480, 0), lambda p: not p.any())
 
 
-def test_overlay_is_mirrored_when_asked(display: SdlDisplay, x_server: XServer) -> None:
+def test_overlay_is_mirrored_when_asked(display: SdlDisplay, screen: Screen) -> None:
     half = np.zeros((90, 160), np.uint8)
     half[:, :80] = 255
     frame = VideoFrame.from_ndarray(half, format="gray").reformat(format="yuv420p")
     canvas = gray(640, 480, 100)
     display.set_overlay(Overlay(frame, 0, 0, 50, 50))
-    picture = until(display, x_server, canvas, lambda p: p[120, 40].min() > 200)
+    picture = until(display, screen, canvas, lambda p: p[120, 40].min() > 200)
     assert picture[120, 280].max() < 50
     display.set_overlay(Overlay(frame, 0, 0, 50, 50, mirrored=True))
-    picture = until(display, x_server, canvas, lambda p: p[120, 280].min() > 200)
+    picture = until(display, screen, canvas, lambda p: p[120, 280].min() > 200)
     assert picture[120, 40].max() < 50
 
 
-def test_banner_alone_and_size_changes(display: SdlDisplay, x_server: XServer) -> None:
+def test_banner_alone_and_size_changes(display: SdlDisplay, screen: Screen) -> None:
     display.set_banner(Banner("No network"))
-    picture = until(display, x_server, None, lambda p: p[440:].max() > 240)
+    picture = until(display, screen, None, lambda p: p[440:].max() > 240)
     assert not picture[:440].any()
     for width, height in ((320, 240), (1280, 960), (62, 46)):
         level = width % 200
         frame = gray(width, height, level)
-        until(display, x_server, frame, lambda p, v=level: abs(int(p[240, 320, 0]) - v) < 8)
+        until(display, screen, frame, lambda p, v=level: abs(int(p[240, 320, 0]) - v) < 8)
 
 
-def test_frames_of_other_formats_are_converted(display: SdlDisplay, x_server: XServer) -> None:
+def test_frames_of_other_formats_are_converted(display: SdlDisplay, screen: Screen) -> None:
     red = np.zeros((480, 640, 3), np.uint8)
     red[:, :, 0] = 255
-    picture = until(display, x_server, rgb(red), lambda p: p[240, 320, 0] > 230)
+    picture = until(display, screen, rgb(red), lambda p: p[240, 320, 0] > 230)
     assert picture[240, 320, 1:].max() < 30
 
 
-def test_opens_again(display: SdlDisplay, x_server: XServer) -> None:
+def test_opens_again(display: SdlDisplay, screen: Screen) -> None:
     display.close()
     display.close()
     with pytest.raises(DeviceUnplugged, match="not open"):
         display.show(None)
     display.open()
-    show_until_seen(display, x_server, SceneCode(9, 9, 9))
+    show_until_seen(display, screen, SceneCode(9, 9, 9))
 
 
-def test_qr_code_lies_over_the_banner(display: SdlDisplay, x_server: XServer) -> None:
+def test_qr_code_lies_over_the_banner(display: SdlDisplay, screen: Screen) -> None:
     link = "http://10.0.0.7:8081/"
     display.set_banner(Banner("Not in a call", link=link))
-    picture = until(display, x_server, None, lambda p: p[60:400].max() > 200)
+    picture = until(display, screen, None, lambda p: p[60:400].max() > 200)
     assert [found.text for found in zxingcpp.read_barcodes(picture)] == [link]
     display.set_banner(Banner("Not in a call"))
-    until(display, x_server, None, lambda p: not p[:430].any())
+    until(display, screen, None, lambda p: not p[:430].any())
 
 
-def test_what_was_shown_last_is_what_is_seen(display: SdlDisplay, x_server: XServer) -> None:
+def test_what_was_shown_last_is_what_is_seen(display: SdlDisplay, screen: Screen) -> None:
     for number in range(30):
         display.show(Scene(3, 640, 480).draw(number))
     # Nothing is shown any more: what is older has no way to come after it.
     deadline = time.monotonic() + 30
-    while (code := decode(rgb(x_server.picture()))) is None or code.frame != 29:
+    while (code := decode(rgb(screen.picture()))) is None or code.frame != 29:
         assert time.monotonic() < deadline, f"the screen stays at {code}"
-    assert decode(rgb(x_server.picture())) == code
+    assert decode(rgb(screen.picture())) == code
 
 
-def test_full_screen_follows_another_mode(display: SdlDisplay, x_server: XServer) -> None:
-    show_until_seen(display, x_server, SceneCode(4, 5, 6))
-    with x_server.mode(320, 240):
+def test_full_screen_follows_another_mode(display: SdlDisplay, screen: Screen) -> None:
+    show_until_seen(display, screen, SceneCode(4, 5, 6))
+    with screen.mode(320, 240):
         picture = until(
             display,
-            x_server,
+            screen,
             Scene(4, 1280, 720).draw(7, 8),
             lambda p: p.shape == (240, 320, 3) and decode(rgb(p), *CANVAS) == SceneCode(4, 7, 8),
         )
         assert not picture[:29].any()
-    show_until_seen(display, x_server, SceneCode(4, 9, 9))
+    show_until_seen(display, screen, SceneCode(4, 9, 9))
 
 
 def test_a_window_that_was_destroyed_is_an_unplugged_screen(
@@ -304,6 +304,20 @@ def test_the_console_waits_for_the_scan_with_two_buffers(console: Console) -> No
         assert sdl2.SDL_GetRendererInfo(display._renderer, info) == 0
         assert info.flags & sdl2.SDL_RENDERER_PRESENTVSYNC
         assert sdl2.SDL_GetHint(sdl2.SDL_HINT_VIDEO_DOUBLE_BUFFER) == b"1"
+
+
+def test_the_renderer_is_opengl_es_on_the_console(console: Console) -> None:
+    import sdl2
+
+    with SdlDisplay() as display:
+        display.open()
+        assert sdl2.SDL_GetHint(sdl2.SDL_HINT_RENDER_DRIVER) == b"opengles2"
+
+
+def test_the_renderer_is_sdls_choice_on_a_desktop(display: SdlDisplay) -> None:
+    import sdl2
+
+    assert not sdl2.SDL_GetHint(sdl2.SDL_HINT_RENDER_DRIVER)
 
 
 def test_works_on_a_thread_of_its_own(x_server: XServer) -> None:
