@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     DEVICE = 4
     NETWORK = 5
     AUTHORIZATION = 6
+    UNWANTED = 7
 
 
 def code_of(error: Exception) -> ExitCode:
@@ -28,6 +29,7 @@ def code_of(error: Exception) -> ExitCode:
     from appliance.room import errors as room
     from appliance.service.demo import PortTaken
     from appliance.service.errors import EntranceClosed
+    from appliance.service.upkeep import RebootRefused
     from appliance.signaling import errors as signaling
     from hal.errors import HalError
 
@@ -47,6 +49,7 @@ def code_of(error: Exception) -> ExitCode:
             ),
             ExitCode.AUTHORIZATION,
         ),
+        ((RebootRefused,), ExitCode.UNWANTED),
         (
             (
                 hub.ListenError,

@@ -11,6 +11,7 @@ from appliance.cli.loop import run_until_signal
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
 app = typer.Typer()
 
@@ -36,21 +37,38 @@ def update(
 ) -> int:
     """Run an updater when nobody is in a call and its hours have come; the device shows it, and
     stays out of its room meanwhile.  The exit code is the updater's."""
-    return _when_idle(command, directory, lock, reboot=False)
+    return _when_idle(command, directory, lock, None)
 
 
 @app.command()
-def reboot(directory: DIRECTORY = None, lock: LOCK = None) -> int:
-    """Restart the machine when nobody is in a call, in the hours for updates."""
-    return _when_idle(["systemctl", "reboot"], directory, lock, reboot=True)
+def reboot(
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The device's configuration, a TOML file; else what is provisioned."),
+    ] = None,
+    directory: DIRECTORY = None,
+    lock: LOCK = None,
+) -> int:
+    """Restart the machine when nobody is in a call, in the hours for updates.  The exit code is 7
+    where the configuration says never."""
+    from appliance.provisioning import load
+    from appliance.provisioning.provisioner import Provisioner
+
+    def setting() -> str:
+        updates = Provisioner().updates() if config is None else load(config).updates
+        return updates.reboot
+
+    return _when_idle(["systemctl", "reboot"], directory, lock, setting)
 
 
 def _when_idle(
-    command: list[str], directory: Path | None, lock: Path | None, *, reboot: bool
+    command: list[str],
+    directory: Path | None,
+    lock: Path | None,
+    reboot: Callable[[], str] | None,
 ) -> int:
     import asyncio
     import contextlib
-    import subprocess
 
     from appliance.cli.exit_code import ExitCode
     from appliance.service import state_file, upkeep
@@ -74,11 +92,43 @@ def _when_idle(
 
     # Tells at once, not after hours, what will never be.
     leave.given()
-    with upkeep.wish(lock or upkeep.LOCK) as held:
+    with upkeep.wish(lock or upkeep.LOCK):
         if not run_until_signal(begin):
             return ExitCode.OTHER
-        # The updater holds it too: it may outlive this process.
-        code = subprocess.run(command, pass_fds=[held], check=False).returncode
-        if reboot and code == 0:
+        code, told = _run(command)
+        if reboot is not None and code == 0 and not told:
             run_until_signal(last)
     return code
+
+
+def _run(command: list[str]) -> tuple[int, bool]:
+    """Run a command: its exit code, as a shell has it, and whether it was told to end.
+
+    Such a signal goes on to it and does not end this process: the wish has to last for as long
+    as the updater does.  Raises OSError.
+    """
+    import signal
+    import subprocess
+    from types import FrameType
+
+    told: list[int] = []
+    updater: subprocess.Popen[bytes] | None = None
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        told.append(number)
+        if updater is not None:
+            updater.send_signal(number)
+
+    before = {one: signal.signal(one, pass_on) for one in (signal.SIGTERM, signal.SIGHUP)}
+    # A terminal gives it to both.
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda number, _: told.append(number))
+    try:
+        updater = subprocess.Popen(command)
+        for number in told:
+            # Those that came before it was there, and perhaps one twice.
+            updater.send_signal(number)
+        code = updater.wait()
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    return code if code >= 0 else 128 - code, bool(told)

@@ -160,7 +160,7 @@ class HubServer:
             previews=self._previews,
             gateway=self._gateway,
         )
-        self._server = EmbeddedServer(self._uvicorn_config(site))
+        self._server = EmbeddedServer(self._uvicorn_config(site), patience=self.limits.connect)
         try:
             self._serving = await self._server.begin(listener, "hub server")
         except RuntimeError as error:

@@ -266,6 +266,9 @@ class _Publishing:
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
         deadline = time.monotonic() + PATIENCE
+        # No select(), which knows no descriptor beyond 1023; a hub may have more.
+        room = select.poll()
+        room.register(self._to, select.POLLOUT)
         while rest:
             try:
                 rest = rest[os.write(self._to, rest) :]
@@ -274,7 +277,7 @@ class _Publishing:
                 pass
             except BrokenPipeError:
                 raise self._end() from None
-            select.select([], [self._to], [], 0.2)
+            room.poll(200)
             if self._stop.is_set():
                 raise _PublishingError("the stream was stopped")
             if time.monotonic() > deadline:

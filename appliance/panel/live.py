@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict
@@ -31,6 +31,9 @@ HOLD = 2.0
 
 REQUESTS: Final = 8
 """Requests of one page that a room may have yet to answer."""
+
+ERRORS: Final = 16
+"""Refusals that wait for one page to be told; of more the oldest are dropped."""
 
 UNINVITED: Final = 4401
 """The code with which a socket is closed whose session has ended."""
@@ -52,7 +55,7 @@ class _Viewer:
         self.admitted = admitted(socket)
         self.cards = Cards(maintenance, self._send)
         self.wake = asyncio.Event()
-        self.errors: list[str] = []
+        self.errors: deque[str] = deque(maxlen=ERRORS)
         self.held: set[str] = set()
         self.requests: set[asyncio.Task[None]] = set()
         """What a room is asked for, which takes its time."""
@@ -147,8 +150,9 @@ class Live:
                 return
             state = state_json(self._device)
             quiet = not viewer.errors and state == sent
-            for error in viewer.errors[:]:
-                viewer.errors.remove(error)
+            # Those of now: a page that gives cause for more without end has the state told too.
+            for _ in range(len(viewer.errors)):
+                error = viewer.errors.popleft()
                 await viewer.socket.send_text(json.dumps({"error": error}))
             if state != sent:
                 first, sent = not sent, state

@@ -3,7 +3,14 @@
 Guesses are counted before they are looked at, so that many at once are no way round; they are
 counted by address and not by connection.  A lock grows with each wrong guess up to a limit, and
 what nobody adds to is forgotten.  Nobody is kept out for good by what others do: who came in from
-an address once is bound by that address's own guesses alone.
+an address once is bound by that address's own guesses alone, and who has not guessed for `FORGET`
+has one guess that the lock for all does not bind.  After a mistake in that one he waits like all,
+for as long as somebody else goes on guessing.
+
+What that costs: the lock for all lets 60 guesses an hour pass, and each address of a guesser adds
+one.  With 250 addresses of a LAN that is 310 an hour: all million PINs of six digits take 134 days,
+half of them 67.  Each hour no more than `MOST` have theirs, so that with any number of addresses it
+is 38 days.  A PIN of eight digits takes a hundred times as long.
 """
 
 from __future__ import annotations
@@ -24,14 +31,15 @@ LONGEST: Final = 900.0
 FREE_ALL: Final = 20
 """Wrong guesses from everywhere together before all have to wait."""
 LONGEST_ALL: Final = 60.0
-"""Seconds that all wait at the most: a million PINs last two years."""
+"""Seconds that all wait at the most."""
 
 FORGET: Final = 3600.0
 """Seconds without a wrong guess after which those before are forgotten."""
 KNOWN: Final = 30 * 24 * 3600.0
 """Seconds for which it is remembered that somebody came in from an address."""
 MOST: Final = 1024
-"""Addresses that are remembered."""
+"""Addresses that are remembered.  While it is as many that have guessed within `FORGET`, all others
+wait with the rest: forgotten early, they would have a guess as often as they like."""
 
 
 @dataclass(slots=True)
@@ -47,8 +55,11 @@ class _Guesses:
     def wait(self, now: float) -> float:
         return max(0.0, self.until - now)
 
+    def forgotten(self, now: float) -> bool:
+        return now - self.last > FORGET
+
     def add(self, now: float) -> None:
-        if now - self.last > FORGET:
+        if self.forgotten(now):
             self.count = 0
         self.count += 1
         self.last = now
@@ -79,6 +90,8 @@ class Lockout:
         since = self._known.get(place)
         if since is not None and now - since < KNOWN:
             return wait
+        if (own is None or own.forgotten(now)) and self._remembers_one_more(now):
+            return wait
         return max(wait, self._all.wait(now))
 
     def guess(self, address: str) -> None:
@@ -101,6 +114,13 @@ class Lockout:
         while len(self._known) > MOST:
             del self._known[next(iter(self._known))]
         self._all.take_back()
+
+    def _remembers_one_more(self, now: float) -> bool:
+        """Whether nobody has to be forgotten early for another address."""
+        if len(self._by_place) < MOST:
+            return True
+        # The one that has been quiet longest.
+        return next(iter(self._by_place.values())).forgotten(now)
 
 
 def _place(address: str) -> str:

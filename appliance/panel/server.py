@@ -51,6 +51,7 @@ from appliance.panel.tls import Tls
 from appliance.provisioning.values import is_loopback
 from appliance.web import SHARED
 from appliance.web.embedded import EmbeddedServer
+from appliance.web.listener import Listener
 from appliance.web.protocols import HttpProtocol, WebSocketProtocol
 
 _PAGE: Final = Path(__file__).parent / "page"
@@ -67,9 +68,13 @@ _COMMAND_BYTES: Final = 4096
 _GRACE: Final = 5
 """Seconds that `Panel.stop` lets running answers finish."""
 _PATIENCE: Final = 10.0
-"""Seconds in which a request has to come up to its last header."""
+"""Seconds for a TLS handshake, and for a request up to its last header."""
 _CONNECTIONS: Final = 64
-"""Connections at once, beyond which a visitor gets 503: the room must not run out of files."""
+"""Connections at once, beyond which none is taken: the room must not run out of files."""
+_CONNECTIONS_EACH: Final = 16
+"""Of them from one address: a page has three or four, a browser may have several pages."""
+_BACKLOG: Final = 256
+"""Connections that wait to be looked at; what is too many is closed when it is its turn."""
 
 
 class ListenError(PanelError, OSError):
@@ -139,8 +144,8 @@ class Panel:
         return self._live.viewers if self._live is not None else 0
 
     async def start(self) -> None:
-        """Listen and serve.  Raises ListenError when the address or port cannot be had, and
-        TlsError."""
+        """Listen and serve; at an address that this machine has yet to get, from then on.  Raises
+        ListenError when the address is none or the port cannot be had, and TlsError."""
         if self._serving is not None:
             raise RuntimeError("the panel is running already")
         secure = {}
@@ -165,11 +170,13 @@ class Panel:
                 ws=WebSocketProtocol,
                 ws_max_size=_COMMAND_BYTES,
                 timeout_graceful_shutdown=_GRACE,
-                limit_concurrency=_CONNECTIONS,
+                # So many are looked at before the loop turns to the room again: milliseconds.
+                backlog=_BACKLOG,
                 # The word of whoever asks would make each guess one from another address.
                 proxy_headers=False,
                 **secure,
-            )
+            ),
+            patience=_PATIENCE,
         )
         try:
             self._serving = await self._server.begin(listener, "panel-server")
@@ -206,14 +213,16 @@ class Panel:
         await self.stop()
 
     def _bind(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        where = f"{self._host}:{self._port}"
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self._host, self._port))
+            listener = Listener(
+                self._host,
+                self._port,
+                name="the panel",
+                most=_CONNECTIONS,
+                most_each=_CONNECTIONS_EACH,
+            )
         except OSError as error:
-            listener.close()
-            where = f"{self._host}:{self._port}"
             if error.errno == errno.EADDRINUSE:
                 raise ListenError(
                     f"the panel cannot listen on {where}: the port is taken;"

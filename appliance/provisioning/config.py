@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, PrivateAttr, ValidationError
 
@@ -59,6 +59,8 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+_S = TypeVar("_S", bound=Section)
 
 TOKEN_MAX: Final = 16_384
 """Bytes of a token file that are read at most."""
@@ -208,12 +210,21 @@ def provisioning_of(layers: Layers) -> ProvisioningConfig:
 
     Raises ConfigError.
     """
-    values = _anchored(layers).get("provisioning", {})
+    return _section(layers, "provisioning", ProvisioningConfig)
+
+
+def updates_of(layers: Layers) -> UpdatesConfig:
+    """What merged files say of updates, as `provisioning_of`."""
+    return _section(layers, "updates", UpdatesConfig)
+
+
+def _section(layers: Layers, name: str, model: type[_S]) -> _S:
+    values = _anchored(layers).get(name, {})
     try:
-        return ProvisioningConfig.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        key, reason = worst(error, ProvisioningConfig, lambda k: layers.place(("provisioning", *k)))
-        raise layers.error(("provisioning", *key), reason) from None
+        key, reason = worst(error, model, lambda k: layers.place((name, *k)))
+        raise layers.error((name, *key), reason) from None
 
 
 def _anchored(layers: Layers) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Tables are merged key by key, anything else is replaced whole.  Two rules go beyond that, so that
 a layer can change its mind without knowing what lies below it: one way into a room takes the
-place of another, and another backend does not inherit `device` and `options` of the first.
+place of another, and another backend does not inherit `device` and `options` of the first.  Of
+the options of `auto`, which are for whatever backend that finds, it inherits those that it knows.
 
 A file may begin with `include = "site.toml"` (or a list): those files lie just below it.
 """
@@ -18,8 +19,14 @@ from typing import Any, Final
 
 from appliance.provisioning.errors import ConfigError
 from appliance.provisioning.source import Key, Source, dotted, held
+from hal import registry
+from hal.device import Kind
+from hal.errors import HalError
 
 INCLUDE: Final = "include"
+
+AUTO: Final = "auto"
+"""The backend where none is named."""
 
 MAX_FILES: Final = 16
 """Files that one layer consists of at most."""
@@ -200,6 +207,25 @@ def _included(source: Source, given: Any) -> list[str]:
     return names
 
 
+def _narrow(below: dict[str, Any], above: Mapping[str, Any], kind: Kind) -> None:
+    """Leave of the options of `auto` those that the backend above knows, or one beside it.  All of
+    them where nobody knows that here: it may be there on the device."""
+    options, also = below.get("options"), above.get("also", below.get("also", []))
+    names = [above.get("backend", AUTO), *(also if isinstance(also, list) else [])]
+    if not isinstance(options, Mapping) or names[0] == AUTO:
+        return
+    if not all(isinstance(name, str) for name in names):
+        return  # a mistake, which is told later
+    known: set[str] = set()
+    for name in names:
+        try:
+            known |= registry.options_of(kind, name)
+        except HalError:
+            return
+    kept = known - {"device"}
+    below["options"] = {name: one for name, one in options.items() if name in kept}
+
+
 def _merge(below: dict[str, Any], above: Mapping[str, Any], table: tuple[str, ...]) -> None:
     if table == ("room",) and any(way in above for way in WAYS_IN):
         for way in WAYS_IN:
@@ -210,7 +236,10 @@ def _merge(below: dict[str, Any], above: Mapping[str, Any], table: tuple[str, ..
             below.pop(key, None)
     if "backend" in above and below.get("backend", above["backend"]) != above["backend"]:
         below.pop("device", None)
-        below.pop("options", None)
+        if below["backend"] != AUTO:
+            below.pop("options", None)
+    if len(table) == 1 and table[0] in registry.KINDS and below.get("backend", AUTO) == AUTO:
+        _narrow(below, above, table[0])
     for key, value in above.items():
         if isinstance(value, Mapping):
             inner = below.get(key)

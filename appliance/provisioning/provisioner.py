@@ -27,7 +27,13 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from appliance.provisioning.collecting import Files, Folder, collect
-from appliance.provisioning.config import Config, ProvisioningConfig, provisioning_of
+from appliance.provisioning.config import (
+    Config,
+    ProvisioningConfig,
+    UpdatesConfig,
+    provisioning_of,
+    updates_of,
+)
 from appliance.provisioning.discovery import discover
 from appliance.provisioning.errors import (
     ConfigError,
@@ -141,6 +147,15 @@ class Provisioner:
         layers = lasting_layers(self.places, self.identity, self._mirror.read())
         config, layers, notes = self._with_overrides(layers)
         return Running(config, layers, 0, True, tuple(notes))
+
+    def updates(self) -> UpdatesConfig:
+        """What is in force about updates, for others than the service; where nothing is, what the
+        files say, even of a device that was never told its room.  Raises ConfigError and
+        StoreError."""
+        if self.store.state().current is not None:
+            return self._running(()).config.updates
+        layers = lasting_layers(self.places, self.identity, self._mirror.read())
+        return updates_of(Layers([*layers.parts, *panel_parts(self.places)]))
 
     def _running(self, notes: tuple[str, ...]) -> Running:
         state = self.store.state()

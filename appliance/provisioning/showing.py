@@ -77,7 +77,7 @@ def _plain(key: str, value: Any, secrets: Secrets) -> Any:
     if isinstance(value, list):
         return [_plain(key, one, secrets) for one in value]
     if isinstance(value, str) and secrets == "masked":
-        if (password := _password(value)) is not None:
+        if (password := password_in(value)) is not None:
             return value.replace(f":{password}@", f":{MASK}@")
         if is_secret(key):
             return MASK
@@ -127,14 +127,14 @@ def _secrets(key: str, value: Any) -> Iterator[str]:
         for inner in value:
             yield from _secrets(key, inner)
     elif isinstance(value, str):
-        if (password := _password(value)) is not None:
+        if (password := password_in(value)) is not None:
             yield password
         elif is_secret(key):
             yield value
 
 
-def _password(text: str) -> str | None:
-    """The password of an address."""
+def password_in(text: str) -> str | None:
+    """The password of an address; None without one, and for what is no address."""
     try:
         return urlsplit(text).password if "://" in text else None
     except ValueError:

@@ -68,7 +68,12 @@ def _host(value: str) -> str:
     scheme, separator, rest = value.partition("://")
     if separator and scheme.lower() not in ("ws", "wss", "http", "https"):
         raise PydanticCustomError("host", "must be HOST, ws://HOST:PORT or wss://HOST:PORT")
-    if not (rest if separator else value) or any(c.isspace() for c in value):
+    try:
+        parts = urlsplit(value if separator else f"wss://{value}")
+        fine = parts.hostname and (parts.port or True)
+    except ValueError:
+        fine = False
+    if not fine or any(c.isspace() for c in value):
         raise PydanticCustomError("host", "must be HOST, ws://HOST:PORT or wss://HOST:PORT")
     # A page's address is what people have at hand.
     return f"ws{scheme[4:]}://{rest}" if scheme.lower() in ("http", "https") else value

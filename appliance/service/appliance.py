@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Final
 
-from appliance.panel import Access, Panel, Tls, TlsError
-from appliance.provisioning import Config, Health
+from appliance.panel import Access, Panel, PanelError, Tls, TlsError
+from appliance.provisioning import Config, ConfigError, Health
 from appliance.provisioning.values import is_loopback
 from appliance.service import journal
 from appliance.service.desk import Desk
@@ -16,7 +18,7 @@ from appliance.service.hardware import build
 from appliance.service.journal import Message
 from appliance.service.local_changes import Keep, LocalChanges
 from appliance.service.maintenance import DeviceMaintenance
-from appliance.service.metrics import MetricsServer
+from appliance.service.metrics import MetricsError, MetricsServer
 from appliance.service.notify import Notifier
 from appliance.service.panel_link import panel_link
 from appliance.service.periphery import Periphery
@@ -26,6 +28,12 @@ from appliance.service.state_file import StateFile, carry
 from hal.controls import Status
 
 log = logging.getLogger(__name__)
+
+LISTENING: Final = frozenset({"panel", "metrics"})
+"""Sections that say where to listen."""
+
+LISTEN_AGAIN: Final = 10.0
+"""Seconds between two tries to listen where that was not possible."""
 
 
 class Appliance:
@@ -58,6 +66,9 @@ class Appliance:
         self._metrics: MetricsServer | None = None
         self._periphery: Periphery | None = None
         self._maintenance: DeviceMaintenance | None = None
+        self._listening: asyncio.Task[None] | None = None
+        """Tries to listen again."""
+        self._enough = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._told = Status.STARTING
@@ -68,10 +79,13 @@ class Appliance:
         """The panel's address; None without one."""
         return None if self._panel is None else self._panel.url
 
-    async def start(self, before: Device | None = None) -> None:
+    async def start(
+        self, before: Device | None = None, strict: Collection[str] = LISTENING
+    ) -> None:
         """Begin, in the place of `before`, which has stopped.
 
-        Raises ConfigError, HalError, PanelError and MetricsError.
+        Raises ConfigError and HalError, and, for those of LISTENING that are in `strict`,
+        PanelError and MetricsError; the others are told as a trouble, and tried again.
         """
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(conceal, self.config)
@@ -96,8 +110,7 @@ class Appliance:
         self._maintenance = DeviceMaintenance(device, self._desk)
         try:
             self._maintenance.start()
-            await self._serve_panel()
-            await self._serve_metrics()
+            await self._listen(strict)
             await device.start()
             self._periphery = Periphery(self.config, device)
             self._periphery.start()
@@ -122,26 +135,26 @@ class Appliance:
             await self._maintenance.stop()
         if self._changes is not None:
             await self._changes.stop()
+        await self._rest()
         for server in (self._panel, self._metrics):
             if server is not None:
                 await server.stop()
         self._panel = self._metrics = None
 
-    async def adopt(self, config: Config) -> None:
-        """Take over another configuration of the same room, in place.  Raises ConfigError,
-        HalError, PanelError and MetricsError; what is amiss then, the one before mends."""
+    async def adopt(self, config: Config, strict: Collection[str] = LISTENING) -> None:
+        """Take over another configuration of the same room, in place.  Raises as `start`; what is
+        amiss then, the one before mends."""
         await asyncio.to_thread(conceal, config)
         before, self.config = self.config, config
-        if config.panel != before.panel:
-            if self._panel is not None:
+        if config.panel != before.panel or config.metrics != before.metrics:
+            await self._rest()
+            if config.panel != before.panel and self._panel is not None:
                 await self._panel.stop()
                 self._panel = None
-            await self._serve_panel()
-        if config.metrics != before.metrics:
-            if self._metrics is not None:
+            if config.metrics != before.metrics and self._metrics is not None:
                 await self._metrics.stop()
                 self._metrics = None
-            await self._serve_metrics()
+            await self._listen(strict)
         # After the panel: the screen leads people there.
         await self.device.adopt(config)
         if self._changes is not None and config.speaker.volume != before.speaker.volume:
@@ -157,11 +170,21 @@ class Appliance:
 
     async def renew(self) -> None:
         """Have the panel show the certificate that its files hold by now; who looks at it stays
-        logged in.  Raises PanelError for one that cannot be used: the one before stays."""
-        if self._panel is not None and self._panel.outdated():
-            await self._panel.stop()
-            await self._panel.start()
-            log.info("the panel has another certificate")
+        logged in.  The one before stays where that cannot be used, which is told as a trouble."""
+        panel, amiss = self._panel, None
+        try:
+            if panel is not None and panel.outdated():
+                await panel.stop()
+                self._panel = None
+                await panel.start()
+                self._panel = panel
+                log.info("the panel has another certificate")
+        except TlsError as error:
+            amiss = f"the panel's certificate stays: {error}"
+            log.error("%s", amiss)
+        except PanelError:
+            await self._listen(())
+        self.device.troubles.remark("certificate", amiss)
 
     def health(self) -> Health:
         """How the device is, for a trial."""
@@ -170,6 +193,52 @@ class Appliance:
         if present.settled and not failures:
             return Health(True)
         return Health(False, "; ".join([present.sentence(""), *failures]))
+
+    async def _listen(self, strict: Collection[str]) -> None:
+        """Serve what is wanted and not there yet; raises as `start`."""
+        await self._rest()
+        if not await self._try(strict):
+            self._enough.clear()
+            self._listening = asyncio.create_task(self._keep_trying(), name="listen")
+
+    async def _try(self, strict: Collection[str]) -> bool:
+        """Whether all is there that is wanted."""
+        done = True
+        for section, server, serve in (
+            ("panel", self._panel, self._serve_panel),
+            ("metrics", self._metrics, self._serve_metrics),
+        ):
+            amiss = None
+            try:
+                if server is None:
+                    await serve()
+            except (ConfigError, PanelError, MetricsError) as error:
+                if section in strict:
+                    raise
+                amiss, done = f"{error}; it is tried again", False
+                # Once, not at each try.
+                level = logging.ERROR if self._listening is None else logging.DEBUG
+                log.log(level, "%s", amiss)
+            self.device.troubles.remark(section, amiss)
+        return done
+
+    async def _keep_trying(self) -> None:
+        while not self._enough.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LISTEN_AGAIN):
+                    await self._enough.wait()
+            if not self._enough.is_set() and await self._try(()):
+                self._listening = None
+                log.info("panel and figures are there again")
+                return
+
+    async def _rest(self) -> None:
+        """Try nothing any more."""
+        self._enough.set()
+        task, self._listening = self._listening, None
+        if task is not None:
+            # Not cancelled: a server that has just begun would go on.
+            await task
 
     async def _serve_panel(self) -> None:
         wanted = self.config.panel
@@ -184,7 +253,7 @@ class Appliance:
                         " give panel.tls_cert and panel.tls_key"
                     )
             cert, key = wanted.tls_cert, wanted.tls_key
-            self._panel = Panel(
+            panel = Panel(
                 self.device,
                 wanted.listen,
                 embed_origins=wanted.frame_ancestors,
@@ -194,16 +263,18 @@ class Appliance:
                 maintenance=self._maintenance,
             )
             try:
-                await self._panel.start()
+                await panel.start()
             except TlsError as error:
                 raise self.config.error(("panel", error.key), str(error)) from None
+            self._panel = panel
         self.device.panel_link = panel_link(self.panel_url, hosts=wanted.hosts) if wanted.qr else ""
 
     async def _serve_metrics(self) -> None:
         if self.config.metrics.listen is not None:
-            self._metrics = MetricsServer(self.device, self.config.metrics.listen)
-            await self._metrics.start()
-            log.info("figures at %s", self._metrics.address)
+            metrics = MetricsServer(self.device, self.config.metrics.listen)
+            await metrics.start()
+            self._metrics = metrics
+            log.info("figures at %s", metrics.address)
 
     # --- views
 

@@ -27,7 +27,7 @@ from appliance.service.device import Device
 from appliance.service.doctor import Patient, glance
 from appliance.service.history import History
 from appliance.service.log_ring import Line, LogRing
-from appliance.service.secrecy import secrets_of
+from appliance.service.secrecy import maskable
 
 MUTES: Final = 500
 """Entries of the log of mutes, the newest."""
@@ -79,26 +79,26 @@ async def bundle(
 
 
 def _packed(config: Config, mutes: Path, ring: LogRing, parts: Mapping[str, Any]) -> bytes:
-    veil = _Veil(secrets_of(config))
+    veil = _Veil(maskable(config))
     texts = {
         "README.txt": _ABOUT,
-        "config.toml": show(config, config.layers or Layers([])),
-        "log.txt": "".join(_line(one) for one in ring.since()),
+        "config.toml": veil.over(show(config, config.layers or Layers([]))),
+        "log.txt": veil.over("".join(_line(one) for one in ring.since())),
         "mute.jsonl": "".join(
             json.dumps(veil.over(one), ensure_ascii=False) + "\n"
             for one in deque(mute_log.read(mutes), MUTES)
         ),
-        "versions.json": json.dumps(_versions(), indent=2),
         **{
-            # Before it is written as JSON: there a secret may look different.
+            # Before it is written as JSON: there a secret may look different, and a number that
+            # holds one is none.
             name: json.dumps(veil.over(value), indent=2, ensure_ascii=False)
-            for name, value in parts.items()
+            for name, value in {**parts, "versions.json": _versions()}.items()
         },
     }
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, text in sorted(texts.items()):
-            packed.writestr(name, veil.over(text))
+            packed.writestr(name, text)
     return file.getvalue()
 
 

@@ -9,8 +9,6 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final, Literal
 
 from appliance.panel import Refused
-from appliance.provisioning.overrides import Changes
-from appliance.provisioning.sections import SourceConfig
 from appliance.service.desk import Desk
 from appliance.service.device import Device
 from hal import registry
@@ -76,7 +74,9 @@ class Choice:
         wanted = next((one for one in found if (one.backend, one.id) == (backend, device)), None)
         if wanted is None:
             raise Refused(f"There is no such {source} any more: choose from the new list.")
-        await desk.change(self._changes(source, wanted))
+        # Options stay the matter of the files below; those that an older program kept here go.
+        wish = {"backend": wanted.backend, "device": wanted.id, "options": None}
+        await desk.change({(source, key): value for key, value in wish.items()})
 
     async def withdraw(self, kind: str) -> None:
         """Go by what the configuration says again.  Raises Refused."""
@@ -87,21 +87,6 @@ class Choice:
         if self._desk is None:
             raise Refused("This device was begun for one call: begin it anew with other devices.")
         return self._desk
-
-    def _changes(self, source: Source, wanted: HalDevice) -> Changes:
-        section: SourceConfig = getattr(self._device.config, source)
-        changes: dict[tuple[str | int, ...], Any] = {
-            (source, "backend"): wanted.backend,
-            (source, "device"): wanted.id,
-        }
-        if section.backend != wanted.backend:
-            # Another backend inherits no options; those of `auto` were meant for any.
-            kept = {}
-            if section.backend == "auto":
-                known = registry.options_of(source, wanted.backend)
-                kept = {name: one for name, one in section.options.items() if name in known}
-            changes[source, "options"] = kept or None
-        return changes
 
     async def _look(self) -> dict[Source, list[HalDevice]]:
         return {source: await self._listed(source) for source in SOURCES}

@@ -72,7 +72,7 @@ class Console:
         self._gates: Final[dict[Button, Gate]] = {Button.MUTE: microphone, Button.CAMERA: camera}
         self._switches: dict[Button, tuple[Party, tuple[Gate, ...]]] = {}
         self._in_place: set[Gate] = set()
-        """Gates that ROOM holds in the place of a switch that was exchanged."""
+        """Gates that ROOM holds in the place of a switch that was exchanged, or pulled out."""
         self._long_press: LongPress | None = None
         self._settle(cover_microphone, long_press)
         self._microphone = microphone
@@ -148,7 +148,7 @@ class Console:
 
     def _keep_held(self) -> None:
         """No hand has moved the switches that read open now, so they open nothing."""
-        for button in self._switches.keys() & self.controls.latching:
+        for button in self._there():
             party, gates = self._switches[button]
             if self.controls.pressed(button):
                 continue
@@ -351,18 +351,29 @@ class Console:
         log.error("%s failed", self.controls.device.label, exc_info=error)
         return HalError(f"{self.controls.device.label} failed: {error}; trying again")
 
+    def _there(self) -> set[Button]:
+        """The switches that can be read: of several controls, those that work."""
+        whole = self.controls
+        parts: tuple[Controls, ...] = (whole,)
+        if isinstance(whole, CombinedControls):
+            missing = whole.missing
+            parts = tuple(part for part in whole.parts if part not in missing)
+        return self._switches.keys() & {button for part in parts for button in part.latching}
+
     def _read_switches(self) -> None:
-        for button in self._switches.keys() & self.controls.latching:
+        there = self._there()
+        for button in there:
             self._throw(button, self.controls.pressed(button), self.controls)
         for gate in self._gates.values():
             switches = {
                 party
                 for button, (party, gates) in self._switches.items()
-                if button in self.controls.latching and gate in gates
+                if button in there and gate in gates
             }
             for party in (gate.closers & _SWITCHES) - switches:
                 # It was moved by a person, and must not be undone by a change of the hardware.
                 gate.mute(Party.ROOM, "the switch that held it is there no more")
+                self._in_place.add(gate)
                 gate.unmute(party, "the switch is there no more")
 
     async def _keep(self) -> None:

@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-from appliance.panel import Access, PanelError, Refused, TlsError
+from appliance.panel import Access, PanelError, Refused
 from appliance.provisioning import (
     Config,
     ConfigError,
@@ -26,7 +24,7 @@ from appliance.provisioning import (
 from appliance.provisioning.overrides import Changes
 from appliance.provisioning.provisioner import changed_sections
 from appliance.provisioning.source import dotted
-from appliance.service.appliance import Appliance
+from appliance.service.appliance import LISTENING, Appliance
 from appliance.service.device import Device
 from appliance.service.errors import ServiceError
 from appliance.service.journal import Message
@@ -35,6 +33,7 @@ from appliance.service.notify import Notifier
 from appliance.service.settings import Settings
 from appliance.service.state_file import StateFile
 from appliance.service.vigil import Vigil
+from appliance.service.wishes import Wishes
 from hal.errors import HalError
 
 log = logging.getLogger(__name__)
@@ -84,14 +83,6 @@ async def serve(
         await appliance.stop()
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """Changes that somebody at the panel waits for."""
-
-    changes: Changes
-    granted: asyncio.Future[None]
-
-
 class Daemon:
     """An appliance that goes by `settings`, which change."""
 
@@ -110,8 +101,7 @@ class Daemon:
         self._vigil = Vigil(self._notifier, lambda: self.appliance.device.workers, self._stuck)
         self._trial: Probation | None = None
         self._access: Access | None = None
-        self._wishes: deque[_Wish] = deque()
-        self._wished = asyncio.Event()
+        self._wishes = Wishes()
         self._began = time.monotonic()
         self._stop: asyncio.Event | None = None
         self._last: Device | None = None
@@ -140,8 +130,7 @@ class Daemon:
                 await self._grant()
                 await self._judge()
         finally:
-            for wish in self._wishes:
-                wish.granted.cancel()
+            self._wishes.close()
             self._notifier.stopping()
             await self._vigil.stop()
             if hasattr(self, "appliance"):
@@ -155,7 +144,7 @@ class Daemon:
                 self.appliance.device.wait(),
                 stop.wait(),
                 reload.wait(),
-                self._wished.wait(),
+                self._wishes.wait(),
             )
         ]
         limit = None if self._trial is None else LOOK_EVERY
@@ -181,7 +170,7 @@ class Daemon:
                 raise
             await self._start(other)
 
-    async def _start(self, config: Config) -> None:
+    async def _start(self, config: Config, strict: Collection[str] = LISTENING) -> None:
         _set_level(config)
         if self._access is None:
             # Of the process: a device that is begun anew must not throw its visitors out.
@@ -194,7 +183,7 @@ class Daemon:
             keep=self._settings.change,
             desk=self,
         )
-        await appliance.start(self._last)
+        await appliance.start(self._last, strict)
         # Only now: until then the one before is what there is, even if it rests.
         self.appliance, self._last = appliance, appliance.device
         self._show_amiss()
@@ -208,8 +197,6 @@ class Daemon:
             await self.appliance.renew()
         except (ConfigError, ProvisioningError) as error:
             log.error("the configuration stays: %s", error, extra=Message.CONFIG_REFUSED.extra)
-        except TlsError as error:
-            log.error("the panel's certificate stays: %s", error)
         finally:
             self._show_amiss()
             self._notifier.reloaded()
@@ -246,28 +233,28 @@ class Daemon:
         self._stop.set()
 
     async def change(self, changes: Changes) -> None:
-        """See `Desk`.  Done by `run`, between its other work: a page that goes away, or is closed
-        by the very change, does not leave it half done."""
-        wish = _Wish(changes, asyncio.get_running_loop().create_future())
-        self._wishes.append(wish)
-        self._wished.set()
-        await wish.granted
+        """See `Desk`.  Done by `run`, between its other work: a page that is closed by the very
+        change does not leave it half done."""
+        await self._wishes.make(changes)
 
     async def _grant(self) -> None:
-        self._wished.clear()
-        while self._wishes:
-            wish = self._wishes.popleft()
-            try:
-                await self._change_at_device(wish.changes)
-            except (ProvisioningError, *NotWorking) as error:
-                if not wish.granted.done():
-                    wish.granted.set_exception(Refused(str(error)))
-            else:
-                if not wish.granted.done():
-                    wish.granted.set_result(None)
+        # One at a time: whoever wants the device to end or to read its settings waits for no other.
+        if (wish := self._wishes.take()) is None:
+            return
+        try:
+            await self._change_at_device(wish.changes)
+        except (ProvisioningError, *NotWorking) as error:
+            wish.settle(Refused(str(error)))
+        else:
+            wish.settle()
 
     async def _change_at_device(self, changes: Changes) -> None:
         """Raises what says why it cannot be; all is as before then."""
+        while (fetched := self._settings.catch_up()) is not None:
+            # The change lies above it: it comes first, and on trial, as with a reload.
+            self._tell_notes()
+            await self._take(fetched)
+            self._show_amiss()
         before, present = self.appliance.config, self._settings.changes()
         undo = {key: _held(present, key) for key in changes}
         config = self._settings.override(changes)
@@ -276,7 +263,7 @@ class Daemon:
                 await self._change(config)
         except NotWorking:
             # A wrong choice is no fault of a configuration on trial.
-            await self._take(self._settings.override(undo))
+            await self._change(self._settings.override(undo), back=True)
             raise
         if VOLUME in changes:
             # That of the device may differ from its configuration: it has a knob of its own.
@@ -292,6 +279,9 @@ class Daemon:
         before = self.appliance.config
         sections = changed_sections(before, config)
         if not sections:
+            if self._trial is None:
+                # Another generation may say the same: it has to be kept all the same.
+                self._trial = self._settings.probation()
             return
         self._trial = self._settings.probation()
         try:
@@ -303,20 +293,24 @@ class Daemon:
             )
             if other is None:
                 self._refused = f"the new configuration does not work: {error}"
-            await self._change(before if other is None else other)
+            await self._change(before if other is None else other, back=True)
         else:
             if self._trial is not None:
                 self._failed = ""
             names = ", ".join(sorted(sections))
             log.info("another configuration: %s", names, extra=Message.CONFIG_TAKEN.extra)
 
-    async def _change(self, config: Config) -> None:
+    async def _change(self, config: Config, *, back: bool = False) -> None:
+        """With `back` to one that was good: a device in its room does not end because it cannot
+        listen any more where it did."""
+        changes = changed_sections(self.appliance.config, config)
+        strict = frozenset() if back else LISTENING & changes
         if self.appliance.running and in_place(self.appliance.config, config):
             _set_level(config)
-            await self.appliance.adopt(config)
+            await self.appliance.adopt(config, strict)
             return
         await self.appliance.stop()
-        await self._start(config)
+        await self._start(config, strict)
 
     async def _judge(self) -> None:
         """Look how the configuration on trial does."""

@@ -156,6 +156,7 @@ class Device:
         self.volume: int = 0
         self._view: Final = View(self)
         self.set_volume(config.speaker.volume)
+        self.upkeep.tell(partial(self.troubles.remark, "updates"))
 
     # --- life
 

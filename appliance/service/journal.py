@@ -71,12 +71,14 @@ class Secrets:
     )
 
     def __init__(self) -> None:
-        self._known: frozenset[str] = frozenset()
+        self._known: tuple[str, ...] = ()
+        """The longest first: of two that begin alike the shorter would leave the longer's rest."""
 
     def add(self, secret: str) -> None:
         """Blacken this from now on."""
         if len(secret) >= SHORTEST:
-            self._known |= {secret}
+            # Replaced as a whole: other threads log meanwhile.
+            self._known = tuple(sorted({*self._known, secret}, key=len, reverse=True))
 
     def blacken(self, text: str) -> str:
         """The text without secrets."""

@@ -12,6 +12,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -25,9 +26,18 @@ from appliance.panel import PanelState
 from appliance.panel.server import parse_listen
 from appliance.service.errors import ServiceError
 from appliance.web.embedded import EmbeddedServer
+from appliance.web.listener import Listener
+from appliance.web.protocols import HttpProtocol
 from hal.controls import Status, Tally
 
 _UNIX: Final = "unix:"
+
+_PATIENCE: Final = 10.0
+"""Seconds in which a request has to come up to its last header."""
+_MOST: Final = 16
+"""Connections at once: the room must not run out of files."""
+_MOST_EACH: Final = 8
+"""Of them from one address."""
 
 _COUNTERS: Final = frozenset({"microphone_xruns", "speaker_xruns"})
 """Figures of the state that only ever grow, without those of one stay in a room, which begin
@@ -115,6 +125,7 @@ class MetricsServer:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                http=partial(HttpProtocol, patience=_PATIENCE),  # type: ignore[arg-type]
                 timeout_graceful_shutdown=1,
             )
         )
@@ -152,10 +163,7 @@ class MetricsServer:
                     os.umask(before)
             else:
                 host, port = parse_listen(self._listen)
-                family = socket.AF_INET6 if ":" in host else socket.AF_INET
-                listener = socket.socket(family)
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.bind((host, port))
+                listener = Listener(host, port, name="metrics", most=_MOST, most_each=_MOST_EACH)
             listener.listen(16)
             listener.setblocking(False)
         except OSError as error:

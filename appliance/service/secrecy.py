@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
 from appliance.provisioning import Config, ConfigError
-from appliance.provisioning.showing import is_secret
+from appliance.provisioning.showing import is_secret, password_in
 from appliance.service.journal import SECRETS
 
 LONG: Final = 8
@@ -19,10 +18,16 @@ LONG: Final = 8
 
 def conceal(config: Config) -> None:
     """Let no line of the log hold a secret of this configuration from now on, whoever writes it."""
+    for secret in maskable(config):
+        SECRETS.add(secret)
+
+
+def maskable(config: Config) -> Iterator[str]:
+    """Those that can be masked wherever they stand: a PIN that is masked in each number that
+    happens to hold it is a PIN told."""
     for secret in secrets_of(config):
-        # A PIN that is blackened in each number that happens to hold it is a PIN told.
         if len(secret) >= LONG or not secret.isdecimal():
-            SECRETS.add(secret)
+            yield secret
 
 
 def secrets_of(config: Config) -> Iterator[str]:
@@ -53,7 +58,7 @@ def _within(key: str, value: Any) -> Iterator[str]:
     elif isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, str) and value:
-        if "://" in value and (password := urlsplit(value).password):
+        if password := password_in(value):
             yield password
         elif is_secret(key):
             yield value

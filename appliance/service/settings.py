@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from appliance.provisioning import Config, ConfigError, Probation, load
+from appliance.provisioning import Config, ConfigError, Probation
 from appliance.provisioning.layers import Layers
 from appliance.provisioning.options import check_options
 from appliance.provisioning.overrides import Changes, above, changed, panel_part
@@ -34,6 +34,9 @@ class Settings(Protocol):
 
     def reload(self) -> Config:
         """What is in force by now: where a change was refused, what was before, and a note."""
+
+    def catch_up(self) -> Config | None:
+        """What another process has put in force since; None if nothing.  Raises as `begin`."""
 
     def probation(self) -> Probation | None:
         """The trial of what is in force; None where there is none."""
@@ -77,16 +80,14 @@ class FileSettings:
         self._changes: dict[str, Any] = {}
         self.notes: tuple[str, ...] = ()
         self._path = path
+        self._layers = Layers([])
+        """The file as it was when it was accepted: what its owner is writing is not read until a
+        reload."""
         self._config: Config | None = None
 
     def begin(self) -> Config:
         """See `Settings`."""
-        self._config = self._load(self._changes)
-        # A token that is missing is a mistake now; one that goes away later is waited for.
-        self._config.read_token()
-        self._config.read_pin()
-        self._config.read_calendar_password()
-        self._config.read_turn_password()
+        self._layers, self._config = self._read()
         return self._config
 
     def reload(self) -> Config:
@@ -94,22 +95,28 @@ class FileSettings:
         assert self._config is not None, "it has not begun"
         self.notes = ()
         try:
-            config = load(self._path)
+            layers, config = self._read()
             check_options(config)
-            # A token that is not there would be missed at the next join only.
-            config.read_token()
-            config.read_pin()
-            config.read_calendar_password()
-            config.read_turn_password()
-            self._config = config
         except ConfigError as error:
             self.notes = (f"the new configuration is refused: {error}",)
-        else:
-            try:
-                self._config = self._load(self._changes)
-            except ConfigError as error:
-                self.notes = (f"changes made at the panel are left out: {error}",)
+            return self._config
+        self._layers, self._config = layers, config
+        try:
+            self._config = self._with(self._changes)
+        except ConfigError as error:
+            self.notes = (f"changes made at the panel are left out: {error}",)
         return self._config
+
+    def _read(self) -> tuple[Layers, Config]:
+        """The file as it is now, with a look at its secrets: one that is missing is a mistake now;
+        one that goes away later is waited for.  Raises ConfigError."""
+        layers = Layers.of_file(self._path)
+        config = Config.from_layers(layers)
+        config.read_token()
+        config.read_pin()
+        config.read_calendar_password()
+        config.read_turn_password()
+        return layers, config
 
     def changes(self) -> Mapping[str, Any]:
         """See `Settings`."""
@@ -118,7 +125,7 @@ class FileSettings:
     def override(self, changes: Changes) -> Config:
         """See `Settings`."""
         values = changed(self._changes, changes)
-        self._config = self._load(values)
+        self._config = self._with(values)
         self._changes = values
         return self._config
 
@@ -127,11 +134,16 @@ class FileSettings:
         assert self._config is not None, "it has not begun"
         return self._config
 
-    def _load(self, values: Mapping[str, Any]) -> Config:
-        layers = Layers.of_file(self._path)
+    def _with(self, values: Mapping[str, Any]) -> Config:
+        """The accepted file with such changes above it.  Raises ConfigError."""
+        layers = self._layers
         if values:
             layers = above(layers, panel_part(UNTIL_THE_END, values))
         return Config.from_layers(layers)
+
+    def catch_up(self) -> Config | None:
+        """See `Settings`."""
+        return None
 
     def probation(self) -> Probation | None:
         """See `Settings`."""
@@ -178,6 +190,12 @@ class ProvisionedSettings:
     def reload(self) -> Config:
         """See `Settings`."""
         return self._take(self._provisioner.reload())
+
+    def catch_up(self) -> Config | None:
+        """See `Settings`."""
+        assert self._running is not None, "it has not begun"
+        running = self._provisioner.look()
+        return None if running.generation == self._running.generation else self._take(running)
 
     def probation(self) -> Probation | None:
         """See `Settings`."""

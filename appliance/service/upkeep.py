@@ -1,8 +1,9 @@
 """Updates and restarts of the machine, which wait until nobody would miss the device.
 
 Who wants to update holds a lock (`flock`) on one file.  The device lets it begin by its state
-`updating`: then it is out of its room, and stays out until the lock is free again.  A lock goes
-with the process that holds it, so an updater that is killed keeps no device from its room.
+`updating`: then it is out of its room, and stays out until the lock is free again, but no longer
+than LONGEST.  A lock goes with the process that holds it, so one that is killed keeps no device
+from its room.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ GONE: Final = 90.0
 """Seconds in which a service that ended comes back, if it does; its unit waits 60 s at the most."""
 
 
+LONGEST: Final = 2 * 3600.0
+"""Seconds that an update may take.  After them the device comes back, whoever holds the lock: one
+that hangs must not cost people their room for days."""
+
+
 class RebootRefused(ServiceError):
     """The configuration lets nobody restart the machine."""
 
@@ -56,6 +62,21 @@ class Upkeep:
         self._lock = lock
         self._clock = clock
         self._used = -math.inf
+        self._began = 0.0
+        self._overdue = self._locked_out = False
+        self._late = (
+            f"an update has not ended within {LONGEST / 3600:.0f} h, and the device waits for it no"
+            f" longer; look with lslocks who holds {lock}, and end it"
+        )
+        self._remark: Callable[[str | None], None] = lambda text: None
+
+    def tell(self, remark: Callable[[str | None], None]) -> None:
+        """Let this know what is wrong with an update, now and with each change; None if nothing."""
+        self._remark = remark
+        self._tell()
+
+    def _tell(self) -> None:
+        self._remark(self._late if self._overdue else None)
 
     def use(self) -> None:
         """Somebody has use of the device now."""
@@ -68,7 +89,7 @@ class Upkeep:
         update that waits may be there first.
         """
         if was == Status.UPDATING.value:
-            self.granted = True
+            self._grant()
         elif was:
             self.use()
 
@@ -76,19 +97,30 @@ class Upkeep:
         """Whether the device stays out of its room for an update, at the local time `wall`.
 
         One begins within its hours, once the device has not been `in_use` for REST; then it takes
-        its time.
+        its time, but for LONGEST at the most.
         """
         if in_use:
             self.use()
         resting = self._clock() - self._used >= REST
         if not self._is_wanted():
-            ended, self.granted = self.granted, False
+            ended = self.granted or self._overdue
+            self.granted = self._overdue = False
             if ended:
                 log.info("the update is over", extra=Message.UPDATE.extra)
+                self._tell()
+        elif self._overdue:
+            pass
+        elif self.granted and self._clock() - self._began >= LONGEST:
+            self.granted, self._overdue = False, True
+            log.error("%s", self._late, extra=Message.UPDATE.extra)
+            self._tell()
         elif not self.granted and resting and self._in_window(wall.time()):
-            self.granted = True
+            self._grant()
             log.info("an update begins", extra=Message.UPDATE.extra)
         return self.granted
+
+    def _grant(self) -> None:
+        self.granted, self._began = True, self._clock()
 
     def _in_window(self, at: dt.time) -> bool:
         begin, end = self.config.window_from, self.config.window_until
@@ -100,18 +132,25 @@ class Upkeep:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+        except PermissionError as error:
+            # Once: this is asked every second.
+            if not self._locked_out:
+                self._locked_out = True
+                log.warning("%s: %s; no update can begin", self._lock, error.strerror)
         except OSError:
             pass  # no file, no updater
         return False
 
 
 @contextlib.contextmanager
-def wish(lock: Path = LOCK) -> Iterator[int]:
-    """Wish for an update for as long as this lasts, or a process has the descriptor that it gives;
-    waits for other updaters.  Raises OSError."""
+def wish(lock: Path = LOCK) -> Iterator[None]:
+    """Wish for an update for as long as this lasts and this process lives; waits for other
+    updaters.  No program that is run meanwhile has the lock: what an updater leaves running would
+    hold it on.  Raises OSError."""
+    # Closed in whatever this process runs, as all that Python opens.
     with lock.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield file.fileno()
+        yield
 
 
 class Leave:
@@ -125,10 +164,11 @@ class Leave:
         self,
         folder: Path,
         *,
-        reboot: bool = False,
+        reboot: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """With `reboot` it is one to restart the machine."""
+        """With `reboot` it is one to restart the machine, and that tells what the configuration
+        in force says of it, for where no device runs to say so."""
         self._file = folder / state_file.NAME
         self._reboot = reboot
         self._clock = clock
@@ -136,13 +176,17 @@ class Leave:
 
     def given(self) -> bool:
         """Whether the update may begin that is wished for.  Raises RebootRefused for a restart
-        that is never allowed."""
+        that is never allowed, and what `reboot` raises."""
         found = state_file.read(self._file)
+        alive = bool(found) and _is_alive(found.get("pid"))
+        if self._reboot is not None and "never" in (
+            found.get("reboot"),
+            None if alive else self._reboot(),
+        ):
+            raise RebootRefused("this device is not restarted; set updates.reboot to when_idle")
         if not found:
             return True
-        if self._reboot and found.get("reboot") == "never":
-            raise RebootRefused("this device is not restarted; set updates.reboot to when_idle")
-        if _is_alive(found.get("pid")):
+        if alive:
             self._gone_since = None
             return bool(found.get("status") == Status.UPDATING.value)
         if self._gone_since is None:

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
+from typing import Any, Final
 
 import uvicorn
 
+from appliance.web.seldom import SeldomWarnings
+
 __all__ = ["EmbeddedServer"]
+
+_PATIENCE: Final = 10.0
+"""Seconds."""
 
 
 class EmbeddedServer(uvicorn.Server):
-    """uvicorn without its hands on the process's signals, and that says when it is up."""
+    """uvicorn without its hands on the process's signals, and that says when it is up.
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    Its visitors have `patience` seconds for a TLS handshake, and as many to end one. What they do
+    wrong is told in the log, once a minute at most.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, patience: float = _PATIENCE) -> None:
         super().__init__(config)
+        self._patience = patience
         self._up = asyncio.Event()
 
     async def begin(self, listener: socket.socket, name: str) -> asyncio.Task[None]:
@@ -46,7 +58,34 @@ class EmbeddedServer(uvicorn.Server):
         """Leave the signals to the program."""
         yield
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `should_exit` is set."""
+        logger, seldom = logging.getLogger("uvicorn.error"), SeldomWarnings()
+        logger.addFilter(seldom)
+        try:
+            await super().serve(sockets)
+        finally:
+            logger.removeFilter(seldom)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, and tell who waits in `begin`."""
-        await super().startup(sockets)
+        # uvicorn itself has no way to say how long a handshake may take.
+        await super().startup([])
+        options: dict[str, Any] = {"backlog": self.config.backlog}
+        if self.config.ssl is not None:
+            options |= {
+                "ssl": self.config.ssl,
+                "ssl_handshake_timeout": self._patience,
+                "ssl_shutdown_timeout": self._patience,
+            }
+        loop = asyncio.get_running_loop()
+        for listener in sockets or []:
+            self.servers.append(await loop.create_server(self._protocol, sock=listener, **options))
         self._up.set()
+
+    def _protocol(self) -> asyncio.Protocol:
+        """For a new connection; as uvicorn makes it."""
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made

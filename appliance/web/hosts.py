@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
-import time
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,15 +18,14 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from appliance.web.seldom import Seldom
+
 __all__ = ["HostGuard", "HostNames", "hostname", "local_names", "refuse", "same_host"]
 
 log = logging.getLogger(__name__)
 
 _SHOWN: Final = 100
 """Characters of a foreign name that are said again; names end at 253."""
-
-_LOG_PERIOD: Final = 60.0
-"""Seconds between two lines in the log: whoever asks decides how often."""
 
 
 def local_names() -> frozenset[str]:
@@ -82,7 +80,7 @@ class HostGuard:
         self._app = app
         self._names = names
         self._remedy = remedy
-        self._quiet_until = 0.0
+        self._line = Seldom()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403."""
@@ -92,8 +90,7 @@ class HostGuard:
             await self._app(scope, receive, send)
             return
         objection = f"There is no {host[:_SHOWN]!r} here: {self._remedy}."
-        if time.monotonic() >= self._quiet_until:
-            self._quiet_until = time.monotonic() + _LOG_PERIOD
+        if self._line.due():
             log.warning("refused a request. %s", objection)
         await refuse(objection, scope, receive, send)
 

@@ -62,6 +62,8 @@ def plain(names: WireNames, message: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("identifier", "name"),
     [(OWN_ID, OWN), (OTHER_ID, "<Oak>"), (TAKE_ID, "<recording 1>"), ("nobody", "nobody")],
+    # The ids of another process are others.
+    ids=["own", "other", "recording", "nobody"],
 )
 def test_an_id_is_named_after_what_it_is(names: WireNames, identifier: str, name: str) -> None:
     stop = request("video.recording.stop", recording_id=identifier, positions={identifier: "auto"})

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.cli.exit_code import ExitCode
+from appliance.panel import server
+from appliance.service.upkeep import LOCK
+
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNITS = SYSTEMD / "system"
 SERVICES = sorted(UNITS.glob("*.service"))
@@ -103,6 +107,12 @@ def test_the_device_may_listen_on_the_network() -> None:
     assert "SocketBindDeny" not in settings
 
 
+def test_the_device_has_files_for_its_room_beside_all_visitors_of_its_panel() -> None:
+    body = (UNITS / "roomlet.service").read_text()
+    (files,) = re.findall(r"^LimitNOFILE=(\d+)$", body, re.MULTILINE)
+    assert int(files) >= 16 * server._CONNECTIONS
+
+
 def test_every_unit_that_is_named_is_there() -> None:
     names = {unit.name for unit in UNITS.iterdir()}
     for unit in UNITS.glob("*.*"):
@@ -118,3 +128,21 @@ def test_the_users_of_the_services_are_made() -> None:
     for unit in SERVICES:
         for user in re.findall(r"^User=(\S+)", unit.read_text(), re.MULTILINE):
             assert user in made
+
+
+def test_only_root_and_the_device_get_at_the_lock_of_updates() -> None:
+    # Opening it for reading is enough to hold it, and so to keep a device from its room.
+    conf = (SYSTEMD / "tmpfiles.d/roomlet.conf").read_text()
+    (line,) = re.findall(rf"^f {LOCK} (.*)$", conf, re.MULTILINE)
+    mode, owner, group, *_ = line.split()
+    assert (mode, owner) == ("0640", "root")
+    assert f"\nGroup={group}\n" in (UNITS / "roomlet.service").read_text()
+    # Who holds it is root, as an owner: without capabilities.
+    for unit in SERVICES:
+        if "roomlet reboot" in (body := unit.read_text()):
+            assert "\nUser=" not in body
+
+
+def test_a_restart_that_is_never_allowed_is_no_failure() -> None:
+    body = (UNITS / "roomlet-reboot.service").read_text()
+    assert f"\nSuccessExitStatus={ExitCode.UNWANTED.value}\n" in body

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
+import resource
 import signal
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ import psutil
 import pytest
 
 from appliance.hub import streamer as streamer_module
+from appliance.hub.publisher import Order
 from appliance.hub.streamer import Streamer, StreamState, UrlError
 from hal.camera.scene import COUNTER_MODULO
 from tests.appliance.hub.live_room import HEIGHT, WIDTH, Film, LiveRoom, until
@@ -262,3 +266,28 @@ async def test_signs_that_mean_something_to_ffmpeg_reach_the_server_as_they_are(
     film = await watch(server.url(name))
     assert film.scenes()
     await streamer.stop()
+
+
+def test_a_publisher_is_written_to_however_many_files_the_hub_has_open() -> None:
+    """The hub's units allow 16384; select() knows 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(2048, hard), hard))
+    reader, writer = os.pipe()
+    stop = threading.Event()
+    high = -1
+    try:
+        high = fcntl.fcntl(writer, fcntl.F_DUPFD, 1500)
+        os.set_blocking(high, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(high, bytes(65_536))
+        one = streamer_module._Publishing(Order("rtmp://127.0.0.1/x", 5.0), stop)
+        one._to = high
+        stop.set()
+        with pytest.raises(streamer_module._PublishingError, match="was stopped"):
+            one._write(b"x")
+    finally:
+        for descriptor in (reader, writer, high):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -485,9 +485,10 @@ async def test_another_microphone_takes_over_on_the_wire(
     mark = len(wire.packets)
     await until(lambda: len(wire.packets) >= mark + 40)
     decoder = OpusDecoder()
-    heard = np.concatenate([decoder.decode(p.payload) for _, p in wire.packets])[-24_000:]
-    assert level_at(heard, 2500) == pytest.approx(-12, abs=1.5)
-    assert level_at(heard, 1000) < -50
+    # Packet by packet: a loaded machine may overrun the microphone, which is a step in the tone.
+    heard = [decoder.decode(p.payload) for _, p in wire.packets][-25:]
+    assert np.median([level_at(one, 2500) for one in heard]) == pytest.approx(-12, abs=1.5)
+    assert np.median([level_at(one, 1000) for one in heard]) < -50
     # One stream for the receiver: its time only goes forward.
     times = [p.timestamp for _, p in wire.packets]
     assert all(0 < (b - a) & 0xFFFFFFFF < 48_000 * 10 for a, b in itertools.pairwise(times))

@@ -291,10 +291,10 @@ async def test_a_socket_without_session_is_refused(panel: Panel, device: FakeDev
 async def test_parallel_guesses_are_counted_one_by_one(
     panel: Panel, visitor: httpx.AsyncClient
 ) -> None:
-    answers = await asyncio.gather(*(log_in(panel, visitor, f"guess{n}") for n in range(30)))
+    answers = await asyncio.gather(*(log_in(panel, visitor, f"guess{n}") for n in range(15)))
     codes = [answer.status_code for answer in answers]
     assert codes.count(401) == 5
-    assert codes.count(429) == 25
+    assert codes.count(429) == 10
     late = await log_in(panel, visitor)  # even the right one has to wait
     assert late.status_code == 429
     assert int(late.headers["retry-after"]) > 0

@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from appliance.media.gate import Party
 from appliance.panel import Panel
+from appliance.panel.live import ERRORS, Live
 from tests.appliance.panel.fake_device import FakeDevice
 
 DEADLINE = 20.0
@@ -153,6 +154,53 @@ async def test_refusals_are_told_to_the_one_who_asked(panel: Panel) -> None:
         assert await news(socket, "error") == "Oak has no volume buttons."
         await other.send('{"no": 1}')
         assert "does not know" in await news(other, "error")
+
+
+class SlowPage:
+    """A socket whose page sends nonsense faster than it reads."""
+
+    def __init__(self, nonsense: int) -> None:
+        self.scope: dict[str, Any] = {}
+        self.left = nonsense
+        self.drained = asyncio.Event()
+        """All nonsense was taken."""
+        self.reads = asyncio.Event()
+        self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def accept(self) -> None:
+        pass
+
+    async def close(self, code: int = 1000) -> None:
+        pass
+
+    async def receive(self) -> dict[str, str]:
+        if not self.left:
+            self.drained.set()
+            await asyncio.Event().wait()
+        self.left -= 1
+        return {"type": "websocket.receive", "text": f"nonsense {self.left}"}
+
+    async def send_text(self, text: str) -> None:
+        await self.reads.wait()
+        self.messages.put_nowait(json.loads(text))
+
+
+async def test_what_is_refused_does_not_pile_up_for_a_page_that_does_not_read(
+    device: FakeDevice,
+) -> None:
+    page, live = SlowPage(5000), Live(device, heartbeat=0.05)
+    serving = asyncio.create_task(live.serve(page))  # type: ignore[arg-type]
+    told = []
+    async with asyncio.timeout(DEADLINE):
+        await page.drained.wait()
+        page.reads.set()
+        while "beat" not in (message := await page.messages.get()):
+            told.append(next(iter(message)))
+        live.close()
+        await serving
+    # One was on its way already.
+    assert ERRORS <= told.count("error") <= ERRORS + 1
+    assert told.count("state") == 1
 
 
 @pytest.mark.parametrize(

@@ -36,15 +36,61 @@ def test_the_wait_grows_up_to_a_limit(clock: Clock) -> None:
     assert waits[-1] == lockout.LONGEST
 
 
-def test_a_million_pins_take_years_from_one_address_and_from_all(clock: Clock) -> None:
-    lock = Lockout(clock)
-    begin = clock.now
-    for number in range(400):
-        address = f"10.0.{number % 4}.{number // 4}"
-        clock.now += lock.wait(address)
+def guesses_in(lock: Lockout, clock: Clock, addresses: list[str], seconds: float) -> int:
+    """How many come from these addresses, each used as soon as it may be."""
+    end = clock.now + seconds
+    count = 0
+    while True:
+        wait, address = min((lock.wait(address), address) for address in addresses)
+        if clock.now + wait >= end:
+            return count
+        clock.now += wait
         lock.guess(address)
-    # After the first ones, which are free, one a minute.
-    assert clock.now - begin > 370 * lockout.LONGEST_ALL
+        count += 1
+
+
+def test_how_long_pins_last_against_one_address_and_against_a_lan(clock: Clock) -> None:
+    hours = 4
+    seconds = hours * 3600.0
+    assert guesses_in(Lockout(clock), clock, ["10.0.0.1"], seconds) < hours * 15
+    lan = [f"10.0.0.{number}" for number in range(250)]
+    clock.now += seconds
+    # Those that the lock for all leaves, the few before it, and one an hour of each address.
+    count = guesses_in(Lockout(clock), clock, lan, seconds)
+    assert hours * 300 < count <= hours * (250 + 60) + lockout.FREE_ALL
+
+
+def test_guesses_from_everywhere_leave_a_stranger_one_an_hour(clock: Clock) -> None:
+    lock = Lockout(clock)
+    many = [f"10.0.1.{number}" for number in range(40)]
+    for _ in range(3):
+        guesses_in(lock, clock, many, lockout.FORGET + 200)
+        assert all(lock.wait(address) > 0 for address in many)
+        assert lock.wait("10.0.0.9") == 0
+        lock.guess("10.0.0.9")
+        assert lock.wait("10.0.0.9") > 0
+    lock.right("10.0.0.9")
+    assert lock.wait("10.0.0.9") == 0
+
+
+def test_more_addresses_than_are_remembered_get_no_more_guesses(clock: Clock) -> None:
+    lock = Lockout(clock)
+    many = [f"10.{number >> 8}.{number & 255}.1" for number in range(2 * lockout.MOST)]
+
+    def admitted() -> int:
+        count = 0
+        for _ in range(3):
+            for address in many:
+                if lock.wait(address) == 0:
+                    lock.guess(address)
+                    count += 1
+        return count
+
+    assert admitted() == lockout.MOST
+    clock.now += lockout.LONGEST_ALL
+    assert admitted() == 1
+    clock.now += lockout.FORGET
+    assert lockout.MOST - 1 <= admitted() <= lockout.MOST
 
 
 def test_others_guesses_do_not_keep_out_who_came_in_before(clock: Clock) -> None:
@@ -53,7 +99,7 @@ def test_others_guesses_do_not_keep_out_who_came_in_before(clock: Clock) -> None
     lock.right("10.0.0.1")
     for number in range(50):
         lock.guess(f"10.0.1.{number}")
-    assert lock.wait("10.0.2.2") > 0
+    assert lock.wait("10.0.1.2") > 0
     assert lock.wait("10.0.0.1") == 0
 
 

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import io
 import socket
+import sys
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -120,13 +122,12 @@ async def test_nothing_is_encoded_while_nobody_watches(panel: Panel, device: Fak
     await next_picture(reader)
     writer.close()
     await writer.wait_closed()
-    feed = panel._feeds["screen"]
+    # What looks at the screen and encodes goes, and is not merely idle.
     async with asyncio.timeout(DEADLINE):
-        while feed.watchers:
+        while "panel-pictures" in {task.get_name() for task in asyncio.all_tasks()}:
             device.picture = plain_picture(100)  # something to send, so that the loss is noticed
             await asyncio.sleep(0.02)
-    # What looks at the screen and encodes is gone, not merely idle.
-    assert "panel-pictures" not in {task.get_name() for task in asyncio.all_tasks()}
+    assert panel._feeds["screen"].watchers == 0
 
 
 async def test_stop_ends_an_endless_answer(device: FakeDevice) -> None:
@@ -175,9 +176,59 @@ async def test_wrong_address_is_refused_at_once(device: FakeDevice, listen: str)
         Panel(device, listen)
 
 
-async def test_address_of_another_machine_is_refused(device: FakeDevice) -> None:
+@pytest.mark.parametrize("listen", ["192.0.2.256:0", "[2001:db8::x]:0", "[fe80::1%none]:0"])
+async def test_an_address_that_is_none_is_refused(device: FakeDevice, listen: str) -> None:
     with pytest.raises(ListenError, match="choose an address of this machine"):
-        await Panel(device, "192.0.2.1:0", access=Access(lambda: "123456")).start()
+        await Panel(device, listen, access=Access(lambda: "123456")).start()
+
+
+LATE_ADDRESS = """
+import asyncio, logging, subprocess, sys
+import httpx
+from appliance.panel import Access, ListenError, Panel
+from tests.appliance.panel.fake_device import FakeDevice
+
+async def main(listen, address):
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    device, access = FakeDevice(), Access(lambda: "123456")
+    async with Panel(device, listen, access=access) as panel:
+        subprocess.run(["ip", "addr", "add", address, "dev", "lo"], check=True)
+        async with httpx.AsyncClient() as client:
+            print((await client.get(panel.url + "login")).status_code)
+        host_and_port = panel.url.removeprefix("http://").rstrip("/")
+        subprocess.run(["ip", "addr", "del", address, "dev", "lo"], check=True)
+        try:
+            await Panel(device, host_and_port, access=access).start()
+        except ListenError as error:
+            print(error)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+"""A panel in a network of its own, which gets its address after the panel, and loses it again."""
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [("192.0.2.5:0", "192.0.2.5/32"), ("[2001:db8::5]:0", "2001:db8::5/128")],
+)
+async def test_it_is_there_as_soon_as_its_address_is(listen: str, address: str) -> None:
+    alone = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c")
+    process = await asyncio.create_subprocess_exec(
+        *(*alone, 'ip link set lo up && exec "$@"', "sh"),
+        *(sys.executable, "-c", LATE_ADDRESS, listen, address),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
+    )
+    async with asyncio.timeout(3 * DEADLINE):
+        out, err = await process.communicate()
+    if b"unshare" in err:
+        pytest.skip("needs user namespaces")
+    assert process.returncode == 0, err.decode()
+    waiting, answer, taken = out.decode().splitlines()
+    assert f"this machine has no {address.partition('/')[0]} now" in waiting
+    assert answer == "200"
+    assert "the port is taken" in taken
 
 
 async def test_who_stops_in_the_middle_of_a_request_is_let_go(
@@ -192,6 +243,55 @@ async def test_who_stops_in_the_middle_of_a_request_is_let_go(
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
         writer.close()
+
+
+async def idle(panel: Panel, count: int) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """So many connections from one address, on which nothing is asked."""
+    url = httpx.URL(panel.url)
+    return [await asyncio.open_connection(url.host, url.port) for _ in range(count)]
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def closed(reader: asyncio.StreamReader) -> None:
+    async with asyncio.timeout(DEADLINE):
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+
+
+async def test_idle_connections_take_few_of_the_rooms_files(panel: Panel) -> None:
+    before = open_files()
+    came = await idle(panel, 200)
+    try:
+        # In the order in which they came: those beyond are closed when the last is.
+        await closed(came[-1][0])
+        for reader, _ in came[server._CONNECTIONS_EACH :]:
+            await closed(reader)
+        # The visitors have files of their own here.
+        assert open_files() - before - len(came) <= server._CONNECTIONS_EACH
+        assert not any(reader.at_eof() for reader, _ in came[: server._CONNECTIONS_EACH])
+        # Another address has its own.
+        other = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+        async with httpx.AsyncClient(base_url=panel.url, transport=other) as client:
+            assert (await client.get("/api/state")).status_code == 200
+    finally:
+        for _, writer in came:
+            writer.close()
+
+
+async def test_visitors_that_are_too_many_leave_the_log_to_others(
+    panel: Panel, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    came = await idle(panel, 100)
+    for reader, _ in came[server._CONNECTIONS_EACH :]:
+        await closed(reader)
+    for _, writer in came:
+        writer.close()
+    told = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert ["127.0.0.1" in record.getMessage() for record in told] == [True]
 
 
 async def test_beyond_this_machine_it_listens_to_nobody_without_a_way_in(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -12,7 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
-from appliance.panel import Access, Panel, Tls, TlsError
+from appliance.panel import Access, Panel, Tls, TlsError, server
 from tests.appliance.panel.fake_device import FakeDevice
 from tests.appliance.provisioning.static_server import Authority
 
@@ -204,3 +206,26 @@ async def test_it_notices_that_its_certificate_was_renewed(
             panel.outdated()
     async with Panel(device, "127.0.0.1:0") as plain:
         assert not plain.outdated()
+
+
+async def test_who_never_ends_a_handshake_is_counted_and_let_go(
+    device: FakeDevice, pem: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_PATIENCE", 2.0)
+    access = Access(lambda: PIN)
+    async with Panel(device, "127.0.0.1:0", access=access, tls=Tls(pem, pem)) as panel:
+        url = httpx.URL(panel.url)
+        came = [await asyncio.open_connection(url.host, url.port) for _ in range(40)]
+        begin = asyncio.get_running_loop().time()
+        async with asyncio.timeout(DEADLINE):
+            for reader, _ in came[server._CONNECTIONS_EACH :]:
+                assert await reader.read() == b""
+            assert not came[0][0].at_eof()
+            for reader, _ in came[: server._CONNECTIONS_EACH]:
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+        assert asyncio.get_running_loop().time() - begin > 1.0
+        async with httpx.AsyncClient(base_url=panel.url, verify=visitor(authority)) as client:
+            assert (await client.get("/login")).status_code == 200
+        for _, writer in came:
+            writer.close()

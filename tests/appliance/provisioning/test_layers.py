@@ -75,6 +75,40 @@ def test_another_backend_does_not_inherit_the_options_of_the_first() -> None:
     assert same.camera.arguments == {"fourcc": "MJPG", "device": "usb"}
 
 
+@pytest.mark.parametrize("named", ["backend = 'auto'\n", ""])
+@pytest.mark.parametrize(
+    ("above", "kept"),
+    [
+        ("backend = 'synthetic'\ndevice = 'synthetic:3'\n", {"pattern": "silence"}),
+        ("backend = 'alsa'\n", {"buffer_ms": 40}),
+        ("backend = 'alsa'\noptions = { buffer_ms = 80 }\n", {"buffer_ms": 80}),
+        ("bitrate = 24000\n", {"pattern": "silence", "buffer_ms": 40}),
+        # It may be there on the device.
+        ("backend = 'elsewhere'\n", {"pattern": "silence", "buffer_ms": 40}),
+    ],
+)
+def test_a_backend_inherits_the_options_of_auto_that_it_knows(
+    named: str, above: str, kept: dict[str, object]
+) -> None:
+    fleet = ROOM + f"[microphone]\n{named}options = {{ pattern = 'silence', buffer_ms = 40 }}\n"
+    config = Config.from_layers(layers(fleet=fleet, device=f"[microphone]\n{above}"))
+    assert config.microphone.options == kept
+
+
+def test_a_backend_beside_another_one_keeps_its_options_of_auto() -> None:
+    fleet = ROOM + "[controls]\noptions = { mute_pin = 17, device = 'x', other = 1 }\n"
+    above = "[controls]\nbackend = 'virtual'\nalso = ['gpio']\n"
+    config = Config.from_layers(layers(fleet=fleet, device=above))
+    assert config.controls.options == {"mute_pin": 17}
+
+
+@pytest.mark.parametrize("odd", ["backend = 7", "backend = []", "also = [[]]\nbackend = 'gpio'"])
+def test_a_backend_that_is_no_name_is_a_mistake(odd: str) -> None:
+    fleet = ROOM + "[controls]\noptions = { mute_pin = 17 }\n"
+    with pytest.raises(ConfigError, match="controls"):
+        Config.from_layers(layers(fleet=fleet, device=f"[controls]\n{odd}\n"))
+
+
 def test_relative_paths_begin_at_the_file_that_says_them(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

@@ -243,3 +243,20 @@ def test_a_change_at_the_panel_that_no_longer_fits_is_left_out_and_told(alone: P
     alone.places.overrides.write_bytes(b"\xff")
     alone.override(("speaker", "volume"), 12)
     assert alone.reload().config.speaker.volume == 12
+
+
+def test_what_is_said_of_updates_is_known_without_a_device(alone: Provisioner) -> None:
+    assert alone.updates().reboot == "when_idle"
+    # One that was never told its room is restarted by the same rule.
+    device_file(alone, '[updates]\nreboot = "never"\n')
+    assert alone.updates().reboot == "never"
+    device_file(alone, '[updates]\nreboot = "nevr"\n')
+    with pytest.raises(ConfigError, match=r"updates\.reboot"):
+        alone.updates()
+    # What is in force counts, with what was changed at the panel, and not what is being written.
+    device_file(alone, ROOM)
+    alone.begin()
+    device_file(alone, '[updates]\nreboot = "never"\n')
+    assert alone.updates().reboot == "when_idle"
+    alone.override(("updates", "reboot"), "never")
+    assert alone.updates().reboot == "never"

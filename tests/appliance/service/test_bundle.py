@@ -85,6 +85,28 @@ async def test_no_secret_is_in_any_byte(
                 assert form.encode() not in part, (name, canary)
 
 
+@pytest.mark.parametrize(("pin", "masked"), [("314159", False), ("31415926", True)])
+async def test_a_pin_of_digits_leaves_numbers_whole(
+    make_device: MakeDevice, ring: LogRing, tmp_path: Path, pin: str, masked: bool
+) -> None:
+    secret = tmp_path / "panel.pin"
+    secret.write_text(pin + "\n")
+    secret.chmod(0o600)
+    oak = await make_device("Oak", 1, joined=False, panel={"pin_file": secret})
+    number = int(f"5{pin}2")
+    history = History(lambda: counters(oak))
+    history.add(1.0, float(number), 3.0 + float(f"0.{pin}"))
+    logging.getLogger("appliance.of.this.test").warning("after %d packets", number)
+    oak.situation.fault("canary", f"after {number} packets")
+    parts = unpacked(await bundle(oak, history, ring))
+    told = {name: json.loads(part) for name, part in parts.items() if name.endswith(".json")}
+    assert told["history.json"]["samples"][0]["cpu_percent"] == number
+    # A short one would be told by the gap, whatever number it is.
+    assert (str(number).encode() not in parts["log.txt"]) == masked
+    assert (str(number) not in told["state.json"]["status_reason"]) == masked
+    assert b"after " in parts["log.txt"]
+
+
 async def test_it_tells_what_helps(make_device: MakeDevice, ring: LogRing) -> None:
     oak = await make_device("Oak", 1)
     history = History(lambda: counters(oak))

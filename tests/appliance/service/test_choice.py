@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tomllib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 from appliance.hub.server import HubServer
 from appliance.panel import Refused
@@ -156,18 +158,26 @@ async def test_a_device_without_a_desk_says_so(make_device: MakeDevice) -> None:
         await choice.choose("microphone", "synthetic", "synthetic:3")
 
 
-async def test_an_automatic_choice_gives_its_options_to_the_new_one(
-    oak: Provisioned, make_device: MakeDevice
-) -> None:
-    elm = await make_device(
-        "Elm",
-        2,
-        joined=False,
-        microphone={"backend": "auto", "options": {"pattern": "silence", "buffer_ms": 40}},
-    )
-    wanted = HalDevice("synthetic:3", "Three", "microphone", "synthetic")
-    assert Choice(elm, None)._changes("microphone", wanted) == {
-        ("microphone", "backend"): "synthetic",
-        ("microphone", "device"): "synthetic:3",
-        ("microphone", "options"): {"pattern": "silence"},
-    }
+async def test_a_choice_goes_on_with_the_options_of_the_files_below(oak: Provisioned) -> None:
+    def fleet(options: dict[str, Any]) -> None:
+        values = tomllib.loads(oak.file.read_text())
+        values["microphone"] = {"backend": "auto", "options": options}
+        oak.file.write_text(tomli_w.dumps(values))
+
+    def options() -> dict[str, Any]:
+        return oak.daemon.appliance.config.microphone.options
+
+    fleet({"pattern": "silence", "buffer_ms": 40})
+    await oak.start(ProvisionedSettings(oak.provisioner))
+    # As an older program kept it.
+    oak.provisioner.change({("microphone", "options"): {"pattern": "beeps"}})
+    await choice_of(oak).choose("microphone", "synthetic", "synthetic:3")
+    assert oak.device.microphone.device.id == "synthetic:3"
+    # Of the options of `auto` those that the new one knows.
+    assert options() == {"pattern": "silence"}
+    assert oak.provisioner.status().overrides == ["microphone.backend", "microphone.device"]
+    for told in ({"pattern": "continuous"}, {}):
+        fleet(told)
+        oak.reload.set()
+        await until(oak.device, lambda _, told=told: options() == told)
+        assert oak.device.microphone.device.id == "synthetic:3"

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from appliance.media.gate import CameraGate, MicGate, Party
 from appliance.service.console import Console
 from hal.controls import Button, Status, Tally
+from hal.controls.combined import CombinedControls
 from hal.controls.virtual import VirtualControls
 from hal.errors import DeviceUnplugged, HalError
 
@@ -613,6 +614,37 @@ async def test_a_switch_that_was_exchanged_for_a_closed_one_needs_one_move() -> 
     await turn()
     assert rig.microphone.is_open
     await rig.console.stop()
+
+
+async def test_a_switch_that_is_pulled_out_of_several_controls_opens_nothing() -> None:
+    microphone, camera = MicGate(), CameraGate()
+    switch = VirtualControls(device="switch", latching=["mute", "cover"])
+    lights = WitnessControls(microphone, device="lights")
+    console = Console(CombinedControls([switch, lights]), microphone, camera, retry_after=0.01)
+    await console.start()
+    for gate in (microphone, camera):
+        gate.unmute(Party.START)
+    for button in (Button.MUTE, Button.COVER):
+        switch.press(button)
+    await turn()
+    assert microphone.closers == {Party.LATCH}
+    switch.unplug()
+    console.look()
+    assert microphone.closers == camera.closers == {Party.ROOM}
+    assert lights.state.tally is Tally.MUTED
+    # It comes back as it was, and then a hand moves it.
+    switch.replug()
+    for button in (Button.MUTE, Button.COVER):
+        switch.press(button)
+    console.look()
+    assert microphone.closers == {Party.ROOM, Party.LATCH}
+    for button in (Button.MUTE, Button.COVER):
+        switch.release(button)
+    await turn()
+    assert microphone.is_open
+    assert camera.is_open
+    await console.stop()
+    assert not lights.lies
 
 
 async def test_with_a_switch_alone_people_speak_again_whom_a_moderator_muted() -> None:

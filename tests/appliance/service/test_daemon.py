@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+import tomllib
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,9 +18,11 @@ import tomli_w
 
 from appliance.hub.server import HubServer
 from appliance.media.gate import Party
-from appliance.panel import Refused
+from appliance.panel import ListenError, Panel, Refused
 from appliance.provisioning import Config, Probation
+from appliance.provisioning.overrides import Changes
 from appliance.service.daemon import Daemon, in_place
+from appliance.service.device import Device
 from appliance.service.journal import Message
 from appliance.service.notify import Notifier
 from appliance.service.settings import FileSettings
@@ -182,6 +186,21 @@ async def test_a_mistake_changes_nothing(
     assert device.state().errors == []
 
 
+async def test_a_host_that_is_none_is_a_mistake_and_ends_no_call(running: Running) -> None:
+    device = running.daemon.appliance.device
+    told = tomllib.loads(running.path.read_text())
+    told["room"]["host"] = "wss://[fd00::7:8443"
+    running.path.write_text(tomli_w.dumps(told))
+    await running.reloaded()
+    assert device.state().status == "in_room"
+    (error,) = device.state().errors
+    assert "room.host: must be HOST" in error
+    # A name that only looks like an address is a name.
+    running.write(screen_share={"layout": "Room ://[7"})
+    await running.reloaded()
+    assert (device.state().status, device.state().errors) == ("in_room", [])
+
+
 async def test_what_does_not_work_gives_way_to_what_did(running: Running) -> None:
     before = running.daemon.appliance.device
     member = before.state().member_id
@@ -190,7 +209,7 @@ async def test_what_does_not_work_gives_way_to_what_did(running: Running) -> Non
     pin.chmod(0o600)
     running.write(
         camera={"backend": "file", "device": "/nowhere/at/all.mp4"},
-        panel={"listen": "192.0.2.9:80", "pin_file": str(pin)},
+        panel={"listen": "192.0.2.999:8443", "pin_file": str(pin)},
     )
     await running.reloaded()
     assert running.daemon.appliance.device is before
@@ -262,6 +281,7 @@ async def test_a_renewed_certificate_is_shown_after_a_reload(
     await running.reloaded()
     assert await shown(running, authority) == second
     assert "the panel's certificate stays" in caplog.text
+    assert any("the panel's certificate stays" in error for error in device.state().errors)
     assert running.daemon.appliance.device is device
     assert "424242" not in caplog.text
 
@@ -278,6 +298,150 @@ async def test_a_certificate_that_cannot_be_used_is_blamed_on_its_key(
     assert url is not None
     assert running.daemon.appliance.panel_url is not None
     assert running.daemon.appliance.panel_url.startswith("http://")
+
+
+@pytest.fixture
+def snatched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
+    """What takes the port of a panel that stops; once."""
+    monkeypatch.setattr("appliance.service.appliance.LISTEN_AGAIN", 0.1)
+    stop, taken = Panel.stop, list[socket.socket]()
+
+    async def stop_and_lose(panel: Panel) -> None:
+        port = urlsplit(panel.url).port
+        await stop(panel)
+        if not taken:
+            taken.append(socket.create_server(("127.0.0.1", port or 0)))
+
+    monkeypatch.setattr(Panel, "stop", stop_and_lose)
+    yield taken
+    for one in taken:
+        one.close()
+
+
+def panel_troubles(running: Running) -> list[str]:
+    errors = running.daemon.appliance.device.state().errors
+    return [error for error in errors if error.startswith("the panel cannot listen on")]
+
+
+async def test_a_certificate_is_renewed_though_the_port_is_taken_meanwhile(
+    running: Running, tmp_path: Path, snatched: list[socket.socket]
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    snatched.append(free)
+    running.write(panel=https(running, authority) | {"listen": listen})
+    await running.reloaded()
+    device, first = running.daemon.appliance.device, await shown(running, authority)
+    https(running, authority)
+    snatched.clear()
+    await running.reloaded()
+    assert running.daemon.appliance.device is device
+    assert device.state().status == "in_room"
+    (trouble,) = panel_troubles(running)
+    assert "the port is taken" in trouble
+    assert running.daemon.appliance.panel_url is None
+    snatched[0].close()
+    await running.until(lambda: running.daemon.appliance.panel_url == f"https://{listen}/")
+    assert await shown(running, authority) != first
+    assert not panel_troubles(running)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+async def test_no_device_ends_because_the_panel_cannot_go_back(
+    running: Running, snatched: list[socket.socket], anew: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    snatched.append(free)
+    running.write(panel={"listen": listen})
+    await running.reloaded()
+    snatched.clear()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        running.write(
+            panel={"listen": f"127.0.0.1:{other.getsockname()[1]}"},
+            **({"probe": {"enabled": False}} if anew else {}),
+        )
+        await running.reloaded()
+    assert running.daemon.appliance.config.panel.listen == listen
+    await running.until(lambda: running.daemon.appliance.device.state().status == "in_room")
+    assert panel_troubles(running)
+    snatched[0].close()
+    await running.until(lambda: running.daemon.appliance.panel_url == f"http://{listen}/")
+    assert not panel_troubles(running)
+
+
+async def test_a_port_that_is_taken_is_a_mistake_at_the_start(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    running = Running(hub, tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        running.write(panel={"listen": f"127.0.0.1:{taken.getsockname()[1]}"})
+        with pytest.raises(ListenError, match="the port is taken"):
+            await running.daemon.run(running.stop, running.reload)
+
+
+async def test_changes_that_are_wished_for_hold_up_neither_a_reload_nor_the_end(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon, words, go_on = running.daemon, running.notifier.words, asyncio.Event()
+    override = FileSettings.override
+
+    def noted(settings: FileSettings, changes: Changes) -> Config:
+        words.extend(f"made {value}" for value in changes.values())
+        return override(settings, changes)
+
+    adopt = Device.adopt
+
+    async def slow(device: Device, config: Config) -> None:
+        await go_on.wait()
+        await adopt(device, config)
+
+    monkeypatch.setattr(FileSettings, "override", noted)
+    monkeypatch.setattr(Device, "adopt", slow)
+    pages = [
+        asyncio.create_task(daemon.change({("speaker", "volume"): volume}))
+        for volume in range(10, 15)
+    ]
+    await running.until(lambda: "made 10" in words)
+    pages[1].cancel()
+    pages[2].cancel()
+    # The one that was begun is made, and no other comes before what the service manager wants.
+    words.clear()
+    running.reload.set()
+    go_on.set()
+    await running.until(lambda: "made 14" in words)
+    told = [word for word in words if word.startswith(("RELOADING", "READY", "made"))]
+    assert told == ["RELOADING=1", "READY=1", "made 13", "made 14"]
+    running.stop.set()
+    assert running.task is not None
+    await running.task
+    results = await asyncio.gather(*pages, return_exceptions=True)
+    assert [type(one).__name__ for one in results] == [
+        *("NoneType", "CancelledError", "CancelledError", "NoneType", "NoneType")
+    ]
+
+
+async def test_the_end_waits_for_one_change_at_the_most(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    override = FileSettings.override
+
+    def noted(settings: FileSettings, changes: Changes) -> Config:
+        made.extend(changes.values())
+        running.stop.set()
+        return override(settings, changes)
+
+    monkeypatch.setattr(FileSettings, "override", noted)
+    change = running.daemon.change
+    pages = [asyncio.create_task(change({("speaker", "volume"): one})) for one in range(10, 15)]
+    assert running.task is not None
+    await running.task
+    results = await asyncio.gather(*pages, return_exceptions=True)
+    assert made == [10]
+    assert results[0] is None
+    assert all(isinstance(one, Refused) for one in results[1:])
 
 
 class Trial(FileSettings):

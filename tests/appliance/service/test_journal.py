@@ -128,6 +128,15 @@ def test_what_is_told_never_holds_a_known_secret(before: str, after: str) -> Non
     assert CANARY not in secrets.blacken(f"{before}{CANARY}{after}")
 
 
+@given(st.permutations(["hunter22", "hunter22-longer", "hunter22-longer-still", "22-longer"]))
+def test_a_secret_within_another_leaves_nothing_of_it(order: list[str]) -> None:
+    secrets = Secrets()
+    for secret in order:
+        secrets.add(secret)
+    for secret in order:
+        assert secrets.blacken(f"it is {secret}.") == f"it is {MASK}."
+
+
 def test_what_is_no_secret_stays_readable() -> None:
     secrets = Secrets()
     secrets.add("")

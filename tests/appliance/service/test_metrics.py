@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 import stat
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.panel import PanelState
+from appliance.service import metrics
 from appliance.service.metrics import MetricsError, MetricsServer
 
 
@@ -89,7 +92,31 @@ async def test_a_socket_is_for_its_owner_and_group(tmp_path: Path) -> None:
 async def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
     file = tmp_path / "a file"
     file.write_text("mine")
-    for listen in (f"unix:{file}", f"unix:{tmp_path}/none/metrics.sock", "192.0.2.77:9464"):
+    for listen in (f"unix:{file}", f"unix:{tmp_path}/none/metrics.sock", "192.0.2.777:9464"):
         with pytest.raises(MetricsError, match=r"cannot listen .*; change metrics\.listen"):
             await MetricsServer(Fake(), listen).start()
     assert file.read_text() == "mine"
+
+
+async def test_who_asks_nothing_neither_uses_up_the_rooms_files_nor_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metrics, "_PATIENCE", 2.0)
+    server = MetricsServer(Fake(), "127.0.0.1:0")
+    await server.start()
+    host, _, port = server.address.rpartition(":")
+    try:
+        came = [await asyncio.open_connection(host, int(port)) for _ in range(40)]
+        async with asyncio.timeout(20):
+            for reader, _ in came[metrics._MOST_EACH :]:
+                assert await reader.read() == b""
+            assert not came[0][0].at_eof()
+            for reader, _ in came[: metrics._MOST_EACH]:
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+        for _, writer in came:
+            writer.close()
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"http://{server.address}/metrics")).status_code == 200
+    finally:
+        await server.stop()

@@ -112,3 +112,9 @@ def test_a_secret_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     told = config(tmp_path)
     (tmp_path / "calendar.secret").unlink()
     assert "c4n4ry-turn" in set(secrets_of(told))
+
+
+@pytest.mark.parametrize("odd", ["Room ://[7", "wss://[fd00::7:8443"])
+def test_what_only_looks_like_an_address_holds_no_password(odd: str) -> None:
+    room = {"host": "h", "name": "demo", "guest": True, "user_name": odd}
+    assert not any(secrets_of(Config.model_validate({"room": room})))

@@ -28,6 +28,32 @@ def test_a_file_is_read_again_and_a_mistake_keeps_what_was(tmp_path: Path) -> No
     assert settings.roll_back("whatever") is None
 
 
+def test_a_change_at_the_device_takes_nothing_of_a_file_that_is_being_written(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "device.toml"
+    path.write_text(ROOM)
+    settings = FileSettings(path)
+    settings.begin()
+    for half in (
+        ROOM.replace("demo", "other") + '[panel]\nlisten = "0.0.0.0:9000"\npin_file = "none"\n',
+        "[room",
+    ):
+        path.write_text(half)
+        for volume in (10, 20):
+            config = settings.override({("speaker", "volume"): volume})
+            assert (config.room.name, config.speaker.volume) == ("demo", volume)
+            assert config.panel.listen == "127.0.0.1:8081"
+        # Refused, it is not what the next change lies above.
+        assert settings.reload().room.name == "demo"
+        assert settings.notes
+        config = settings.override({("speaker", "volume"): 30})
+        assert (config.room.name, config.speaker.volume) == ("demo", 30)
+    path.write_text(ROOM.replace("demo", "other"))
+    config = settings.reload()
+    assert (config.room.name, config.speaker.volume, settings.notes) == ("other", 30, ())
+
+
 def test_a_token_that_is_missing_is_a_mistake_at_once(tmp_path: Path) -> None:
     path = tmp_path / "device.toml"
     path.write_text('[room]\ntoken_file = "room.token"\n')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 import signal
 import subprocess
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from appliance.cli.exit_code import ExitCode
 from appliance.panel import Refused
 from appliance.provisioning.config import UpdatesConfig
 from appliance.service import state_file
 from appliance.service.state_file import StateFile
-from appliance.service.upkeep import GONE, REST, Leave, RebootRefused, Upkeep, wish
+from appliance.service.upkeep import GONE, LONGEST, REST, Leave, RebootRefused, Upkeep, wish
 from hal.controls import Button
 from tests.appliance.service.calendar.calendar_server import calendar, event, served
 from tests.appliance.service.conftest import DEADLINE, MakeDevice, until
@@ -110,6 +112,117 @@ def test_an_updater_that_is_killed_keeps_no_device_from_its_room(lock: Path) -> 
     updater.send_signal(signal.SIGKILL)
     updater.communicate(timeout=DEADLINE)
     assert not upkeep.look(NOON, in_use=False)
+
+
+def test_an_update_that_does_not_end_gives_the_room_back(
+    lock: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    seconds, told = 0.0, ["nothing"]
+    upkeep = Upkeep(UpdatesConfig(), lock, lambda: seconds)
+    upkeep.tell(lambda text: told.append(text or ""))
+    with wish(lock):
+        # A wish may wait for as long as a call lasts.
+        assert not upkeep.look(NOON, in_use=True)
+        seconds += LONGEST + REST
+        assert upkeep.look(NOON, in_use=False)
+        seconds += LONGEST - 1
+        assert upkeep.look(NOON, in_use=False)
+        assert told == ["nothing", ""]
+        seconds += 1
+        assert not upkeep.look(NOON, in_use=False)
+        seconds += LONGEST
+        assert not upkeep.look(NOON, in_use=False)
+        errors = [one for one in caplog.records if one.levelname == "ERROR"]
+        assert told[2:] == [one.getMessage() for one in errors]
+        assert str(lock) in told[-1]
+        # A device that takes the place of another one tells it, too.
+        upkeep.tell(lambda text: told.append(text or ""))
+        assert told[-1] == told[-2]
+    assert not upkeep.look(NOON, in_use=False)
+    assert told[-1] == ""
+    with wish(lock):
+        assert upkeep.look(NOON, in_use=False)
+
+
+async def test_a_device_comes_back_from_an_update_that_hangs(
+    make_device: MakeDevice, lock: Path
+) -> None:
+    upkeep = Upkeep(UpdatesConfig(), lock)
+    oak = await make_device("Oak", 1, upkeep=upkeep)
+    with wish(lock):
+        upkeep._used -= REST
+        await until(oak, lambda state: state.status == "updating")
+        upkeep._began -= LONGEST
+        await until(oak, lambda state: state.status == "in_room")
+        assert any("an update has not ended within 2 h" in one for one in oak.state().errors)
+        # One that takes its place.
+        await oak.stop()
+        elm = await make_device("Elm", 2, upkeep=upkeep)
+        assert any("an update has not ended within 2 h" in one for one in elm.state().errors)
+    await until(elm, lambda state: not state.errors)
+
+
+def test_a_lock_that_cannot_be_looked_at_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # For root each file can be opened.
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    upkeep = Upkeep(UpdatesConfig(), tmp_path / "updating")
+    assert not upkeep.look(NOON, in_use=False)
+    assert not upkeep.look(NOON, in_use=False)
+    (told,) = caplog.messages
+    assert told.endswith("updating: Permission denied; no update can begin")
+
+
+def command(lock: Path, tmp_path: Path, script: str) -> subprocess.Popen[bytes]:
+    """`roomlet update` with a shell as the updater; the device lets it begin."""
+    (tmp_path / state_file.NAME).write_text(f'{{"status": "updating", "pid": {os.getpid()}}}')
+    arguments = ["--directory", str(tmp_path), "--lock", str(lock), "--", "/bin/sh", "-c", script]
+    return subprocess.Popen(
+        [sys.executable, "-m", "appliance", "update", *arguments], stdout=subprocess.PIPE
+    )
+
+
+def test_what_an_updater_leaves_running_holds_no_lock(lock: Path, tmp_path: Path) -> None:
+    roomlet = command(lock, tmp_path, "sleep 600 >&- & echo $!")
+    assert roomlet.stdout is not None
+    left = int(roomlet.stdout.readline())
+    try:
+        assert roomlet.wait(DEADLINE) == 0
+        os.kill(left, 0)
+        assert not Upkeep(UpdatesConfig(), lock).look(NOON, in_use=False)
+    finally:
+        os.kill(left, signal.SIGKILL)
+        roomlet.communicate()
+
+
+def test_the_lock_is_held_until_an_updater_that_is_told_to_end_has_ended(
+    lock: Path, tmp_path: Path
+) -> None:
+    go_on = tmp_path / "go-on"
+    os.mkfifo(go_on)
+    roomlet = command(
+        lock,
+        tmp_path,
+        f"trap 'echo told; read x < {go_on}; exit 9' TERM; echo begun; while :; do sleep 0.1; done",
+    )
+    assert roomlet.stdout is not None
+    upkeep = Upkeep(UpdatesConfig(), lock)
+    try:
+        assert roomlet.stdout.readline() == b"begun\n"
+        roomlet.send_signal(signal.SIGTERM)
+        assert roomlet.stdout.readline() == b"told\n"
+        assert roomlet.poll() is None
+        assert upkeep.look(NOON, in_use=False)
+        go_on.write_text("\n")
+        assert roomlet.wait(DEADLINE) == 9
+        assert not upkeep.look(NOON, in_use=False)
+    finally:
+        roomlet.kill()
+        roomlet.communicate()
 
 
 async def test_a_device_updates_between_calls_and_comes_back(
@@ -215,7 +328,45 @@ def test_a_restart_that_is_never_allowed_is_refused(tmp_path: Path) -> None:
     path.write_text(f'{{"status": "updating", "reboot": "never", "pid": {os.getpid()}}}')
     assert Leave(tmp_path).given()
     with pytest.raises(RebootRefused, match=r"updates\.reboot"):
-        Leave(tmp_path, reboot=True).given()
+        Leave(tmp_path, reboot=lambda: "when_idle").given()
+    # While a device runs, it says what is in force.
+    path.write_text(f'{{"status": "updating", "reboot": "when_idle", "pid": {os.getpid()}}}')
+    assert Leave(tmp_path, reboot=lambda: "never").given()
+
+
+@pytest.mark.parametrize(
+    "left", [None, '{"status": "in_room", "reboot": "when_idle", "pid": null}']
+)
+def test_a_restart_is_not_allowed_by_a_device_that_does_not_run(
+    tmp_path: Path, left: str | None
+) -> None:
+    if left is not None:
+        (tmp_path / state_file.NAME).write_text(left)
+    with pytest.raises(RebootRefused):
+        Leave(tmp_path, reboot=lambda: "never").given()
+
+
+@pytest.mark.parametrize(("word", "code"), [("never", ExitCode.UNWANTED), ("when_idle", 5)])
+def test_the_command_to_restart_heeds_the_configuration_of_a_device_that_does_not_run(
+    lock: Path, tmp_path: Path, word: str, code: int
+) -> None:
+    config, told = tmp_path / "device.toml", tmp_path / "told"
+    config.write_text(
+        f'[room]\nhost = "h"\nname = "demo"\nguest = true\n[updates]\nreboot = "{word}"\n'
+    )
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\necho "$@" > {told}\nexit 5\n')
+    systemctl.chmod(0o755)
+    options = ["--directory", str(tmp_path), "--lock", str(lock), "--config", str(config)]
+    roomlet = subprocess.run(
+        [sys.executable, "-m", "appliance", "reboot", *options],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        timeout=2 * DEADLINE,
+        capture_output=True,
+        check=False,
+    )
+    assert told.exists() == (word == "when_idle")
+    assert roomlet.returncode == code, roomlet.stderr
 
 
 def test_a_device_that_does_not_run_lets_anything_begin(tmp_path: Path) -> None:

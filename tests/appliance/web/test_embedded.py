@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 
@@ -70,3 +71,23 @@ async def test_who_gives_up_waiting_leaves_nothing_running() -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
     assert asyncio.all_tasks() == before
+
+
+async def test_what_visitors_do_wrong_does_not_fill_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server, where = EmbeddedServer(config()), listener()
+    host, port = where.getsockname()
+    serving = await server.begin(where, "a server")
+    for _ in range(20):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"nonsense\r\n\r\n")
+        async with asyncio.timeout(30):
+            assert b"400" in await reader.readline()
+        writer.close()
+    server.should_exit = True
+    async with asyncio.timeout(30):
+        await serving
+    warnings = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert warnings == ["Invalid HTTP request received."]
+    assert logging.getLogger("uvicorn.error").filters == []
