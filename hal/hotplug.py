@@ -74,11 +74,12 @@ def udev_monitor() -> Monitor:
     pyudev = require("pyudev", "install the Python package pyudev and libudev")
     try:
         context = pyudev.Context()
-        if not Path(context.run_path, "control").exists():
-            raise BackendUnavailable("udev does not run here; start systemd-udevd")
+        running = Path(context.run_path, "control").exists()
         monitor: Monitor = pyudev.Monitor.from_netlink(context)
     except (ImportError, OSError) as error:
         raise BackendUnavailable(f"udev cannot be asked ({error}); install libudev1") from error
+    if not running:
+        raise BackendUnavailable("udev does not run here; start systemd-udevd")
     return monitor
 
 

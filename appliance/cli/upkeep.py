@@ -37,6 +37,11 @@ def update(
 ) -> int:
     """Run an updater when nobody is in a call and its hours have come; the device shows it, and
     stays out of its room meanwhile.  The exit code is the updater's."""
+    import shutil
+
+    if shutil.which(command[0]) is None:
+        # Told at once, not when its turn has come.
+        raise typer.BadParameter(f"there is no program {command[0]!r} here", param_hint="COMMAND")
     return _when_idle(command, directory, lock, None)
 
 

@@ -46,12 +46,14 @@ def end_with_parent() -> None:
 class Child:
     """One `roomlet` command in a process and a process group of its own.
 
-    Its words go to `log_path`; the first line on its standard output says that it is ready.
+    Its words go to `log_path`, what it has to remember into a folder beside that; the first line on
+    its standard output says that it is ready.
     """
 
     def __init__(self, name: str, arguments: Sequence[str], log_path: Path) -> None:
         self.name: Final = name
         self.log_path: Final = log_path
+        self._state = str(log_path.with_suffix(".state"))
         self._arguments = tuple(arguments)
         self._process: asyncio.subprocess.Process | None = None
         self._drain: asyncio.Task[None] | None = None
@@ -77,7 +79,8 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
                 start_new_session=True,
-                env={**os.environ, PARENT: str(os.getpid())},
+                # What a device remembers is no other one's, and no user's own.
+                env={**os.environ, PARENT: str(os.getpid()), "STATE_DIRECTORY": self._state},
             )
         assert self._process.stdout is not None
         try:

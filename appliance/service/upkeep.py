@@ -43,6 +43,10 @@ LONGEST: Final = 2 * 3600.0
 that hangs must not cost people their room for days."""
 
 
+class NoLock(ServiceError, FileNotFoundError):
+    """Nobody has made the file of the lock."""
+
+
 class RebootRefused(ServiceError):
     """The configuration lets nobody restart the machine."""
 
@@ -146,9 +150,16 @@ class Upkeep:
 def wish(lock: Path = LOCK) -> Iterator[None]:
     """Wish for an update for as long as this lasts and this process lives; waits for other
     updaters.  No program that is run meanwhile has the lock: what an updater leaves running would
-    hold it on.  Raises OSError."""
-    # Closed in whatever this process runs, as all that Python opens.
-    with lock.open("rb") as file:
+    hold it on.  Raises NoLock and OSError."""
+    try:
+        # Closed in whatever this process runs, as all that Python opens.
+        file = lock.open("rb")
+    except FileNotFoundError:
+        raise NoLock(
+            f"{lock} is not there, by which device and updater agree;"
+            " run: systemd-tmpfiles --create roomlet.conf"
+        ) from None
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

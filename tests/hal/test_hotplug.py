@@ -327,7 +327,7 @@ def test_udev_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert monitor.fileno() >= 0
     assert monitor.poll(0) is None
     monkeypatch.setattr(pyudev.Context, "run_path", "/nowhere")
-    with pytest.raises(BackendUnavailable, match="does not run here"):
+    with pytest.raises(BackendUnavailable, match=r"^udev does not run here; start systemd-udevd$"):
         udev_monitor()
     monkeypatch.setitem(sys.modules, "pyudev", None)
     with pytest.raises(BackendUnavailable, match="pyudev"):

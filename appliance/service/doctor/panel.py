@@ -29,6 +29,10 @@ async def look_at_panel(
     ways = ["a PIN"] if config.read_pin() is not None else []
     ways += [] if panel.client_ca is None else ["client certificates"]
     text = f"{panel.listen} with {' and '.join(ways)}" if ways else f"{panel.listen}, for everybody"
+    if panel.pin_file is not None and panel.pin_file.stat().st_mode & _OTHERS:
+        return warn(
+            f"{panel.pin_file} can be read by everybody here", f"chmod 600 {panel.pin_file}"
+        )
     if panel.tls_cert is None or panel.tls_key is None:
         if not is_loopback(panel.listen):
             remedy = "give panel.tls_cert and panel.tls_key"

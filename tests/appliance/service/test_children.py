@@ -34,6 +34,8 @@ async def test_a_child_says_its_line_and_ends_politely(tmp_path: Path) -> None:
     assert line.startswith("roomlet hub ready at http://127.0.0.1:")
     pid = child.pid
     assert os.getpgid(pid) == pid
+    # What it remembers is no business of the person's who looks at a demo.
+    assert psutil.Process(pid).environ()["STATE_DIRECTORY"] == str(tmp_path / "hub.state")
     await child.stop()
     assert gone(pid)
     await child.stop()

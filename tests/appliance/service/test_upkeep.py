@@ -18,7 +18,7 @@ from appliance.panel import Refused
 from appliance.provisioning.config import UpdatesConfig
 from appliance.service import state_file
 from appliance.service.state_file import StateFile
-from appliance.service.upkeep import GONE, LONGEST, REST, Leave, RebootRefused, Upkeep, wish
+from appliance.service.upkeep import GONE, LONGEST, REST, Leave, NoLock, RebootRefused, Upkeep, wish
 from hal.controls import Button
 from tests.appliance.service.calendar.calendar_server import calendar, event, served
 from tests.appliance.service.conftest import DEADLINE, MakeDevice, until
@@ -451,3 +451,23 @@ def test_a_machine_that_goes_down_keeps_the_device_out_of_its_room(
     finally:
         roomlet.kill()
         roomlet.wait()
+
+
+def test_without_the_lock_nothing_is_run_and_how_it_is_made_is_told(tmp_path: Path) -> None:
+    with (
+        pytest.raises(NoLock, match=r"systemd-tmpfiles --create roomlet\.conf"),
+        wish(tmp_path / "x"),
+    ):
+        pytest.fail("nobody could know of the update")
+
+
+def test_an_updater_that_is_not_there_is_told_at_once(lock: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "appliance", "update", f"--lock={lock}", "--", "no-such-updater"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert told.returncode == 2
+    assert "there is no program 'no-such-updater' here" in told.stderr

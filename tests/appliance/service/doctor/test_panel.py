@@ -51,6 +51,13 @@ async def test_what_is_well_is_told(tmp_path: Path, authority: Authority) -> Non
     assert (here.verdict, here.text) == (Verdict.OK, "127.0.0.1:0 with a PIN")
 
 
+async def test_a_pin_that_everybody_can_read_is_told(tmp_path: Path) -> None:
+    open_door = door(tmp_path, listen="127.0.0.1:0")
+    (tmp_path / "panel.pin").chmod(0o644)
+    found = await look(open_door)
+    assert (found.verdict, found.remedy) == (Verdict.WARN, f"chmod 600 {tmp_path / 'panel.pin'}")
+
+
 async def test_a_certificate_that_ends_is_told(tmp_path: Path, authority: Authority) -> None:
     soon = await look(door(tmp_path, authority.issue("panel", days=10)))
     assert (soon.verdict, "only 9 days" in soon.text) == (Verdict.WARN, True)
