@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, expect
+from panel_page import DEADLINE, opened
+from playwright.async_api import Browser, Page, expect
 
 from appliance.hub.config import HubConfig
 from appliance.hub.server import HubServer
@@ -19,8 +20,6 @@ from tests.appliance.panel.fake_device import FakeDevice
 from tests.appliance.panel.fake_maintenance import FakeMaintenance
 from tests.appliance.service.conftest import settings
 from tests.appliance.service.provisioned import Provisioned
-
-DEADLINE = 30_000.0  # ms
 
 
 @pytest.fixture
@@ -37,22 +36,8 @@ async def panel(maintenance: FakeMaintenance) -> AsyncIterator[Panel]:
 @pytest.fixture
 async def page(chromium: Browser, panel: Panel) -> AsyncIterator[Page]:
     """The panel on a telephone; it may log no error."""
-    context = await chromium.new_context(viewport={"width": 390, "height": 844})
-    page = await context.new_page()
-    page.set_default_timeout(DEADLINE)
-    expect.set_options(timeout=DEADLINE)
-    faults: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            faults.append(message.text)
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    await page.goto(panel.url)
-    yield page
-    await context.close()
-    assert [fault for fault in faults if "ERR_CONNECTION_REFUSED" not in fault] == []
+    async with opened(chromium, panel.url, 390, 844) as page:
+        yield page
 
 
 async def watching(maintenance: FakeMaintenance, cards: list[str]) -> None:

@@ -8,15 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, expect
+from panel_page import DEADLINE, opened
+from playwright.async_api import Browser, Page, expect
 
 from appliance.media.gate import Party
 from appliance.panel import Panel, PanelState
 from appliance.panel.device import TallyName
 from hal.controls import Status
 from tests.appliance.panel.fake_device import FakeDevice, plain_picture
-
-DEADLINE = 30_000.0  # ms
 
 
 class Device(FakeDevice):
@@ -44,23 +43,8 @@ async def panel(device: Device) -> AsyncIterator[Panel]:
 @pytest.fixture
 async def page(chromium: Browser, panel: Panel) -> AsyncIterator[Page]:
     """The panel, as wide as it is beside the hub's page; it may log no error."""
-    context = await chromium.new_context(viewport={"width": 380, "height": 800})
-    page = await context.new_page()
-    page.set_default_timeout(DEADLINE)
-    expect.set_options(timeout=DEADLINE)
-    faults: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            faults.append(message.text)
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    await page.goto(panel.url)
-    yield page
-    await context.close()
-    # A panel that stopped while its page was open is what some tests are about.
-    assert [fault for fault in faults if "ERR_CONNECTION_REFUSED" not in fault] == []
+    async with opened(chromium, panel.url, 380, 800) as page:
+        yield page
 
 
 async def moved(device: FakeDevice, presses: list[tuple[str, str]]) -> None:

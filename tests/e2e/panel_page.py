@@ -1,0 +1,34 @@
+"""The panel's page in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
+
+DEADLINE: Final = 30_000.0
+"""Milliseconds for whatever the page is to show."""
+
+
+@asynccontextmanager
+async def opened(chromium: Browser, url: str, width: int, height: int) -> AsyncIterator[Page]:
+    """The page at that size; it may log no error but that its panel has gone, which is what
+    some tests are about."""
+    context = await chromium.new_context(viewport={"width": width, "height": height})
+    page = await context.new_page()
+    page.set_default_timeout(DEADLINE)
+    expect.set_options(timeout=DEADLINE)
+    faults: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            faults.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    await page.goto(url)
+    yield page
+    await context.close()
+    assert [fault for fault in faults if "ERR_CONNECTION_REFUSED" not in fault] == []
