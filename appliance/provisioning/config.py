@@ -9,18 +9,23 @@ from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, PrivateAttr, ValidationError
 
-from appliance.provisioning.errors import ConfigError
-from appliance.provisioning.layers import Layers
-from appliance.provisioning.mistakes import worst
-from appliance.provisioning.sections import (
-    CalendarConfig,
+from appliance.provisioning.devices import (
     CameraConfig,
     ControlsConfig,
     DeviceConfig,
     DisplayConfig,
+    MicrophoneConfig,
+    ScreenShareConfig,
+    SpeakerConfig,
+)
+from appliance.provisioning.errors import ConfigError
+from appliance.provisioning.layers import Layers
+from appliance.provisioning.mistakes import worst
+from appliance.provisioning.section import Section
+from appliance.provisioning.sections import (
+    CalendarConfig,
     LogConfig,
     MetricsConfig,
-    MicrophoneConfig,
     MuteConfig,
     NetworkConfig,
     PanelConfig,
@@ -28,9 +33,6 @@ from appliance.provisioning.sections import (
     ProbeConfig,
     ProvisioningConfig,
     RoomConfig,
-    ScreenShareConfig,
-    Section,
-    SpeakerConfig,
     UpdatesConfig,
 )
 from appliance.provisioning.source import Key, dotted, held
