@@ -36,6 +36,7 @@ from appliance.provisioning.sections import (
     UpdatesConfig,
 )
 from appliance.provisioning.source import Key, dotted, held
+from appliance.provisioning.values import FilePath
 
 __all__ = [
     "CalendarConfig",
@@ -248,7 +249,7 @@ def _paths() -> list[tuple[str, str]]:
         for section, field in Config.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
         for name, inner in field.annotation.model_fields.items()
-        if Path in (inner.annotation, *get_args(inner.annotation))
+        if FilePath in get_args(inner.annotation)
     ]
 
 

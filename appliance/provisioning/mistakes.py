@@ -18,6 +18,13 @@ SECRET: Final = re.compile(r"(^|_)(token|secret|password|pin|key)($|_)")
 CANDIDATES: Final = 8
 """Mistakes of which the one that stands first is looked for."""
 
+_TYPES: Final = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+}
+"""What to write where TOML has a type of its own for a value."""
+
 _PASSWORD: Final = re.compile(r"(?<=://)[^/@\s'\"]+(?=@)")
 
 
@@ -48,6 +55,21 @@ def unknown(name: str, known: Sequence[str]) -> str:
     return f"unknown key, choose one of {', '.join(known)}"
 
 
+def in_words(detail: ErrorDetails) -> str:
+    """What is wrong with a value, or what to write instead; without the value."""
+    text = _TYPES.get(detail["type"])
+    if text is not None:
+        return text + (", without quotes" if isinstance(detail["input"], str) else "")
+    text = " ".join(detail["msg"].split())
+    return text[:1].lower() + text[1:]
+
+
+def shown(value: Any) -> str:
+    """A wrong value as it stands in a message: short, and without a password."""
+    text = _PASSWORD.sub("...", repr(value))
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def keys_of(model: type[BaseModel], table: Key) -> list[str]:
     """The keys of the table that `table` names."""
     for part in table:
@@ -64,10 +86,8 @@ def _reason(detail: ErrorDetails, model: type[BaseModel]) -> str:
         return unknown(str(key[-1]), keys_of(model, key[:-1]))
     if kind == "missing":
         return "is missing; add it"
-    text = " ".join(detail["msg"].split())
-    text = text[:1].lower() + text[1:]
+    text = in_words(detail)
     secret = any(isinstance(part, str) and SECRET.search(part) for part in key)
     if secret or kind in ("way_in", "model_type"):
         return text
-    value = _PASSWORD.sub("...", repr(detail["input"]))
-    return f"{text}, not {value if len(value) <= 60 else value[:57] + '...'}"
+    return f"{text}, not {shown(detail['input'])}"

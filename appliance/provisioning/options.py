@@ -6,6 +6,7 @@ A backend's constructor says which options it knows and what they may be.
 from __future__ import annotations
 
 import inspect
+import json
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from appliance.provisioning.config import Config, DeviceConfig
-from appliance.provisioning.mistakes import unknown
+from appliance.provisioning.mistakes import in_words, shown, unknown
 from appliance.provisioning.source import Key
 from hal import registry
 from hal.device import Kind
@@ -81,8 +82,10 @@ def _wrong(hint: Any, value: Any) -> str | None:
     except PydanticSchemaGenerationError:
         return None
     try:
-        adapter.validate_python(value)
+        # TOML's types are those of JSON and times: a list may stand for a tuple, and a text for a
+        # path, but not for a number.
+        adapter.validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
-        text = error.errors(include_url=False)[0]["msg"]
-        return f"{text[:1].lower()}{text[1:]}, not {value!r}"
+        detail = error.errors(include_url=False)[0]
+        return f"{in_words(detail)}, not {shown(value)}"
     return None

@@ -5,7 +5,6 @@ The text under each field is its description in the JSON Schema and in the comme
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -23,6 +22,7 @@ from appliance.provisioning.values import (
     CalendarUrl,
     Clock,
     CredentialName,
+    FilePath,
     FolderUrl,
     HeaderName,
     HeaderValue,
@@ -57,7 +57,7 @@ class RoomConfig(Section):
     """The room; needed with `guest`, else the token tells it."""
     token: SecretStr | None = None
     """The room token itself; the file that says it should have mode 0600."""
-    token_file: Path | None = None
+    token_file: FilePath | None = None
     """A file with the token, mode 0600; a relative path begins at the folder of this file."""
     token_credential: CredentialName | None = None
     """The name of a systemd credential (`LoadCredential=`) that is the token."""
@@ -65,12 +65,12 @@ class RoomConfig(Section):
     """A web service that gives tokens, https; asked again before a token ends."""
     token_headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Further headers of a request to `token_url`."""
-    token_secret_file: Path | None = None
+    token_secret_file: FilePath | None = None
     """A file with what `token_url` wants as `Authorization`, mode 0600; a word alone is a Bearer
     token."""
     token_secret_credential: CredentialName | None = None
     """The name of a systemd credential with the same."""
-    token_ca_file: Path | None = None
+    token_ca_file: FilePath | None = None
     """The only certificates (PEM) that `token_url` is believed by; else those of the system."""
     guest: bool = False
     """Whether to come in through the hub's guest entrance instead of with a token."""
@@ -114,15 +114,15 @@ class PanelConfig(Section):
 
     enabled: bool = True
     """Whether there is one."""
-    pin_file: Path | None = None
+    pin_file: FilePath | None = None
     """A file with a PIN or passphrase of 6 characters or more, mode 0600, that visitors give."""
     pin_credential: CredentialName | None = None
     """The name of a systemd credential (`LoadCredential=`) that is the PIN."""
-    tls_cert: Path | None = None
+    tls_cert: FilePath | None = None
     """The certificate with its chain (PEM) for https, with `tls_key`."""
-    tls_key: Path | None = None
+    tls_key: FilePath | None = None
     """The certificate's key (PEM, not encrypted)."""
-    client_ca: Path | None = None
+    client_ca: FilePath | None = None
     """Certificates (PEM) of which a visitor's browser has to show a descendant (mTLS)."""
     listen: Address = "127.0.0.1:8081"
     """Address and port; port 0 takes a free one.  Beyond this machine only with a PIN, or with
@@ -212,11 +212,11 @@ class CalendarConfig(Section):
     """A file (`ics`), or a collection of a CalDAV server."""
     user: Name | None = None
     """Who asks for it; needs a password."""
-    password_file: Path | None = None
+    password_file: FilePath | None = None
     """A file with that user's password, mode 0600."""
     password_credential: CredentialName | None = None
     """The name of a systemd credential with the same."""
-    ca_file: Path | None = None
+    ca_file: FilePath | None = None
     """The only certificates (PEM) that the server is believed by; else those of the system."""
     address: MailAddress | None = None
     """The mail address under which the room is invited; what it has declined is no meeting."""
@@ -260,7 +260,7 @@ class NetworkConfig(Section):
     """The relay, `turn:HOST:PORT?transport=udp` (or `tcp`), or `turns:HOST:PORT` over TLS."""
     turn_user: Name | None = None
     """Who asks for it; needed with `turn_url`, and a password too."""
-    turn_password_file: Path | None = None
+    turn_password_file: FilePath | None = None
     """A file with that user's password, mode 0600."""
     turn_password_credential: CredentialName | None = None
     """The name of a systemd credential with the same."""
@@ -315,7 +315,7 @@ class ProvisioningConfig(Section):
     """Further ways to find such a folder: `dhcp` (options 160 and 66), `dns` (SRV records)."""
     public_key: PublicKeyText | None = None
     """The minisign key that signs the fleet's files; needed with `urls`, `discover` and `usb`."""
-    ca_file: Path | None = None
+    ca_file: FilePath | None = None
     """The only certificates (PEM) that servers are believed by; else those of the system."""
     proxy: ProxyUrl | None = None
     """The proxy to the web servers, `http://HOST:PORT`."""

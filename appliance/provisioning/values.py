@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import re
+from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from appliance.provisioning import minisign
@@ -157,6 +158,8 @@ def _header_value(value: SecretStr) -> SecretStr:
     return value
 
 
+FilePath = Annotated[Path, Field(strict=False)]
+"""TOML has no paths: a text is one."""
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 RoomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=100)]

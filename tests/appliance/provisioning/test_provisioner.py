@@ -91,7 +91,7 @@ def test_without_any_file_it_is_said_what_to_write(alone: Provisioner) -> None:
         (ROOM.encode() + b"[camera]\nbackend = 'v4l3'\n", "did you mean v4l2?"),
         (
             ROOM.encode() + b"[controls]\nbackend = 'gpio'\noptions = { mute_pin = 'x' }\n",
-            "controls.options.mute_pin: input should be a valid integer",
+            "controls.options.mute_pin: must be a whole number, without quotes",
         ),
         (
             ROOM.encode() + b"[controls]\nbackend = 'gpio'\noptions = { mute_pni = 3 }\n",
