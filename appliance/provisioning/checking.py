@@ -32,7 +32,7 @@ class Checked:
 
 
 def check(layers: Layers) -> Checked:
-    """Look at all of it; of more than `MOST` mistakes the last one tells that there are more."""
+    """Look at all of it; of more than `MOST` mistakes one more tells that there are others."""
     values = anchored(layers)
     found = [(mistake.key, mistake.reason) for mistake in mistakes(Config, values)]
     wrong = [key for key, _ in found]
@@ -41,12 +41,11 @@ def check(layers: Layers) -> Checked:
         options = list(_of_options(kind, sound.get(kind, {})))
         found += options
         wrong += [key for key, _ in options]
-    errors = sorted(
-        (_error(layers, key, reason) for key, reason in found[:MOST]),
-        key=lambda error: in_order(layers, error),
-    )
+    errors = [_error(layers, key, reason) for key, reason in found[:MOST]]
     if len(found) >= MOST:
-        errors.append(ConfigError(f"{MOST} mistakes are told; mend these first"))
+        reason = f"has more mistakes than the {MOST} that are told; mend these first"
+        errors.append(ConfigError(reason, path=layers.parts[-1].source.path))
+    errors.sort(key=lambda error: in_order(layers, error))
     return Checked(errors, Config.left_of(layers, wrong))
 
 

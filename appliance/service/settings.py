@@ -18,6 +18,7 @@ from appliance.provisioning.overrides import Changes, above, changed, panel_part
 from appliance.provisioning.places import DEVICE
 from appliance.provisioning.provisioner import Provisioner, Running
 from appliance.provisioning.source import Key
+from appliance.service.named_files import look_at_secrets
 
 UNTIL_THE_END: Final = Path("until the program ends")
 """Stands for the file of changes that are in none."""
@@ -112,10 +113,7 @@ class FileSettings:
         one that goes away later is waited for.  Raises ConfigError."""
         layers = Layers.of_file(self._path)
         config = Config.from_layers(layers)
-        config.read_token()
-        config.read_pin()
-        config.read_calendar_password()
-        config.read_turn_password()
+        look_at_secrets(config)
         return layers, config
 
     def changes(self) -> Mapping[str, Any]:

@@ -118,7 +118,10 @@ def test_of_rubbish_a_part_is_told_and_that_it_is_one() -> None:
     rubbish = "".join(f"x{number} = 1\n" for number in range(MOST + 50))
     found = checked(device=ROOM + "[camera]\n" + rubbish)
     assert len(found.mistakes) == MOST + 1
-    assert str(found.mistakes[-1]) == f"{MOST} mistakes are told; mend these first"
+    assert lines(found)[0] == (
+        f"device.toml: has more mistakes than the {MOST} that are told; mend these first"
+    )
+    assert lines(found)[-1].startswith(f"device.toml, line {5 + MOST}, column 1: camera.x")
     assert found.config is None
 
 
