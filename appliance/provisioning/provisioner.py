@@ -48,6 +48,7 @@ from appliance.provisioning.places import (
     environment_parts,
     lasting_layers,
     panel_parts,
+    unconfigured,
 )
 from appliance.provisioning.probation import Probation
 from appliance.provisioning.schedule import (
@@ -184,7 +185,7 @@ class Provisioner:
         if current is not None and digest_of(current) == digest:
             return None
         try:
-            check_options(Config.from_layers(layers))
+            check_options(self._checked(layers))
         except ConfigError as error:
             # That a device was never told its room is no mistake of anybody's.
             if "room" in layers.values:
@@ -348,7 +349,16 @@ class Provisioner:
             return Config.from_layers(whole), whole, []
         except ConfigError as error:
             note = f"changes made at the panel are left out: {error}"
-            return Config.from_layers(layers), layers, [note]
+            return self._checked(layers), layers, [note]
+
+    def _checked(self, layers: Layers) -> Config:
+        """Raises ConfigError; where nobody ever said a room, with what there is to do."""
+        try:
+            return Config.from_layers(layers)
+        except ConfigError as error:
+            if error.key != "room" or "room" in layers.values:
+                raise
+        raise unconfigured(self.places, self.identity, layers)
 
 
 def provisioner_under(root: Path) -> Provisioner:

@@ -15,7 +15,6 @@ from appliance.provisioning import Config, ConfigError, Probation
 from appliance.provisioning.layers import Layers
 from appliance.provisioning.options import check_options
 from appliance.provisioning.overrides import Changes, above, changed, panel_part
-from appliance.provisioning.places import DEVICE
 from appliance.provisioning.provisioner import Provisioner, Running
 from appliance.provisioning.source import Key
 from appliance.service.named_files import look_at_secrets
@@ -174,16 +173,7 @@ class ProvisionedSettings:
 
     def begin(self) -> Config:
         """See `Settings`."""
-        try:
-            return self._take(self._provisioner.begin())
-        except ConfigError as error:
-            if error.path is not None:
-                raise
-            # No file is to blame, for none says anything of a room.
-            place = self._provisioner.places.local / DEVICE
-            raise ConfigError(
-                f"this device is not configured; write {place}, or give --config"
-            ) from error
+        return self._take(self._provisioner.begin())
 
     def reload(self) -> Config:
         """See `Settings`."""

@@ -203,7 +203,7 @@ def configured(**changes: object) -> dict[str, object]:
         "values": [
             value("backend", '"auto"', "built-in"),
             value("rate", "15.0", long),
-            value("width", "640", "panel: /var/lib/roomlet/overrides.toml, line 2", True),
+            value("width", "640", "the panel", True),
         ],
         "changes": ["camera.width"],
         "hindrance": "",

@@ -120,7 +120,8 @@ async def test_show_tells_the_source_of_each_value(tmp_path: Path) -> None:
     result = await roomlet("config", "show", "--root", tmp_path)
     assert (result.code, result.err) == (0, "")
     assert f"volume = 40  # device: {tmp_path}/etc/roomlet/device.toml, line 2" in result.out
-    assert "rate = 15.0  # panel: " in result.out
+    # Nobody ever wrote the file that it is kept in.
+    assert "rate = 15.0  # the panel\n" in result.out
     assert "width = 1280  # built-in" in result.out
     assert "c4n4ry" not in result.out
     # To look is to change nothing.
@@ -131,9 +132,10 @@ async def test_show_tells_the_source_of_each_value(tmp_path: Path) -> None:
     assert 'token = "c4n4ry"  # fleet: ' in changed.out
     one = await roomlet("config", "show", tmp_path / "etc/roomlet/fleet.toml")
     assert 'token = "********"  # file: ' in one.out
-    assert "room: is missing" in complaint(
-        await roomlet("config", "show", "--root", tmp_path / "nothing"), ExitCode.CONFIGURATION
-    )
+    nothing = tmp_path / "nothing"
+    line = complaint(await roomlet("config", "show", "--root", nothing), ExitCode.CONFIGURATION)
+    assert f"no configuration was found: none is at {nothing}/usr/lib/roomlet/config.toml" in line
+    assert f"; write {nothing}/etc/roomlet/device.toml" in line
 
 
 async def test_the_schema_knows_every_key_and_what_it_means() -> None:
