@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from appliance.provisioning.source import Key
@@ -125,10 +125,7 @@ def shown(value: Any) -> str:
 def keys_of(model: type[BaseModel], table: Key) -> list[str]:
     """The keys of the table that `table` names."""
     for part in table:
-        field = model.model_fields[str(part)]
-        kinds: Sequence[Any] = (field.annotation, *get_args(field.annotation))
-        found = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
-        model = next(found, model)
+        model = next(_models(model.model_fields[str(part)].annotation), model)
     return sorted(model.model_fields)
 
 
@@ -168,6 +165,33 @@ def _nearest(name: str, known: Sequence[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
 
 
+def _is_secret(model: type[BaseModel], key: Key) -> bool:
+    """Whether the value of a key is one by its name or by its type: some addresses are."""
+    if any(isinstance(part, str) and SECRET.search(part) for part in key):
+        return True
+    for part in key:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            break
+        if SecretStr in _types(field.annotation):
+            return True
+        model = next(_models(field.annotation), model)
+    return False
+
+
+def _types(annotation: Any) -> Iterator[Any]:
+    """An annotation and all that it is made of."""
+    yield annotation
+    for inner in get_args(annotation):
+        yield from _types(inner)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    for one in _types(annotation):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            yield one
+
+
 def _reason(detail: ErrorDetails, model: type[BaseModel]) -> str:
     kind, key = detail["type"], detail["loc"]
     if kind == "extra_forbidden":
@@ -175,7 +199,6 @@ def _reason(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "missing":
         return "is missing; add it"
     text = in_words(detail)
-    secret = any(isinstance(part, str) and SECRET.search(part) for part in key)
-    if secret or kind in ("way_in", "model_type"):
+    if kind in ("way_in", "model_type") or _is_secret(model, key):
         return text
     return f"{text}, not {shown(detail['input'])}"

@@ -128,6 +128,10 @@ def test_of_rubbish_a_part_is_told_and_that_it_is_one() -> None:
 def test_no_secret_is_in_a_mistake() -> None:
     found = checked(
         device='[room]\nhost = 7\ntoken = ["c4n4ry"]\n[provisioning]\nproxy = "x://a:c4n4ry@b"\n'
+        '[calendar]\nurl = "http://calendar.example/c4n4ry/oak.ics"\n'
     )
-    assert len(found.mistakes) == 3
+    assert len(found.mistakes) == 4
     assert "c4n4ry" not in "".join(lines(found))
+    odd = checked(device=ROOM + "[calendar]\nurl = ['http://calendar.example/c4n4ry']\n")
+    assert [mistake.key for mistake in odd.mistakes] == ["calendar.url"]
+    assert "c4n4ry" not in "".join(lines(odd))
