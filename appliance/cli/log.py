@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from appliance.cli.moment import moment
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from appliance.service.mute_log import Entry
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -23,8 +28,29 @@ def _group() -> None:
 
 @app.command()
 def mute(
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", "-S", metavar="TIME", help="From then on: today, 2h, 09:30, 2026-01-31."
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PARTY", help="Only what this one did: room, remote, ... Repeatable."),
+    ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this device's. Repeatable."),
+    ] = None,
+    lines: Annotated[
+        int | None,
+        typer.Option("--lines", "-n", min=0, help="The newest lines of what there is so far."),
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what happens from now on.")
+    ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", "-a", help="Each lapse of the lease in lines of its own.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line, as it is kept.")
@@ -36,13 +62,23 @@ def mute(
 ) -> None:
     """Who muted and unmuted this device, when, and why."""
     from appliance.service import mute_log
+    from appliance.service.mute_story import Story, Wanted
 
+    wanted = Wanted(
+        None if since is None else moment(since), _parties(by or ()), frozenset(device or ())
+    )
+    story = Story(each=every)
     path = (state or mute_log.state_directory()) / mute_log.NAME
-    for entry in _followed(path) if follow else mute_log.read(path):
-        typer.echo(json.dumps(entry, ensure_ascii=False) if as_json else _told(entry))
+    batches: Iterable[Iterable[Entry]] = _followed(path) if follow else [mute_log.read(path)]
+    for batch in batches:
+        entries = filter(wanted, batch)
+        told = [_json(one) for one in entries] if as_json else story.lines(entries)
+        for line in told if lines is None else told[max(0, len(told) - lines) :]:
+            typer.echo(line)
+        lines = None
 
 
-def _followed(path: Path) -> Iterator[dict[str, Any]]:
+def _followed(path: Path) -> Iterator[list[Entry]]:
     from appliance.service import mute_log
 
     stopped = threading.Event()
@@ -51,8 +87,15 @@ def _followed(path: Path) -> Iterator[dict[str, Any]]:
     return mute_log.follow(path, stopped)
 
 
-def _told(entry: dict[str, Any]) -> str:
-    state = "open" if entry.get("open") else f"closed by {', '.join(entry.get('closers', []))}"
-    why = f" ({entry['why']})" if entry.get("why") else ""
-    act = "closes" if entry.get("act") == "close" else "releases"
-    return f"{entry.get('time')}  {entry.get('what')}: {entry.get('who')} {act}{why}; now {state}"
+def _parties(names: Iterable[str]) -> frozenset[str]:
+    from appliance.media.gate import Party
+
+    known = [party.value for party in Party]
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(f"--by: {name!r} is none of {', '.join(known)}")
+    return frozenset(names)
+
+
+def _json(entry: Entry) -> str:
+    return json.dumps(entry, ensure_ascii=False)

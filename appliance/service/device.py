@@ -79,7 +79,7 @@ class Device:
         self.on_use: Callable[[], None] = lambda: None
         self.microphone_gate: Final = MicGate(allow_remote_unmute=config.mute.allow_remote_unmute)
         self.camera_gate: Final = CameraGate(allow_remote_unmute=config.mute.allow_remote_unmute)
-        self.mute_log: Final = MuteLog(state_directory() / NAME)
+        self.mute_log: Final = MuteLog(state_directory() / NAME, config.room.user_name)
         self.mute_log.follow(self.microphone_gate, "microphone")
         self.mute_log.follow(self.camera_gate, "camera")
         if config.mute.start_muted:

@@ -1,6 +1,7 @@
 """The log of who muted what, when and why: JSON lines that are only ever appended to.
 
-A line is an object with `time` (UTC, ISO 8601, ms), `what` ("microphone", "camera"), `who` (a
+A line is an object with `time` (UTC, ISO 8601, ms), `device` (its name; devices that one user
+starts by hand share a log, and old lines have none), `what` ("microphone", "camera"), `who` (a
 value of `Party`), `why` (a few words), `act` ("close" or "open": what `who` did), `open`
 (whether the gate is open after it) and `closers` (all who hold it).
 """
@@ -17,11 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeAlias
 
 from appliance.media.gate import Gate
 
 log = logging.getLogger(__name__)
+
+Entry: TypeAlias = dict[str, Any]
+"""A line, as it was read; nothing in it is checked."""
 
 NAME: Final = "mute.jsonl"
 """The file's name in the state directory; `mute.jsonl.1` is the one before it."""
@@ -43,15 +47,16 @@ def state_directory() -> Path:
 
 
 class MuteLog:
-    """Writes the changes of gates.
+    """Writes the changes of the gates of the device of that name.
 
     The gates change on any thread and must not wait for a disk, so a thread of its own writes,
     and each line is on the disk (`fdatasync`) before the next one is begun.  A file that cannot
     be written is said once; the device goes on.
     """
 
-    def __init__(self, path: Path, *, size_max: int = SIZE_MAX) -> None:
+    def __init__(self, path: Path, device: str, *, size_max: int = SIZE_MAX) -> None:
         self.path: Final = path
+        self._device = device
         self._size_max = size_max
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._ends: list[Callable[[], None]] = []
@@ -68,7 +73,7 @@ class MuteLog:
         """Write each change of a gate from now on."""
 
         def changed(moved: Gate) -> None:
-            self._lines.put(_line(moved, what))
+            self._lines.put(_line(moved, self._device, what))
 
         self._ends.append(gate.subscribe(changed))
 
@@ -107,7 +112,7 @@ class MuteLog:
             os.fdatasync(file.fileno())
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
+def read(path: Path) -> Iterator[Entry]:
     """The entries, oldest first, of the file before and of the present one.  What is no entry
     is left out."""
     for one in (_before(path), path):
@@ -115,9 +120,10 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             yield from _entries(file)
 
 
-def follow(path: Path, stopped: threading.Event) -> Iterator[dict[str, Any]]:
-    """The entries so far, then each new one, until `stopped` is set."""
-    yield from read(_before(path))
+def follow(path: Path, stopped: threading.Event) -> Iterator[list[Entry]]:
+    """The entries so far, be there any or not; then, until `stopped` is set, those that have
+    come, as they come."""
+    found, so_far = list(read(_before(path))), True
     file: BinaryIO | None = None
     try:
         rest = b""
@@ -129,23 +135,27 @@ def follow(path: Path, stopped: threading.Event) -> Iterator[dict[str, Any]]:
             replaced = file is not None and _replaced(file, path)
             if file is not None:
                 *lines, rest = (rest + file.read()).split(b"\n")
-                for line in lines:
-                    yield from _parsed(line)
+                found += (entry for line in lines for entry in _parsed(line))
             if replaced and file is not None:
                 file.close()
                 file, rest = None, b""
-            elif stopped.wait(_POLL):
+                continue
+            if found or so_far:
+                yield found
+            found, so_far = [], False
+            if stopped.wait(_POLL):
                 return
     finally:
         if file is not None:
             file.close()
 
 
-def _line(gate: Gate, what: str) -> bytes:
+def _line(gate: Gate, device: str, what: str) -> bytes:
     change = gate.last
     assert change is not None
     entry = {
         "time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds"),
+        "device": device,
         "what": what,
         "who": change.by.value,
         "act": "close" if change.after - change.before else "open",
@@ -173,12 +183,12 @@ def _replaced(file: BinaryIO, path: Path) -> bool:
         return True
 
 
-def _entries(file: BinaryIO) -> Iterator[dict[str, Any]]:
+def _entries(file: BinaryIO) -> Iterator[Entry]:
     for line in file:
         yield from _parsed(line)
 
 
-def _parsed(line: bytes) -> Iterator[dict[str, Any]]:
+def _parsed(line: bytes) -> Iterator[Entry]:
     try:
         entry = json.loads(line)
     except ValueError:

@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def gate(path: Path) -> Iterator[MicGate]:
-    gate, log = MicGate(), MuteLog(path)
+    gate, log = MicGate(), MuteLog(path, "Oak")
     log.follow(gate, "microphone")
     log.start()
     yield gate
@@ -29,7 +29,7 @@ def gate(path: Path) -> Iterator[MicGate]:
 
 
 def test_who_what_when_and_why(path: Path) -> None:
-    gate, log = MicGate(allow_remote_unmute=False), MuteLog(path)
+    gate, log = MicGate(allow_remote_unmute=False), MuteLog(path, "Oak")
     log.follow(gate, "microphone")
     log.start()
     gate.unmute(Party.START, "the room has told the first state")
@@ -45,6 +45,7 @@ def test_who_what_when_and_why(path: Path) -> None:
     assert all(time.endswith("+00:00") for time in times)
     assert entries == [
         {
+            "device": "Oak",
             "what": "microphone",
             "who": who,
             "act": act,
@@ -63,7 +64,7 @@ def test_who_what_when_and_why(path: Path) -> None:
 
 def test_it_is_appended_to_and_never_grows_without_bound(path: Path) -> None:
     for _ in range(3):
-        gate, log = MicGate(), MuteLog(path, size_max=2000)
+        gate, log = MicGate(), MuteLog(path, "Oak", size_max=2000)
         log.follow(gate, "microphone")
         log.start()
         for _ in range(20):
@@ -83,7 +84,7 @@ def test_it_is_appended_to_and_never_grows_without_bound(path: Path) -> None:
 def test_a_line_that_a_power_cut_has_cut_spoils_no_other(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b'{"who": "room", "what": "micr')
-    gate, log = MicGate(), MuteLog(path)
+    gate, log = MicGate(), MuteLog(path, "Oak")
     log.follow(gate, "microphone")
     log.start()
     gate.mute(Party.LATCH)
@@ -95,7 +96,7 @@ def test_a_disk_that_cannot_be_written_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    gate, log = MicGate(), MuteLog(tmp_path / "file" / NAME)
+    gate, log = MicGate(), MuteLog(tmp_path / "file" / NAME, "Oak")
     log.follow(gate, "microphone")
     log.start()
     with caplog.at_level(logging.ERROR):
@@ -107,15 +108,16 @@ def test_a_disk_that_cannot_be_written_is_said_once(
 
 
 def test_what_comes_is_followed_into_the_next_file(path: Path, gate: MicGate) -> None:
-    stopped, got, arrived = threading.Event(), list[str](), threading.Semaphore(0)
+    stopped, got, arrived = threading.Event(), list[list[str]](), threading.Semaphore(0)
 
     def listen() -> None:
-        for entry in follow(path, stopped):
-            got.append(entry["who"])
+        for batch in follow(path, stopped):
+            got.append([entry["who"] for entry in batch])
             arrived.release()
 
     thread = threading.Thread(target=listen)
     thread.start()
+    assert arrived.acquire(timeout=30)
     gate.mute(Party.ROOM)
     assert arrived.acquire(timeout=30)
     path.replace(path.with_name(NAME + ".1"))
@@ -123,7 +125,7 @@ def test_what_comes_is_followed_into_the_next_file(path: Path, gate: MicGate) ->
     assert arrived.acquire(timeout=30)
     stopped.set()
     thread.join()
-    assert got == ["room", "latch"]
+    assert got == [[], ["room"], ["latch"]]
 
 
 def test_where_a_device_keeps_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
