@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from appliance import __version__
+from appliance.media.gate import Party
 from appliance.provisioning import Config
 from appliance.provisioning.layers import Layers
 from appliance.provisioning.showing import MASK, show
@@ -30,7 +31,8 @@ from appliance.service.log_ring import Line, LogRing
 from appliance.service.secrecy import maskable
 
 MUTES: Final = 500
-"""Entries of the log of mutes, the newest."""
+"""Entries of the log of mutes, the newest; and beside them as many of the lease, of which a busy
+machine has many."""
 
 PACKAGES: Final = (
     "aioice",
@@ -86,7 +88,7 @@ def _packed(config: Config, mutes: Path, ring: LogRing, parts: Mapping[str, Any]
         "log.txt": veil.over("".join(_line(one) for one in ring.since())),
         "mute.jsonl": "".join(
             json.dumps(veil.over(one), ensure_ascii=False) + "\n"
-            for one in deque(mute_log.read(mutes), MUTES)
+            for one in _newest(mute_log.read(mutes))
         ),
         **{
             # Before it is written as JSON: there a secret may look different, and a number that
@@ -119,6 +121,13 @@ class _Veil:
         if isinstance(value, list | tuple):
             return [self.over(one) for one in value]
         return value
+
+
+def _newest(entries: Iterable[mute_log.Entry]) -> list[mute_log.Entry]:
+    acts, lapses = (deque[tuple[int, mute_log.Entry]](maxlen=MUTES) for _ in range(2))
+    for number, entry in enumerate(entries):
+        (lapses if entry.get("who") == Party.LEASE.value else acts).append((number, entry))
+    return [entry for _, entry in sorted([*acts, *lapses], key=lambda one: one[0])]
 
 
 def _line(line: Line) -> str:
