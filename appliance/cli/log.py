@@ -16,7 +16,7 @@ from appliance.cli.moment import moment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from appliance.service.mute_log import Entry
+    from appliance.service.json_lines import Entry
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -68,8 +68,8 @@ def mute(
         None if since is None else moment(since), _parties(by or ()), frozenset(device or ())
     )
     story = Story(each=every)
-    path = (state or mute_log.state_directory()) / mute_log.NAME
-    batches: Iterable[Iterable[Entry]] = _followed(path) if follow else [mute_log.read(path)]
+    state = state or mute_log.state_directory()
+    batches: Iterable[Iterable[Entry]] = _followed(state) if follow else [mute_log.read(state)]
     for batch in batches:
         entries = filter(wanted, batch)
         told = [_json(one) for one in entries] if as_json else story.lines(entries)
@@ -78,13 +78,13 @@ def mute(
         lines = None
 
 
-def _followed(path: Path) -> Iterator[list[Entry]]:
+def _followed(state: Path) -> Iterator[list[Entry]]:
     from appliance.service import mute_log
 
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    return mute_log.follow(path, stopped)
+    return mute_log.follow(state, stopped)
 
 
 def _parties(names: Iterable[str]) -> frozenset[str]:

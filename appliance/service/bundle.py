@@ -27,6 +27,7 @@ from appliance.service import journal, mute_log
 from appliance.service.device import Device
 from appliance.service.doctor import Patient, glance
 from appliance.service.history import History
+from appliance.service.json_lines import Entry
 from appliance.service.log_ring import Line, LogRing
 from appliance.service.secrecy import maskable
 
@@ -76,7 +77,7 @@ async def bundle(
     }
     # Files, and the packing: not on the loop.
     return await asyncio.to_thread(
-        _packed, config or device.config, device.mute_log.path, ring, parts
+        _packed, config or device.config, device.mute_log.directory, ring, parts
     )
 
 
@@ -123,8 +124,8 @@ class _Veil:
         return value
 
 
-def _newest(entries: Iterable[mute_log.Entry]) -> list[mute_log.Entry]:
-    acts, lapses = (deque[tuple[int, mute_log.Entry]](maxlen=MUTES) for _ in range(2))
+def _newest(entries: Iterable[Entry]) -> list[Entry]:
+    acts, lapses = (deque[tuple[int, Entry]](maxlen=MUTES) for _ in range(2))
     for number, entry in enumerate(entries):
         (lapses if entry.get("who") == Party.LEASE.value else acts).append((number, entry))
     return [entry for _, entry in sorted([*acts, *lapses], key=lambda one: one[0])]

@@ -28,7 +28,7 @@ from appliance.service.errors import ServiceError
 from appliance.service.hardware import Hardware
 from appliance.service.invitation import Invitation
 from appliance.service.layouts import Layouts
-from appliance.service.mute_log import NAME, MuteLog, state_directory
+from appliance.service.mute_log import MuteLog, state_directory
 from appliance.service.network import MediaNetwork
 from appliance.service.parts import Parts
 from appliance.service.presence import Presence
@@ -79,7 +79,7 @@ class Device:
         self.on_use: Callable[[], None] = lambda: None
         self.microphone_gate: Final = MicGate(allow_remote_unmute=config.mute.allow_remote_unmute)
         self.camera_gate: Final = CameraGate(allow_remote_unmute=config.mute.allow_remote_unmute)
-        self.mute_log: Final = MuteLog(state_directory() / NAME, config.room.user_name)
+        self.mute_log: Final = MuteLog(state_directory(), config.room.user_name)
         self.mute_log.follow(self.microphone_gate, "microphone")
         self.mute_log.follow(self.camera_gate, "camera")
         if config.mute.start_muted:

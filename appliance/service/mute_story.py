@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from appliance.media.gate import Party
-from appliance.service.mute_log import Entry
+from appliance.service.json_lines import Entry
 
 TOGETHER: Final = 60.0
 """Seconds from one lapse of the lease to the next within which they are told together."""

@@ -17,7 +17,7 @@ from tests.appliance.cli.command import complaint, roomlet
 
 
 def fill(path: Path, device: str = "Oak") -> None:
-    gate, log = MicGate(), MuteLog(path / NAME, device)
+    gate, log = MicGate(), MuteLog(path, device)
     log.follow(gate, "microphone")
     log.start()
     gate.unmute(Party.START)
@@ -88,7 +88,7 @@ async def test_what_is_not_asked_for_is_left_out(
 
 
 async def test_lapses_of_the_lease_are_one_line_unless_all_are_wanted(tmp_path: Path) -> None:
-    gate, log = MicGate(), MuteLog(tmp_path / NAME, "Oak")
+    gate, log = MicGate(), MuteLog(tmp_path, "Oak")
     gate.unmute(Party.START)
     log.follow(gate, "microphone")
     log.start()

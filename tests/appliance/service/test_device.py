@@ -173,7 +173,7 @@ async def test_a_device_that_starts_muted_was_never_heard(make_device: MakeDevic
     await until(elm, lambda _: level(elm, 1000.0) > -30)
     assert oak.state().closers == []
     oak.mute_log.stop()
-    first = next(one for one in mute_log.read(oak.mute_log.path) if one["device"] == "Oak")
+    first = next(one for one in mute_log.read(oak.mute_log.directory) if one["device"] == "Oak")
     assert (first["who"], first["why"]) == ("config", "muted at its start, as configured")
 
 
@@ -313,7 +313,7 @@ async def test_the_cover_takes_the_picture_away_whatever_anybody_presses(
     await until(elm, lambda state: member(state, "Oak").get("video_muted") is False)
     await until(oak, lambda _: oak.self_view() is not None)
     await oak.stop()
-    entries = [one for one in mute_log.read(oak.mute_log.path) if one["who"] == "cover"]
+    entries = [one for one in mute_log.read(oak.mute_log.directory) if one["who"] == "cover"]
     assert [(one["what"], one["act"]) for one in entries[-2:]] == [
         ("camera", "close"),
         ("camera", "open"),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.media.gate import Party
-from appliance.service.mute_log import Entry
+from appliance.service.json_lines import Entry
 from appliance.service.mute_story import Story, Wanted
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
