@@ -44,7 +44,9 @@ def mute(
     ] = None,
     lines: Annotated[
         int | None,
-        typer.Option("--lines", "-n", min=0, help="The newest lines of what there is so far."),
+        typer.Option(
+            "--lines", "-n", min=0, metavar="NUMBER", help="The newest of what there is so far."
+        ),
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what happens from now on.")
