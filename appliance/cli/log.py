@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -64,20 +65,26 @@ def mute(
 ) -> None:
     """Who muted and unmuted this device, when, and why."""
     from appliance.service import mute_log
-    from appliance.service.mute_story import Story, Wanted
+    from appliance.service.mute_story import LiveStory, Story, Wanted
 
     wanted = Wanted(
         None if since is None else moment(since), _parties(by or ()), frozenset(device or ())
     )
-    story = Story(each=every)
     state = state or mute_log.state_directory()
     batches: Iterable[Iterable[Entry]] = _followed(state) if follow else [mute_log.read(state)]
+    story = LiveStory(Story(each=every))
     for batch in batches:
         entries = filter(wanted, batch)
-        told = [_json(one) for one in entries] if as_json else story.lines(entries)
+        told = (
+            [json.dumps(entry, ensure_ascii=False) for entry in entries]
+            if as_json
+            else story.lines(entries, time.monotonic())
+        )
         for line in told if lines is None else told[max(0, len(told) - lines) :]:
             typer.echo(line)
         lines = None
+    for line in story.rest(time.monotonic()):
+        typer.echo(line)
 
 
 def _followed(state: Path) -> Iterator[list[Entry]]:
@@ -97,7 +104,3 @@ def _parties(names: Iterable[str]) -> frozenset[str]:
         if name not in known:
             raise typer.BadParameter(f"--by: {name!r} is none of {', '.join(known)}")
     return frozenset(names)
-
-
-def _json(entry: Entry) -> str:
-    return json.dumps(entry, ensure_ascii=False)

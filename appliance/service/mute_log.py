@@ -108,14 +108,15 @@ def read(directory: Path) -> Iterator[Entry]:
 
 
 def follow(directory: Path, stopped: threading.Event) -> Iterator[list[Entry]]:
-    """The entries so far, be there any or not; then, until `stopped` is set, those that have
-    come, as they come."""
+    """The entries so far; then, until `stopped` is set, those that have come since the last time,
+    four times a second, be there any or not."""
     tails = [JsonLines(directory / name).tail() for name in (NAME, LAPSES)]
     try:
         yield list(_merged(tail.read() for tail in tails))
-        while not stopped.wait(_POLL):
-            if found := list(_merged(tail.read() for tail in tails)):
-                yield found
+        ended = False
+        while not ended:
+            ended = stopped.wait(_POLL)
+            yield list(_merged(tail.read() for tail in tails))
     finally:
         for tail in tails:
             tail.close()

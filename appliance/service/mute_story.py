@@ -10,13 +10,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeAlias
 
 from appliance.media.gate import Party
 from appliance.service.json_lines import Entry
 
 TOGETHER: Final = 60.0
-"""Seconds from one lapse of the lease to the next within which they are told together."""
+"""Seconds from one lapse of the lease to the next within which they are told together; and those
+for which `LiveStory` holds them back."""
+
+STAYS: Final = 1.0
+"""Seconds after which a gate that the lease has closed counts as one that stays closed."""
+
+
+Gate: TypeAlias = tuple[str, str]
+"""The device's name, and what of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +57,14 @@ class Story:
     """
 
     def __init__(self, *, each: bool = False) -> None:
-        self._each = each
+        self.each: Final = each
         self._devices: set[str] = set()
 
     def lines(self, entries: Iterable[Entry]) -> list[str]:
         """The lines of further entries, by the time of the first that a line tells of."""
         found = list(entries)
         self._devices |= {str(one["device"]) for one in found if one.get("device")}
-        groups = [[one] for one in found] if self._each else _together(found)
+        groups = [[one] for one in found] if self.each else _together(found)
         return [self._line(group) for group in groups]
 
     def _line(self, group: list[Entry]) -> str:
@@ -68,13 +76,63 @@ class Story:
         return f"{_shown(first)}  {thing}: {first.get('who')} {acts}; now {state}"
 
 
+class LiveStory:
+    """Tells what comes, as it comes, but for the lease: within a minute of its last line what it
+    does is held back, and told in one.
+
+    What anybody else does is told at once, a gate that stays closed too, and what was held with it.
+    """
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        self._held: list[Entry] = []
+        self._closed: dict[Gate, float] = {}
+        """Since when the lease holds what nobody was told of."""
+        self._told = float("-inf")
+
+    def lines(self, entries: Iterable[Entry], now: float) -> list[str]:
+        """The lines that are due `now` (`time.monotonic`), with further entries or without."""
+        others = False
+        for entry in entries:
+            self._held.append(entry)
+            if not _is_lapse(entry):
+                others = True
+            elif _closes(entry):
+                self._closed[_gate(entry)] = now
+            else:
+                self._closed.pop(_gate(entry), None)
+        stays = any(now - since >= STAYS for since in self._closed.values())
+        due = self._story.each or others or stays or now - self._told >= TOGETHER
+        return self.rest(now) if due else []
+
+    def rest(self, now: float) -> list[str]:
+        """The lines of what is held back."""
+        held, self._held = self._held, []
+        self._closed.clear()
+        if any(map(_is_lapse, held)):
+            self._told = now
+        return self._story.lines(held)
+
+
+def _is_lapse(entry: Entry) -> bool:
+    return entry.get("who") == Party.LEASE.value
+
+
+def _closes(entry: Entry) -> bool:
+    return entry.get("act") == "close"
+
+
+def _gate(entry: Entry) -> Gate:
+    return str(entry.get("device")), str(entry.get("what"))
+
+
 def _together(entries: list[Entry]) -> list[list[Entry]]:
     groups: list[list[Entry]] = []
-    going: dict[tuple[str, str], list[Entry]] = {}
+    going: dict[Gate, list[Entry]] = {}
     for entry in entries:
-        gate = str(entry.get("device")), str(entry.get("what"))
+        gate = _gate(entry)
         lapses = going.get(gate)
-        if entry.get("who") != Party.LEASE.value:
+        if not _is_lapse(entry):
             # What comes after it is another story, lest an act of a person be lost among them.
             going.pop(gate, None)
             groups.append([entry])
@@ -94,19 +152,24 @@ def _follows(before: Entry, after: Entry) -> bool:
 
 def _acts(entry: Entry) -> str:
     why = f" ({entry['why']})" if entry.get("why") else ""
-    return f"{'closes' if entry.get('act') == 'close' else 'releases'}{why}"
+    return f"{'closes' if _closes(entry) else 'releases'}{why}"
 
 
 def _lapses(group: list[Entry]) -> str:
-    closings = sum(one.get("act") == "close" for one in group)
-    openings = len(group) - closings
-    spans = [_between(one, next_) for one, next_ in pairwise(group) if one.get("act") == "close"]
-    longest = max((span for span in spans if span is not None), default=0.0)
-    if closings == openings == 1:
-        return f"{_acts(group[0])} and {_acts(group[1])} {longest:.2f} s later"
-    both = f"closes and releases {closings} times"
-    acts = both if closings == openings else f"closes {closings} and releases {openings} times"
-    return f"{acts} until {_shown(group[-1])}, for {longest:.2f} s at the longest"
+    spans = [_between(one, after) for one, after in pairwise(group) if _closes(one)]
+    longest = f"{1000 * max((span or 0.0 for span in spans), default=0.0):.0f} ms"
+    closed = sum(map(_closes, group))
+    opened = len(group) - closed
+    if closed == opened == 1 and _closes(group[0]):
+        return f"{_acts(group[0])} and {_acts(group[1])} {longest} later"
+    both = f"closes and releases {_times(closed)}"
+    acts = both if closed == opened else f"closes {_times(closed)} and releases {_times(opened)}"
+    acts += f" until {_shown(group[-1])}"
+    return f"{acts}, for {longest} at the longest" if spans else acts
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _moment(entry: Entry) -> datetime | None:

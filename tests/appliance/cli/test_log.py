@@ -107,6 +107,39 @@ async def test_lapses_of_the_lease_are_one_line_unless_all_are_wanted(tmp_path: 
     assert newest.out.splitlines() == [lapses, press]
 
 
+async def test_lapses_that_were_held_back_are_told_in_the_end(tmp_path: Path) -> None:
+    gate, log = MicGate(), MuteLog(tmp_path, "Oak")
+    gate.unmute(Party.START)
+    log.follow(gate, "microphone")
+    log.start()
+    gate.mute(Party.LEASE)
+    gate.unmute(Party.LEASE)
+    log.stop()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "appliance", "log", "mute", "-f", "--state", str(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            assert b"lease closes and releases" in await process.stdout.readline()
+            log.follow(gate, "microphone")
+            log.start()
+            for _ in range(3):
+                gate.mute(Party.LEASE)
+                gate.unmute(Party.LEASE)
+            await asyncio.to_thread(log.stop)
+            process.send_signal(signal.SIGINT)
+            rest, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0
+    (line,) = rest.splitlines()
+    assert b"lease closes and releases 3 times" in line
+
+
 async def test_what_is_asked_wrongly_is_said(tmp_path: Path) -> None:
     wrong = complaint(await roomlet("log", "mute", "--by", "me"), ExitCode.USAGE)
     assert "--by: 'me' is none of start, room, config, " in wrong

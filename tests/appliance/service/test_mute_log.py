@@ -116,8 +116,9 @@ def test_what_comes_is_followed_into_the_next_file(path: Path, gate: MicGate) ->
 
     def listen() -> None:
         for batch in follow(path, stopped):
-            got.append([entry["who"] for entry in batch])
-            arrived.release()
+            if batch or not got:
+                got.append([entry["who"] for entry in batch])
+                arrived.release()
 
     thread = threading.Thread(target=listen)
     thread.start()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from appliance.media.gate import Party
 from appliance.service.json_lines import Entry
-from appliance.service.mute_story import Story, Wanted
+from appliance.service.mute_story import LiveStory, Story, Wanted
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -67,7 +67,7 @@ def test_one_act_is_one_line() -> None:
 def test_one_lapse_is_one_line() -> None:
     assert Story().lines(lapse(0, 0.25)) == [
         "2026-01-31T13:00:00.000+01:00  microphone: lease closes (the loop stood still for 85 ms)"
-        " and releases 0.25 s later; now open"
+        " and releases 250 ms later; now open"
     ]
 
 
@@ -75,7 +75,7 @@ def test_lapses_that_follow_on_one_another_are_one_line() -> None:
     lapses = [*lapse(0), *lapse(50, 0.4), *lapse(100)]
     assert Story().lines(lapses) == [
         "2026-01-31T13:00:00.000+01:00  microphone: lease closes and releases 3 times"
-        " until 2026-01-31T13:01:40.100+01:00, for 0.40 s at the longest; now open"
+        " until 2026-01-31T13:01:40.100+01:00, for 400 ms at the longest; now open"
     ]
     assert len(Story(each=True).lines(lapses)) == 6
 
@@ -87,8 +87,17 @@ def test_a_minute_of_quiet_ends_the_line() -> None:
 
 def test_what_the_lease_still_holds_is_told_as_held() -> None:
     (line,) = Story().lines([*lapse(0), lapse(1)[0]])
-    assert "lease closes 2 and releases 1 times until" in line
+    assert "lease closes 2 times and releases once until" in line
     assert line.endswith("now closed by lease")
+
+
+def test_an_opening_comes_first_where_the_closing_is_told_already() -> None:
+    (line,) = Story().lines([lapse(0)[1], lapse(1)[0]])
+    assert "lease closes and releases once until 2026-01-31T13:00:01.000+01:00; now" in line
+    (line,) = Story().lines([lapse(0)[1], *lapse(1), *lapse(2, 0.3)])
+    assert "lease closes twice" not in line
+    assert "lease closes 2 times and releases 3 times until" in line
+    assert "for 300 ms at the longest" in line
 
 
 def test_each_gate_has_its_own_line() -> None:
@@ -112,6 +121,55 @@ def test_devices_are_named_once_there_is_more_than_one() -> None:
     things = [line.split("  ")[1].split(" lease")[0] for line in story.lines(elm)]
     assert things[:2] == ["Elm's microphone:", "Oak's microphone:"]
     assert things[2].startswith("microphone: room"), "one of before there were names has none"
+
+
+class TestWhatComes:
+    """Told as it comes, and lapses of the lease together once a minute."""
+
+    def test_the_first_lapse_is_told_at_once_and_the_next_ones_after_a_minute(self) -> None:
+        live = LiveStory(Story())
+        assert len(live.lines(lapse(0), 7000.0)) == 1
+        for second in range(1, 60):
+            assert live.lines(lapse(second), 7000.0 + second) == []
+        (line,) = live.lines([], 7060.0)
+        assert "microphone: lease closes and releases 59 times" in line
+        assert live.lines([], 7061.0) == []
+        # After a minute of quiet the next one is news.
+        assert len(live.lines(lapse(200), 7200.0)) == 1
+        assert live.rest(7201.0) == []
+
+    def test_what_a_person_does_is_told_at_once_with_what_was_before_it(self) -> None:
+        live = LiveStory(Story())
+        assert len(live.lines(lapse(0), 7000.0)) == 1
+        assert live.lines(lapse(1), 7001.0) == []
+        lapses, press = live.lines([entry(2, "room", "close")], 7002.0)
+        assert "lease closes" in lapses
+        assert "room closes" in press
+
+    def test_a_gate_that_stays_closed_is_told(self) -> None:
+        live = LiveStory(Story())
+        assert len(live.lines(lapse(0), 7000.0)) == 1
+        assert live.lines([lapse(1)[0]], 7001.0) == []
+        assert live.lines([], 7001.5) == []
+        (line,) = live.lines([], 7002.0)
+        assert line.endswith("now closed by lease")
+        # Once: another device's lapses are held back as before.
+        assert live.lines(lapse(3, device="Elm"), 7003.0) == []
+        assert live.lines([lapse(3)[1]], 7010.0) == []
+        oak = [line for line in live.lines([], 7062.0) if "Oak" in line]
+        assert len(oak) == 1
+        assert oak[0].endswith("now open")
+
+    def test_what_is_held_back_is_told_in_the_end(self) -> None:
+        live = LiveStory(Story())
+        live.lines(lapse(0), 7000.0)
+        assert live.lines(lapse(1), 7001.0) == []
+        assert len(live.rest(7002.0)) == 1
+        assert live.rest(7002.0) == []
+
+    def test_nothing_is_held_back_where_each_is_wanted(self) -> None:
+        live = LiveStory(Story(each=True))
+        assert [len(live.lines(lapse(n), 7000.0 + n)) for n in range(3)] == [2, 2, 2]
 
 
 ACTS = st.lists(
