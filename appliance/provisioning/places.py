@@ -87,18 +87,19 @@ def lasting_layers(places: Places, identity: Identity, holding: Holding) -> Laye
 
 
 def unconfigured(places: Places, identity: Identity, layers: Layers) -> ConfigError:
-    """The error of a device that was never told its room: where that was looked for, what to do."""
+    """The error of a device that was never told its room: what to do, and where that was looked
+    for.  What counts stands first: a screen shows no more."""
     remedy = (
-        f"write {places.local / DEVICE}, of which 'roomlet config example' shows all,"
-        " or name another file on the command line"
+        f"write {places.local / DEVICE} ('roomlet config example' shows one), or name another file"
+        " on the command line"
     )
     found = ", ".join(str(part.source.path) for part in layers.parts)
     if found:
-        return ConfigError(f"no room is configured: there is no [room] in {found}; {remedy}")
+        return ConfigError(f"no [room] is configured; {remedy}: there is none in {found}")
     names = ", ".join((FLEET, DEVICE, *identity.names))
     return ConfigError(
-        f"no configuration was found: none is at {places.image}, at {places.boot},"
-        f" or in {places.local} ({names}); {remedy}"
+        f"no configuration was found; {remedy}: looked for {places.image}, {places.boot},"
+        f" and in {places.local} for {names}"
     )
 
 

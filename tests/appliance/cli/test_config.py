@@ -134,8 +134,8 @@ async def test_show_tells_the_source_of_each_value(tmp_path: Path) -> None:
     assert 'token = "********"  # file: ' in one.out
     nothing = tmp_path / "nothing"
     line = complaint(await roomlet("config", "show", "--root", nothing), ExitCode.CONFIGURATION)
-    assert f"no configuration was found: none is at {nothing}/usr/lib/roomlet/config.toml" in line
-    assert f"; write {nothing}/etc/roomlet/device.toml" in line
+    assert f"no configuration was found; write {nothing}/etc/roomlet/device.toml" in line
+    assert f"looked for {nothing}/usr/lib/roomlet/config.toml, " in line
 
 
 async def test_the_schema_knows_every_key_and_what_it_means() -> None:

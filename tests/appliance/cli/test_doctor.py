@@ -84,9 +84,10 @@ async def test_without_a_configuration_it_says_where_it_looked_and_what_to_do(
     assert result.code == ExitCode.OTHER
     first = json.loads(result.out)["checks"][0]
     assert (first["name"], first["verdict"]) == ("configuration", "fail")
-    assert first["text"].startswith("no configuration was found: none is at ")
-    remedy = f"write {tmp_path}/etc/roomlet/device.toml, of which 'roomlet config example' shows"
+    assert first["text"] == "no configuration was found"
+    remedy = f"write {tmp_path}/etc/roomlet/device.toml ('roomlet config example' shows one), "
     assert first["remedy"].startswith(remedy)
+    assert f": looked for {tmp_path}/usr/lib/roomlet/config.toml" in first["remedy"]
 
 
 async def test_questions_go_to_the_terminal_and_answers_count(

@@ -81,10 +81,10 @@ def test_without_any_file_it_is_said_where_one_was_looked_for_and_what_to_write(
         with pytest.raises(ConfigError) as caught:
             look()
         assert str(caught.value) == (
-            f"no configuration was found: none is at {places.image}, at {places.boot},"
-            f" or in {places.local} (fleet.toml, device.toml, {names});"
-            f" write {places.local}/device.toml, of which 'roomlet config example' shows all,"
-            " or name another file on the command line"
+            f"no configuration was found; write {places.local}/device.toml"
+            " ('roomlet config example' shows one), or name another file on the command line:"
+            f" looked for {places.image}, {places.boot},"
+            f" and in {places.local} for fleet.toml, device.toml, {names}"
         )
     assert alone.store.state().current is None
     assert alone.store.state().refusals == []
@@ -93,7 +93,7 @@ def test_without_any_file_it_is_said_where_one_was_looked_for_and_what_to_write(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[speaker]\nvolume = 3\n", "no room is configured: there is no [room] in "),
+        ("[speaker]\nvolume = 3\n", "no [room] is configured; write "),
         # These are told by themselves.
         ("[rom]\nhost = 'h'\n", "did you mean room?"),
         ("[speaker]\nvolume = 300\n", "less than or equal to 100"),
