@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncGenerator
 from typing import Any, Final, Literal
@@ -11,6 +10,7 @@ from typing import Any, Final, Literal
 from appliance.panel import Refused
 from appliance.service.desk import Desk
 from appliance.service.device import Device
+from appliance.service.wake import Wake
 from hal import registry
 from hal.device import Device as HalDevice
 from hal.errors import HalError
@@ -42,30 +42,18 @@ class Choice:
 
     async def watch(self) -> AsyncGenerator[dict[str, Any]]:
         """The devices of each class now, and anew when something has changed."""
-        loop, wake = asyncio.get_running_loop(), asyncio.Event()
-
-        def changed() -> None:
-            # The one place where other threads come in; the loop may have gone before them.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(wake.set)
-
-        unsubscribe = self._device.subscribe(changed)
+        loop = asyncio.get_running_loop()
         told: dict[str, Any] | None = None
-        try:
+        with Wake(self._device.subscribe) as wake:
             found, looked = await self._look(), loop.time()
             while True:
-                wake.clear()
                 if loop.time() - looked >= LOOK_EVERY:
                     found, looked = await self._look(), loop.time()
                 present = self._told(found)
                 if present != told:
                     told = present
                     yield present
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(looked + LOOK_EVERY):
-                        await wake.wait()
-        finally:
-            unsubscribe()
+                await wake.wait(looked + LOOK_EVERY - loop.time())
 
     async def choose(self, kind: str, backend: str, device: str) -> None:
         """Go by another device from now on.  Raises Refused."""
