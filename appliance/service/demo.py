@@ -21,6 +21,8 @@ from appliance.service.children import Child
 from appliance.service.errors import DemoFailed
 from appliance.service.examination import Examination, Subject
 from appliance.service.panel_client import PanelClient
+from hal.audio.synthetic import tone
+from hal.virtual import PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +50,16 @@ class Simulated:
 
     name: str
     number: int
-    """Of its synthetic camera, microphone and speaker."""
-    tone: float
-    """Hz."""
+    """Of its synthetic camera, microphone and speaker; others can be chosen at its panel."""
+
+    @property
+    def tone(self) -> float:
+        """What its microphone speaks at first, in Hz."""
+        return tone(self.number)
 
 
-OAK: Final = Simulated("Oak", 1, 1000.0)
-ELM: Final = Simulated("Elm", 2, 1500.0)
+OAK: Final = Simulated("Oak", 1)
+ELM: Final = Simulated("Elm", 2)
 
 
 class Demo:
@@ -205,15 +210,15 @@ token_file = {_quoted(str(token))}
 
 [camera]
 backend = "synthetic"
-options = {{ device_id = {number} }}
+device = "{PREFIX}{number}"
 
 [microphone]
 backend = "synthetic"
-options = {{ device_id = {number}, frequency = {one.tone} }}
+device = "{PREFIX}{number}"
 
 [speaker]
 backend = "synthetic"
-options = {{ device_id = {number} }}
+device = "{PREFIX}{number}"
 
 [controls]
 backend = "virtual"
@@ -250,9 +255,10 @@ def _check_port(host: str, port: int) -> None:
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             reason = "the port is taken" if taken else (error.strerror or "no reason given").lower()
-            remedy = ("end the other program or " if taken else "") + "choose another port"
+            remedy = "end the other program, or take a free port" if taken else "take a free port"
             raise PortTaken(
-                f"cannot listen on {host}:{port}: {reason}; {remedy} with --port"
+                f"cannot listen on {host}:{port}: {reason}; {remedy}: roomlet demo --port 0, "
+                'or make demo ARGS="--port 0"'
             ) from error
 
 

@@ -167,3 +167,42 @@ async def test_a_choice_goes_on_with_the_options_of_the_files_below(oak: Provisi
         oak.reload.set()
         await until(oak.device, lambda _, wanted=wanted: options() == wanted)
         assert oak.device.microphone.device.id == "synthetic:3"
+
+
+async def test_what_the_files_name_stays_in_the_list(oak: Provisioned) -> None:
+    """However the look at the devices goes: nothing lists a number seven, nor a sound file."""
+    values = tomllib.loads(oak.file.read_text())
+    values["camera"] |= {"device": "synthetic:7"}
+    sound = oak.folder / "room.wav"
+    values["speaker"] = {"backend": "wav", "device": str(sound)}
+    oak.file.write_text(tomli_w.dumps(values))
+
+    def listed(found: dict[str, Any], kind: str) -> list[str]:
+        return [one["id"] for one in found[kind]["devices"]]
+
+    def chosen(found: dict[str, Any]) -> bool:
+        return bool(found["camera"]["changed"] and found["speaker"]["changed"])
+
+    await oak.start(ProvisionedSettings(oak.provisioner))
+    choice = Choice(oak.device, oak.daemon, find=find)
+    await choice.choose("camera", "synthetic", "synthetic:1")
+    await choice.choose("speaker", "synthetic", "synthetic:1")
+    for _ in range(2):
+        found = await kinds(Choice(oak.device, oak.daemon, find=find), chosen)
+        assert listed(found, "camera") == ["synthetic:1", "synthetic:3", "synthetic:7"]
+        assert listed(found, "speaker") == ["synthetic:1", str(sound)]
+        # Nor does a restart forget it.
+        await oak.end()
+        await oak.start(ProvisionedSettings(oak.provisioner))
+    choice = Choice(oak.device, oak.daemon, find=find)
+    await choice.choose("camera", "synthetic", "synthetic:7")
+    assert oak.device.camera.device.id == "synthetic:7"
+    await choice.choose("speaker", "wav", str(sound))
+    assert oak.device.speaker.device.id == str(sound)
+
+
+async def test_simulated_devices_are_listed_where_a_file_names_them(oak: Provisioned) -> None:
+    await oak.start(ProvisionedSettings(oak.provisioner))
+    found = await kinds(Choice(oak.device, oak.daemon))
+    made_up = [one["id"] for one in found["camera"]["devices"] if one["backend"] == "synthetic"]
+    assert made_up == ["synthetic:1", "synthetic:2"]
