@@ -31,14 +31,14 @@ function path(values, kept, most) {
   return d;
 }
 
-// `series` are [name in words, value of a sample, unit]; `least` is the lowest top of the scale.
+// `series` are [name in words, name in a sample]; `least` is the lowest top of the scale.
 export class Plot {
   constructor(title, unit, digits, least, series) {
     this.unit = unit;
     this.digits = digits;
     this.least = least;
     this.node = element("div", "plot");
-    this.node.append(element("h3", "", title));
+    this.node.append(element("h4", "", title));
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     svg.setAttribute("preserveAspectRatio", "none");
@@ -55,6 +55,7 @@ export class Plot {
       const value = element("dd", "");
       const span = element("dd", "hidden-text");
       const term = element("dt", `s${index}`, name);
+      term.title = key;
       const pair = element("div", "");
       pair.append(term, value, span);
       list.append(pair);
@@ -72,7 +73,7 @@ export class Plot {
     const known = all.flat().filter((value) => value !== null);
     this.node.hidden = known.length === 0;
     const most = top(Math.max(0, ...known), this.least);
-    setText(this.scale, `${most}`);
+    setText(this.scale, `${most} ${this.unit}`.trim());
     this.series.forEach(({ line, value, span }, index) => {
       const values = all[index];
       line.setAttribute("d", path(values, kept, most));
