@@ -66,7 +66,8 @@ class Demo:
     """Owns everything that the demo starts; see `running`."""
 
     def __init__(self, folder: Path, host: str, port: int) -> None:
-        self._folder = folder
+        self.folder: Final = folder
+        """Where it keeps its files."""
         self._host = host
         self._port = port
         self._children: list[Child] = []
@@ -100,7 +101,7 @@ class Demo:
         """
         panels = {one.name: f"127.0.0.1:{_free_port()}" for one in cast}
         links = [f"--panel={name}=http://{listen}/" for name, listen in panels.items()]
-        data = self._folder / "hub"
+        data = self.folder / "hub"
         listen = f"{self._host}:{self._port}"
         arguments = ["hub", f"--listen={listen}", f"--data={data}", f"--open-room={ROOM}", *links]
         self.hub = self._child("hub", arguments)
@@ -122,8 +123,8 @@ class Demo:
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _appliance(self, one: Simulated, listen: str, data: Path) -> Subject:
-        path = self._folder / f"{one.name.lower()}.toml"
-        token = self._folder / f"{one.name.lower()}.token"
+        path = self.folder / f"{one.name.lower()}.toml"
+        token = self.folder / f"{one.name.lower()}.token"
         others = [other.tone for other in (OAK, ELM) if other is not one]
         _write_secret(token, _token(one, data))
         path.write_text(_toml(one, self.url, token, listen, others), encoding="utf-8")
@@ -132,7 +133,7 @@ class Demo:
         return Subject(one.name, one.number, one.tone, child.pid, PanelClient(line.split()[-1]))
 
     def _child(self, name: str, arguments: list[str]) -> Child:
-        child = Child(name, arguments, self._folder / f"{name.lower()}.log")
+        child = Child(name, arguments, self.folder / f"{name.lower()}.log")
         self._children.append(child)
         return child
 
