@@ -161,12 +161,12 @@ async def test_figures_are_plotted_and_told_in_words(
         {**about, "anew": True, "samples": [sample() for _ in range(59)]}
     ]
     await page.get_by_text("Network and media").click()
-    plot = page.locator(".plot", has=page.get_by_text("To the room server and back"))
+    plot = page.locator(".plot", has=page.get_by_text("Round trip", exact=True))
     await expect(plot).to_contain_text("12 ms")
     maintenance.tell("stats", {**about, "anew": False, "samples": [sample(round_trip_ms=180.0)]})
     await expect(plot).to_contain_text("180 ms")
     await expect(plot).to_contain_text("from 12 ms to 180 ms lately")
-    await expect(plot.locator(".scale")).to_have_text("200 ms")
+    await expect(plot.locator(".scale")).to_have_text("0–200 ms")
     await expect(plot.locator("dt")).to_have_attribute("title", "round_trip_ms")
     # The curve reaches from the left edge to the right one, where it rises.
     await expect(page.locator("#plots > h3")).to_have_text(
@@ -255,6 +255,9 @@ async def test_meters_say_what_is_sent(page: Page, maintenance: FakeMaintenance)
         spoken = "no sound" if level is None else "-15 dBFS"
         await expect(meter).to_have_attribute("aria-valuetext", spoken)
     assert await meter.evaluate("meter => meter.value") == -60
+    await expect(page.get_by_label("At the loudspeaker")).to_have_attribute(
+        "aria-valuetext", "silent"
+    )
     await page.get_by_text("Devices", exact=True).click()
     await watching(maintenance, [])
 

@@ -38,15 +38,16 @@ export class Plot {
     this.digits = digits;
     this.least = least;
     this.node = element("div", "plot");
-    this.node.append(element("h4", "", title));
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     svg.setAttribute("preserveAspectRatio", "none");
     svg.setAttribute("aria-hidden", "true");
     this.scale = element("span", "scale");
     this.scale.setAttribute("aria-hidden", "true");
+    const head = element("div", "head");
+    head.append(element("h4", "", title), this.scale);
     const frame = element("div", "curve");
-    frame.append(svg, this.scale);
+    frame.append(svg);
     const list = element("dl", "");
     this.series = series.map(([name, key], index) => {
       const line = document.createElementNS(SVG, "path");
@@ -61,7 +62,7 @@ export class Plot {
       list.append(pair);
       return { key, line, value, span };
     });
-    this.node.append(frame, list);
+    this.node.append(head, frame, list);
   }
 
   say(value) {
@@ -73,7 +74,7 @@ export class Plot {
     const known = all.flat().filter((value) => value !== null);
     this.node.hidden = known.length === 0;
     const most = top(Math.max(0, ...known), this.least);
-    setText(this.scale, `${most} ${this.unit}`.trim());
+    setText(this.scale, `0–${most} ${this.unit}`.trim());
     this.series.forEach(({ line, value, span }, index) => {
       const values = all[index];
       line.setAttribute("d", path(values, kept, most));

@@ -6,10 +6,10 @@ import { Plot } from "./plot.js";
 
 const groups = [
   ["Network", [
-    new Plot("To the room server and back", "ms", 0, 20, [["round trip", "round_trip_ms"]]),
+    new Plot("Round trip", "ms", 0, 20, [["to the room server and back", "round_trip_ms"]]),
     new Plot("Packets lost", "%", 1, 2, [["on the way in", "lost_in_percent"], ["on the way out", "lost_out_percent"]]),
     new Plot("Bit rate", "kbit/s", 0, 100, [["in", "down_kbps"], ["out", "up_kbps"]]),
-    new Plot("Jitter: how unevenly packets come", "ms", 1, 10, [["sound", "audio_jitter_ms"], ["picture", "video_jitter_ms"]]),
+    new Plot("Unevenness (jitter)", "ms", 1, 10, [["sound", "audio_jitter_ms"], ["picture", "video_jitter_ms"]]),
   ]],
   ["Sound and picture", [
     new Plot("Pictures", "a second", 1, 10, [["of the room", "canvas_fps"], ["of the camera", "camera_fps"]]),
@@ -43,5 +43,5 @@ hear("stats", (news) => {
     ...facts.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", String(value))]),
   );
   const seconds = Math.round(news.every * Math.max(0, samples.length - 1));
-  $("stats-note").textContent = samples.length ? `The last ${seconds} s; the number in a plot is the top of its scale.` : "The first figures come in a moment.";
+  $("stats-note").textContent = samples.length ? `The last ${seconds} s.` : "The first figures come in a moment.";
 });
