@@ -194,7 +194,7 @@ class MuteConfig(Section):
     """How the device begins, and who may open what."""
 
     start_muted: bool = False
-    """Whether the device comes into the room muted."""
+    """Whether the device comes into the room muted, until somebody there presses the button."""
     allow_remote_unmute: bool = False
     """Whether the server or a moderator may open what it closed; never what the room closed."""
     cover_microphone: bool = False

@@ -32,7 +32,7 @@ VOLUME_STEP: Final = 5
 
 _VOLUME_STEPS: Final = {Button.VOLUME_UP: VOLUME_STEP, Button.VOLUME_DOWN: -VOLUME_STEP}
 
-_ROOMS: Final = frozenset({Party.ROOM, Party.SOFTWARE, Party.REMOTE})
+_ROOMS: Final = frozenset({Party.ROOM, Party.CONFIG, Party.SOFTWARE, Party.REMOTE})
 """Parties whose closing a press of the button withdraws."""
 
 _START: Final = frozenset({Party.START})
@@ -292,7 +292,7 @@ class Console:
 
     def _wish_to_open(self, button: Button, part: Controls) -> None:
         """A hand moves the switch back: where there is no button, that is how people speak again
-        whom a moderator or a script has muted.  The cover only covers."""
+        whom a moderator, a script or the configuration has muted.  The cover only covers."""
         party, gates = self._switches[button]
         for gate in gates:
             kept = gate in self._in_place
