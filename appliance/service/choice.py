@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 
 from appliance.panel import Refused
 from appliance.provisioning import Config, ConfigError
-from appliance.provisioning.layers import AUTO
-from appliance.provisioning.overrides import PANEL, beneath
-from appliance.provisioning.sections import SourceConfig
+from appliance.provisioning.devices import SourceConfig
+from appliance.provisioning.layers import AUTO, PANEL
+from appliance.provisioning.overrides import beneath
 from appliance.service.desk import Desk
 from appliance.service.device import Device
 from appliance.service.wake import Wake
