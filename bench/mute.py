@@ -3,7 +3,7 @@
 A hub, an appliance whose mute button is a pin (gpiozero's mock factory; a thread drives it, as the
 kernel's events come on one), and Chromium with the official SDK.  Both speak a steady tone.  The
 appliance's time counts from the edge on the pin, the browser's from the call of `audioMute()`.
-The same eyes see both: the hub notes when each packet arrives, and decodes it.
+The same eyes see both: the hub notes when each packet arrives, and whether it has sound of its own.
 
 First on a machine that is idle otherwise, then beside one busy process a core.
 """
@@ -41,13 +41,11 @@ from sdk_client import PageServer, SdkClient  # noqa: E402
 from appliance.hub.config import HubConfig  # noqa: E402
 from appliance.hub.server import HubServer  # noqa: E402
 from appliance.media.ends import Inlet  # noqa: E402
-from appliance.media.opus import OpusDecoder  # noqa: E402
 from appliance.provisioning import Config  # noqa: E402
 from appliance.service.device import Device  # noqa: E402
 from appliance.service.guest import guest_token  # noqa: E402
 from appliance.service.hardware import build  # noqa: E402
-from appliance.service.wire import AUDIBLE_DBFS  # noqa: E402
-from hal.audio.spectrum import rms_dbfs  # noqa: E402
+from appliance.service.wire import audible  # noqa: E402
 
 MUTE, RED, GREEN = 17, 5, 6
 
@@ -62,7 +60,6 @@ class Ears:
 
     def __init__(self) -> None:
         self.last: dict[int, float] = {}
-        self._decoders: dict[int, OpusDecoder] = {}
         add = Inlet.add
 
         def listening(inlet: Inlet, packet: RtpPacket) -> tuple[bool, None]:
@@ -74,9 +71,8 @@ class Ears:
 
     def _hear(self, packet: RtpPacket) -> None:
         at = time.monotonic()
-        decoder = self._decoders.setdefault(packet.ssrc, OpusDecoder())
         data: bytes = packet._data  # type: ignore[attr-defined]
-        if data and rms_dbfs(decoder.decode(data)) > AUDIBLE_DBFS:
+        if data and audible(data):
             self.last[packet.ssrc] = at
 
     async def new_stream(self, known: set[int]) -> int:

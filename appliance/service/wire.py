@@ -16,6 +16,15 @@ AUDIBLE_DBFS: Final = -60.0
 """A packet whose sound is louder is audible."""
 
 
+def audible(payload: bytes) -> bool:
+    """Whether an Opus packet carries sound of its own.  Raises CodecError for what is no Opus.
+
+    It is decoded without a memory: with one, the first 5 ms of silence have the end of the sound
+    in the packet before, which had left already.
+    """
+    return rms_dbfs(OpusDecoder().decode(payload)) > AUDIBLE_DBFS
+
+
 class SentSound:
     """Decodes the sound of one call as it is sent.
 
@@ -29,14 +38,12 @@ class SentSound:
         self.last_audible: float | None = None
         self._lock = threading.Lock()
         self._ssrc: int | None = None
-        self._decoder = OpusDecoder()
 
     def begin(self, offer: str) -> None:
         """A call with this offer begins: its sound is told by the ssrc in there."""
         ssrc = audio_ssrc(offer)
         with self._lock:
             self._ssrc = ssrc
-            self._decoder = OpusDecoder()
 
     def sent(self, data: bytes) -> None:
         """Take one outgoing packet, RTP or RTCP."""
@@ -45,11 +52,11 @@ class SentSound:
             return
         moment = time.monotonic()
         try:
-            samples = self._decoder.decode(payload)
+            is_audible = audible(payload)
         except CodecError:
             return
         self.packets += 1
-        if rms_dbfs(samples) > AUDIBLE_DBFS:
+        if is_audible:
             self.audible += 1
             self.last_audible = moment
 

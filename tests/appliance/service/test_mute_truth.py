@@ -30,15 +30,13 @@ from appliance.media import lease as lease_module
 from appliance.media.capture import MicCapture
 from appliance.media.gate import CameraGate, MicGate, Party
 from appliance.media.lease import Lease
-from appliance.media.opus import OpusDecoder
 from appliance.media.peer import Peer
 from appliance.room.errors import GateHeld
 from appliance.room.mute import MuteSync
 from appliance.service.console import Console
-from appliance.service.wire import AUDIBLE_DBFS, audio_ssrc, rtp_payload
+from appliance.service.wire import audible, audio_ssrc, rtp_payload
 from appliance.signaling.errors import Disconnected, PermissionDenied, SignalingError
 from hal.audio import PERIOD, RATE, Microphone
-from hal.audio.spectrum import rms_dbfs
 from hal.controls import Button, Tally
 from hal.controls.combined import CombinedControls
 from hal.controls.gpio import GpioControls
@@ -143,8 +141,7 @@ class Studio:
     def _tap(self, data: bytes) -> None:
         payload = rtp_payload(data, self.ssrc)
         if payload is not None:
-            # A decoder of its own: what rings on in a decoder has not left the device.
-            self.on_sound(rms_dbfs(OpusDecoder().decode(payload)) > AUDIBLE_DBFS)
+            self.on_sound(audible(payload))
 
     def close(self) -> None:
         self.run(self.caller.close())

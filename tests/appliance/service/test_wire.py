@@ -53,9 +53,8 @@ def test_audible_packets_are_counted_and_dated() -> None:
     assert sent.audible >= 4
     last = sent.last_audible
     encoder.reset()
-    send(sent, encoder, SILENCE, 1)  # the decoder's own overlap may be heard in it
-    last = sent.last_audible
-    send(sent, encoder, SILENCE, 10)
+    # The first of them has the end of the tone in a decoder that goes on from it.
+    send(sent, encoder, SILENCE, 11)
     assert sent.last_audible == last
     assert sent.packets == 21
 
