@@ -16,6 +16,7 @@ from typing import Final
 
 from appliance.media.gate import CameraGate, Gate, MicGate, Party
 from appliance.service.long_press import LongPress
+from appliance.service.switches import PARTIES, SWITCHES, Switches
 from appliance.service.tally import TallyLight
 from hal.controls import Button, Controls, Status, Tally
 from hal.controls.combined import CombinedControls
@@ -36,9 +37,6 @@ _ROOMS: Final = frozenset({Party.ROOM, Party.SOFTWARE, Party.REMOTE})
 """Parties whose closing a press of the button withdraws."""
 
 _START: Final = frozenset({Party.START})
-
-_SWITCHES: Final = frozenset({Party.LATCH, Party.COVER})
-"""Parties that only a hand on the switch itself withdraws."""
 
 
 class Console:
@@ -70,11 +68,8 @@ class Console:
         self.on_press: Callable[[Button, float], None] | None = None
         self.on_claim: Callable[[Button], bool] | None = None
         self._gates: Final[dict[Button, Gate]] = {Button.MUTE: microphone, Button.CAMERA: camera}
-        self._switches: dict[Button, tuple[Party, tuple[Gate, ...]]] = {}
-        self._in_place: set[Gate] = set()
-        """Gates that ROOM holds in the place of a switch that was exchanged, or pulled out."""
-        self._long_press: LongPress | None = None
-        self._settle(cover_microphone, long_press)
+        self._switches = Switches(microphone, camera, cover_microphone=cover_microphone)
+        self._long_press = self._make_long_press(long_press)
         self._microphone = microphone
         self._retry_after = retry_after
         self._status = Status.STARTING
@@ -115,19 +110,20 @@ class Console:
         one in its place is open.  Raises HalError where the new controls cannot be taken; all is as
         before then.
         """
-        rules = self._switches, self._long_press
+        rules = self._switches.cover_microphone, self._long_press
         self._forget_holding()
-        self._settle(cover_microphone, long_press)
+        self._switches.cover_microphone = cover_microphone
+        self._long_press = self._make_long_press(long_press)
         if controls is not None:
             try:
                 self._exchange(controls)
             except HalError:
-                self._switches, self._long_press = rules
+                self._switches.cover_microphone, self._long_press = rules
                 self._open()
                 raise
         elif self._light.works:
             with self._light.quiet():
-                self._read_switches()
+                self._switches.read(self.controls)
 
     def _exchange(self, controls: Controls) -> None:
         """Raises HalError, with the old controls closed."""
@@ -143,30 +139,11 @@ class Console:
         self.controls = controls
         self._light.change(controls)
         with self._light.quiet():
-            self._keep_held()
+            self._switches.exchanged(controls)
         self._opened()
 
-    def _keep_held(self) -> None:
-        """No hand has moved the switches that read open now, so they open nothing."""
-        for button in self._there():
-            party, gates = self._switches[button]
-            if self.controls.pressed(button):
-                continue
-            for gate in gates:
-                if party in gate.closers:
-                    gate.mute(Party.ROOM, "the switch that held it was exchanged")
-                    self._in_place.add(gate)
-
-    def _settle(self, cover_microphone: bool, long_press: float | None) -> None:
-        microphone, camera = self._gates[Button.MUTE], self._gates[Button.CAMERA]
-        self._switches = {
-            Button.MUTE: (Party.LATCH, (microphone,)),
-            Button.CAMERA: (Party.LATCH, (camera,)),
-            Button.COVER: (Party.COVER, (camera, microphone) if cover_microphone else (camera,)),
-        }
-        self._long_press = (
-            None if long_press is None else LongPress(Button.MUTE, long_press, self._held_long)
-        )
+    def _make_long_press(self, seconds: float | None) -> LongPress | None:
+        return None if seconds is None else LongPress(Button.MUTE, seconds, self._held_long)
 
     async def start(self) -> None:
         """Take the controls; where that fails, say so, and go on trying."""
@@ -248,13 +225,10 @@ class Console:
                 self._held(self._long_press, part, down)
             elif down:
                 self.pushed(button, part.device.label)
-        elif button in self._switches:
+        elif button in SWITCHES:
             if down and self.on_press is not None:
                 self.on_press(button, time.monotonic())
-            if down or not self.controls.pressed(button):
-                if not down:
-                    self._wish_to_open(button, part)
-                self._throw(button, down, part)
+            self._switches.moved(self.controls, part, button, down=down)
 
     def _held(self, long_press: LongPress, part: Controls, down: bool) -> None:
         """The mute button where a long press is an act of its own.  It closes as it goes down.
@@ -279,35 +253,13 @@ class Console:
         if self._long_press is not None:
             self._long_press.forget()
 
-    def _throw(self, button: Button, down: bool, part: Controls) -> None:
-        """A switch is where it is: its party holds its gates, or lets go of them."""
-        party, gates = self._switches[button]
-        what = "cover" if button is Button.COVER else "switch"
-        why = f"the {what} of {part.device.label}"
-        for gate in gates:
-            if down:
-                gate.mute(party, why)
-            else:
-                gate.unmute(party, why)
-
-    def _wish_to_open(self, button: Button, part: Controls) -> None:
-        """A hand moves the switch back: where there is no button, that is how people speak again
-        whom a moderator or a script has muted.  The cover only covers."""
-        party, gates = self._switches[button]
-        for gate in gates:
-            kept = gate in self._in_place
-            self._in_place.discard(gate)
-            if kept or party is Party.LATCH:
-                but = _START if kept else _START | {Party.ROOM}
-                gate.unmute(Party.ROOM, f"the switch of {part.device.label}", but=but)
-
     def _toggle(self, gate: Gate, why: str) -> None:
         closers = gate.closers
-        self._in_place.discard(gate)
+        self._switches.forget(gate)
         if not closers & _ROOMS:
             # What a switch holds is moved back there.  The others let go by themselves, so
             # a press meanwhile must count.
-            if not closers & _SWITCHES:
+            if not closers & PARTIES:
                 gate.mute(Party.ROOM, why)
         else:
             # Outside a call what the room wants changes, but nothing opens before its time.
@@ -331,16 +283,14 @@ class Console:
         try:
             self.controls.open_parts(self._loop, self._moved)
         except Exception as error:
-            # A switch that cannot be read may be closed.
-            for button in self._switches.keys() & self.controls.latching:
-                self._throw(button, True, self.controls)
+            self._switches.unreadable(self.controls)
             self._light.fail(self._failure(error))
             return
         self._opened()
 
     def _opened(self) -> None:
         with self._light.quiet():
-            self._read_switches()
+            self._switches.read(self.controls)
         self._light.mended()
         self.show(self._status)
 
@@ -350,31 +300,6 @@ class Console:
             return error
         log.error("%s failed", self.controls.device.label, exc_info=error)
         return HalError(f"{self.controls.device.label} failed: {error}; trying again")
-
-    def _there(self) -> set[Button]:
-        """The switches that can be read: of several controls, those that work."""
-        whole = self.controls
-        parts: tuple[Controls, ...] = (whole,)
-        if isinstance(whole, CombinedControls):
-            missing = whole.missing
-            parts = tuple(part for part in whole.parts if part not in missing)
-        return self._switches.keys() & {button for part in parts for button in part.latching}
-
-    def _read_switches(self) -> None:
-        there = self._there()
-        for button in there:
-            self._throw(button, self.controls.pressed(button), self.controls)
-        for gate in self._gates.values():
-            switches = {
-                party
-                for button, (party, gates) in self._switches.items()
-                if button in there and gate in gates
-            }
-            for party in (gate.closers & _SWITCHES) - switches:
-                # It was moved by a person, and must not be undone by a change of the hardware.
-                gate.mute(Party.ROOM, "the switch that held it is there no more")
-                self._in_place.add(gate)
-                gate.unmute(party, "the switch is there no more")
 
     async def _keep(self) -> None:
         """Get failed controls back, sooner or later, and find out what has gone quietly."""
@@ -405,7 +330,7 @@ class Console:
             self._lose(self._failure(error))
             return
         if recovered:
-            self._read_switches()
+            self._switches.read(self.controls)
         if not self.controls.present:
             label = self.controls.device.label
             self._lose(DeviceUnplugged(f"{label} has gone; plug it in again"))
