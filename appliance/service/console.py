@@ -1,8 +1,9 @@
-"""The buttons, switches and lights of a device, and the promise that the tally light never lies.
+"""The buttons, switches and lights of a device, and the promise that no light of them ever lies.
 
 The order is the promise.  To close, the gate closes first and the light turns red after it.
 To open, the light turns green first and the gate opens after it.  So there is no moment in which
-the light is red and sound passes.  A light that cannot be driven keeps the gate closed.
+the light is red and sound passes.  A light that cannot be driven keeps the gate closed.  The same
+holds for the camera, where it has a light.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from appliance.media.gate import CameraGate, Gate, MicGate, Party
+from appliance.service.camera_lamp import CameraLamp
 from appliance.service.long_press import LongPress
 from appliance.service.switches import PARTIES, SWITCHES, Switches
 from appliance.service.tally import TallyLight
-from hal.controls import Button, Controls, Status, Tally
+from hal.controls import Button, CameraLight, Controls, Status, Tally
 from hal.controls.combined import CombinedControls
 from hal.controls.virtual import VirtualControls
 from hal.errors import DeviceUnplugged, HalError
@@ -71,27 +73,38 @@ class Console:
         self._switches = Switches(microphone, camera, cover_microphone=cover_microphone)
         self._long_press = self._make_long_press(long_press)
         self._microphone = microphone
+        self._camera = camera
         self._retry_after = retry_after
         self._status = Status.STARTING
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failed = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
-        # Without a light nobody can know: closed until there is one.
-        microphone.mute(Party.WATCHDOG, "the light is not there yet")
         self._light = TallyLight(controls, microphone)
-        self._light.on_change = self._changed
-        self._light.on_failure = self._light_failed
-        self._unsubscribe = camera.subscribe(lambda _: self._changed())
+        self._camera_lamp = CameraLamp(controls, camera)
+        # Without a light nobody can know: closed until there is one.
+        self._hold("the light is not there yet", controls)
+        self._light.on_change = self._camera_lamp.on_change = self._changed
+        self._light.on_failure = self._camera_lamp.on_failure = self._light_failed
 
     @property
     def tally(self) -> Tally:
-        """What the light shows; FAULT where it could not be driven."""
+        """What the tally light shows; FAULT where it could not be driven."""
         return self._light.shown
 
     @property
     def error(self) -> HalError | None:
-        """Why the light could not be driven."""
+        """Why the tally light could not be driven."""
         return self._light.error
+
+    @property
+    def camera_light(self) -> CameraLight | None:
+        """What the light of the camera shows; None where there is no such light."""
+        return self._camera_lamp.shown if self.controls.camera_light else None
+
+    @property
+    def camera_error(self) -> HalError | None:
+        """Why the light of the camera could not be driven."""
+        return self._camera_lamp.error
 
     def watch(self, gate: MicGate) -> Callable[[], None]:
         """Let the light speak for one more microphone: it is red only while all are closed.
@@ -106,9 +119,9 @@ class Console:
         """Go by other controls, unless None, and other rules; on the loop, after `start`.
 
         The microphone is closed before the old light goes out, and opens only once the new one
-        works.  What a switch held, the button holds where the switch is there no longer, or another
-        one in its place is open.  Raises HalError where the new controls cannot be taken; all is as
-        before then.
+        works; so is the camera, if either has a light for it.  What a switch held, the button holds
+        where the switch is there no longer, or another one in its place is open.  Raises HalError
+        where the new controls cannot be taken; all is as before then.
         """
         rules = self._switches.cover_microphone, self._long_press
         self._forget_holding()
@@ -122,25 +135,40 @@ class Console:
                 self._open()
                 raise
         elif self._light.works:
-            with self._light.quiet():
+            with self._quiet():
                 self._switches.read(self.controls)
 
     def _exchange(self, controls: Controls) -> None:
         """Raises HalError, with the old controls closed."""
         assert self._loop is not None, "it is not started"
-        self._light.hold("the controls are changed")
+        self._hold("the controls are changed", self.controls, controls)
         self.controls.close()
-        self._light.change(self.controls)
+        self._change(self.controls)
         try:
             controls.open_parts(self._loop, self._moved)
         except Exception as error:
             controls.close()
             raise self._failure(error) from error
         self.controls = controls
-        self._light.change(controls)
-        with self._light.quiet():
+        self._change(controls)
+        with self._quiet():
             self._switches.exchanged(controls)
         self._opened()
+
+    def _hold(self, why: str, *controls: Controls) -> None:
+        """Close what the lights of these controls speak for."""
+        self._light.hold(why)
+        if any(one.camera_light for one in controls):
+            self._camera_lamp.hold(why)
+
+    def _change(self, controls: Controls) -> None:
+        self._light.change(controls)
+        self._camera_lamp.change(controls)
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        with self._light.quiet(), self._camera_lamp.quiet():
+            yield
 
     def _make_long_press(self, seconds: float | None) -> LongPress | None:
         return None if seconds is None else LongPress(Button.MUTE, seconds, self._held_long)
@@ -159,9 +187,9 @@ class Console:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         self._forget_holding()
-        self._unsubscribe()
         # From here on nobody shows the truth, so nothing may open.
         self._light.close()
+        self._camera_lamp.close()
         self.controls.close()
 
     def show(self, status: Status) -> None:
@@ -277,6 +305,8 @@ class Console:
         if self.error is not None:
             self._microphone.mute(Party.WATCHDOG, str(self.error))
             self._failed.set()
+        if self.camera_error is not None:
+            self._camera.mute(Party.WATCHDOG, str(self.camera_error))
 
     def _open(self) -> None:
         assert self._loop is not None
@@ -284,14 +314,21 @@ class Console:
             self.controls.open_parts(self._loop, self._moved)
         except Exception as error:
             self._switches.unreadable(self.controls)
-            self._light.fail(self._failure(error))
+            failure = self._failure(error)
+            self._light.fail(failure)
+            self._camera_lamp.fail(failure)
             return
         self._opened()
 
     def _opened(self) -> None:
-        with self._light.quiet():
+        with self._quiet():
             self._switches.read(self.controls)
         self._light.mended()
+        if self.error is None:
+            self._camera_lamp.mended()
+        else:
+            # The controls will be closed and opened again and again: the camera does not flicker.
+            self._camera_lamp.fail(self.error)
         self.show(self._status)
 
     def _failure(self, error: Exception) -> HalError:
@@ -315,7 +352,7 @@ class Console:
             if self._light.works:
                 # Others have taken their place meanwhile.
                 continue
-            self._microphone.mute(Party.WATCHDOG, "the controls are opened again")
+            self._hold("the controls are opened again", self.controls)
             self._forget_holding()
             self.controls.close()
             self._open()
@@ -331,14 +368,18 @@ class Console:
             return
         if recovered:
             self._switches.read(self.controls)
+            self._camera_lamp.refresh()
         if not self.controls.present:
             label = self.controls.device.label
             self._lose(DeviceUnplugged(f"{label} has gone; plug it in again"))
+        else:
+            self._camera_lamp.retry()
 
     def _lose(self, error: HalError) -> None:
-        # The gate first, for the light may show anything after it.
-        self._microphone.mute(Party.WATCHDOG, str(error))
+        # The gates first, for the lights may show anything after it.
+        self._hold(str(error), self.controls)
         self._light.fail(error)
+        self._camera_lamp.fail(error)
         self._after_failure()
 
     def _changed(self) -> None:

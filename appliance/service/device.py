@@ -205,8 +205,8 @@ class Device:
     @property
     def failures(self) -> list[HalError]:
         """What of its hardware does not work now, among that which should."""
-        light = self.console.error
-        return [*self.troubles.errors(), *([] if light is None else [light])]
+        lights = (self.console.error, self.console.camera_error)
+        return [*self.troubles.errors(), *(light for light in lights if light is not None)]
 
     async def adopt(self, config: Config) -> None:
         """Go by another configuration of the same room from now on, without leaving it.
