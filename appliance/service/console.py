@@ -369,7 +369,6 @@ class Console:
         if recovered:
             self._switches.read(self.controls)
             self._camera_lamp.refresh()
-            self._after_failure()
         if not self.controls.present:
             label = self.controls.device.label
             self._lose(DeviceUnplugged(f"{label} has gone; plug it in again"))

@@ -282,9 +282,14 @@ class CameraTruth(RuleBasedStateMachine):
     def the_call(self, ends: bool) -> None:
         (self.gate.mute if ends else self.gate.unmute)(Party.START)
 
-    @rule(mute=st.booleans())
-    def the_microphone(self, mute: bool) -> None:
-        (self.microphone.mute if mute else self.microphone.unmute)(Party.START)
+    @rule(broken=st.booleans())
+    def the_tally_is_driven(self, broken: bool) -> None:
+        """Where it fails, all pins are opened anew, again and again."""
+        self.factory.pin(GREEN).fault = "raises" if broken else None
+        self.has_broken |= broken
+        self.microphone.mute(Party.START)
+        self.microphone.unmute(Party.START)
+        self.time_passes()
 
     @rule(pictures=st.integers(1, 4))
     def loop_hangs(self, pictures: int) -> None:
@@ -298,11 +303,9 @@ class CameraTruth(RuleBasedStateMachine):
         self.turn()
         assert self.seen == seen
 
-    @rule(
-        pin=st.sampled_from([LENS, LENS, GREEN]), fault=st.sampled_from(["raises", "stuck", None])
-    )
-    def light_breaks(self, pin: int, fault: str | None) -> None:
-        self.factory.pin(pin).fault = fault
+    @rule(fault=st.sampled_from(["raises", "stuck", None]))
+    def light_breaks(self, fault: str | None) -> None:
+        self.factory.pin(LENS).fault = fault
         self.has_broken = True
 
     @rule(lens=st.booleans())
