@@ -282,6 +282,14 @@ class CameraTruth(RuleBasedStateMachine):
     def the_call(self, ends: bool) -> None:
         (self.gate.mute if ends else self.gate.unmute)(Party.START)
 
+    @rule()
+    def all_let_go(self) -> None:
+        """Else somebody or other nearly always holds it closed."""
+        self.cover.release(Button.COVER)
+        self.turn()
+        for party in (Party.UNPLUGGED, Party.ROOM):
+            self.gate.unmute(party)
+
     @rule(broken=st.booleans())
     def the_tally_is_driven(self, broken: bool) -> None:
         """Where it fails, all pins are opened anew, again and again."""
@@ -303,12 +311,14 @@ class CameraTruth(RuleBasedStateMachine):
         self.turn()
         assert self.seen == seen
 
-    @rule(fault=st.sampled_from(["raises", "stuck", None]))
-    def light_breaks(self, fault: str | None) -> None:
+    @rule(fault=st.sampled_from(["raises", "stuck", "stuck", None]), dark=st.booleans())
+    def light_breaks(self, fault: str | None, dark: bool) -> None:
+        if dark:
+            self.the_call(ends=True)
         self.factory.pin(LENS).fault = fault
         self.has_broken = True
 
-    @rule(lens=st.booleans())
+    @rule(lens=st.sampled_from([True, True, True, False]))
     def reload(self, lens: bool) -> None:
         before = self.cover
 
