@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from appliance.cli.exit_code import ExitCode
 
 ROOT_HELP = "The root of the device's files: a mounted image."
 
@@ -27,24 +32,68 @@ def check(
     over: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The fleet's file, which lies below each.")
     ] = None,
-) -> None:
-    """Whether configurations can be: silence, or a line for each that cannot."""
-    from appliance.provisioning import Config, ConfigError
-    from appliance.provisioning.layers import Layers, read_parts
-    from appliance.provisioning.options import check_options
-
-    failures = []
+    here: Annotated[
+        bool,
+        typer.Option(
+            "--here", help="This is the device: a file that they name and is missing is a mistake."
+        ),
+    ] = False,
+) -> int:
+    """Whether configurations can be, and the files that they name: silence, or a line for each
+    mistake."""
+    told: dict[str, None] = {}
+    good = True
     for path in files:
-        try:
-            below = [] if over is None else list(read_parts("fleet", over))
-            layers = Layers([*below, *read_parts("device", path)])
-            check_options(Config.from_layers(layers))
-        except ConfigError as error:
-            failures.append(error)
-    for failure in failures[:-1]:
-        typer.echo(f"roomlet: {failure}", err=True)
-    if failures:
-        raise failures[-1]
+        lines, is_good = _look_at(path, over, here)
+        good = good and is_good
+        # What is wrong with the fleet's file is so for each device: once is enough.
+        told |= dict.fromkeys(lines)
+    for line in told:
+        typer.echo(f"roomlet: {line}", err=True)
+    return ExitCode.OK if good else ExitCode.CONFIGURATION
+
+
+def _look_at(path: Path, over: Path | None, here: bool) -> tuple[list[str], bool]:
+    """What is to be said of one device, and whether it can be."""
+    from appliance.provisioning import ConfigError
+    from appliance.provisioning.checking import check, in_order
+    from appliance.provisioning.layers import Layers, read_parts
+    from appliance.service.named_files import troubles
+
+    try:
+        below = [] if over is None else list(read_parts("fleet", over))
+        layers = Layers([*below, *read_parts("device", path)])
+    except ConfigError as error:
+        return [str(error)], False
+    with _warnings() as warnings:
+        checked = check(layers)
+        found = [] if checked.config is None else list(troubles(checked.config))
+    remarks = [] if here else [trouble.error for trouble in found if trouble.unseen]
+    mistakes = [*checked.mistakes, *(t.error for t in found if here or not t.unseen)]
+    lines = [
+        f"warning: {error}" if error in remarks else str(error)
+        for error in sorted([*mistakes, *remarks], key=lambda error: in_order(layers, error))
+    ]
+    return [*lines, *(f"warning: {text}" for text in warnings)], not mistakes
+
+
+@contextlib.contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """What is told in the log of configurations and their files meanwhile; it is told here then."""
+    texts: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            texts.append(record.getMessage())
+
+    logger, kept = logging.getLogger("appliance.provisioning"), Kept(logging.WARNING)
+    logger.addHandler(kept)
+    logger.propagate = False
+    try:
+        yield texts
+    finally:
+        logger.propagate = True
+        logger.removeHandler(kept)
 
 
 @app.command()

@@ -78,8 +78,8 @@ def join(
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
         # A device that fails at the start is this command's error, told once; how devices are
         # watched is of no matter to a visit.
-        for name in ("appliance.media", "hal.hotplug"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+        for quiet in ("appliance.media", "hal.hotplug"):
+            logging.getLogger(quiet).setLevel(logging.ERROR)
     if token is not None and inspect(token).room not in (None, room):
         raise typer.BadParameter(f"the token is for room {inspect(token).room}, not {room}")
     stand_in = {"display": "memory", "controls": "virtual"} if synthetic else {}

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import signal
 import threading
+import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from appliance.cli.moment import moment
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from appliance.service.json_lines import Entry
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -23,8 +29,31 @@ def _group() -> None:
 
 @app.command()
 def mute(
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", "-S", metavar="TIME", help="From then on: today, 2h, 09:30, 2026-01-31."
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PARTY", help="Only what this one did: room, remote, ... Repeatable."),
+    ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this device's. Repeatable."),
+    ] = None,
+    lines: Annotated[
+        int | None,
+        typer.Option(
+            "--lines", "-n", min=0, metavar="NUMBER", help="The newest of what there is so far."
+        ),
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what happens from now on.")
+    ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", "-a", help="Each lapse of the lease in lines of its own.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line, as it is kept.")
@@ -36,23 +65,42 @@ def mute(
 ) -> None:
     """Who muted and unmuted this device, when, and why."""
     from appliance.service import mute_log
+    from appliance.service.mute_story import LiveStory, Story, Wanted
 
-    path = (state or mute_log.state_directory()) / mute_log.NAME
-    for entry in _followed(path) if follow else mute_log.read(path):
-        typer.echo(json.dumps(entry, ensure_ascii=False) if as_json else _told(entry))
+    wanted = Wanted(
+        None if since is None else moment(since), _parties(by or ()), frozenset(device or ())
+    )
+    state = state or mute_log.state_directory()
+    batches: Iterable[Iterable[Entry]] = _followed(state) if follow else [mute_log.read(state)]
+    story = LiveStory(Story(each=every))
+    for batch in batches:
+        entries = filter(wanted, batch)
+        told = (
+            [json.dumps(entry, ensure_ascii=False) for entry in entries]
+            if as_json
+            else story.lines(entries, time.monotonic())
+        )
+        for line in told if lines is None else told[max(0, len(told) - lines) :]:
+            typer.echo(line)
+        lines = None
+    for line in story.rest(time.monotonic()):
+        typer.echo(line)
 
 
-def _followed(path: Path) -> Iterator[dict[str, Any]]:
+def _followed(state: Path) -> Iterator[list[Entry]]:
     from appliance.service import mute_log
 
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    return mute_log.follow(path, stopped)
+    return mute_log.follow(state, stopped)
 
 
-def _told(entry: dict[str, Any]) -> str:
-    state = "open" if entry.get("open") else f"closed by {', '.join(entry.get('closers', []))}"
-    why = f" ({entry['why']})" if entry.get("why") else ""
-    act = "closes" if entry.get("act") == "close" else "releases"
-    return f"{entry.get('time')}  {entry.get('what')}: {entry.get('who')} {act}{why}; now {state}"
+def _parties(names: Iterable[str]) -> frozenset[str]:
+    from appliance.media.gate import Party
+
+    known = [party.value for party in Party]
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(f"--by: {name!r} is none of {', '.join(known)}")
+    return frozenset(names)

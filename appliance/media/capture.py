@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import numpy as np
-from av import AudioFrame, Packet, VideoFrame
+from av import Packet, VideoFrame
 
 from appliance.media.ends import Outlet
 from appliance.media.errors import CodecError
 from appliance.media.gate import CameraGate, Gate, MicGate
 from appliance.media.lease import Lease
 from appliance.media.meter import SILENCE_DBFS, Meter, dbfs
-from appliance.media.opus import FRAME, OpusEncoder, Samples
+from appliance.media.mic_stream import MicStream
+from appliance.media.opus import Samples
 from appliance.media.packet import Codec, Encoded, packetize
 from appliance.media.video_encoder import VideoEncoder
 from appliance.media.worker import Worker
-from hal.audio import PERIOD, RATE, Microphone
+from hal.audio import Microphone
 from hal.camera import Camera, VideoFormat
 from hal.device import Device
 
@@ -31,10 +31,6 @@ log = logging.getLogger(__name__)
 
 _MIN_BITRATE: Final = 150_000
 """Bits a second below which a picture is of no use at any rate."""
-
-_BACKLOG: Final = RATE
-"""Samples that wait in a card at the most: five times the usual buffer.  So a card whose clock
-errs takes no more than a second."""
 
 
 class _Capture(Worker):
@@ -150,13 +146,7 @@ class MicCapture(_Capture):
         """Bit/s of Opus; may be set at any time."""
         self.loss_percent = loss_percent
         """How many of the packets may be lost; may be set at any time."""
-        self._encoder = OpusEncoder(bitrate, loss_percent=loss_percent)
-        self._encoded_for = bitrate, loss_percent
-        self._periods: list[Samples] = []
-        self._epoch = gate.epoch
-        # Samples since the device was opened: all before were heard under another state.
-        self._fresh = 0
-        self._framed_at: float | None = None
+        self._stream = MicStream(bitrate, loss_percent, gate.epoch)
 
     @property
     def device(self) -> Device:
@@ -188,22 +178,14 @@ class MicCapture(_Capture):
 
         def put() -> None:
             self.gate = gate
-            self._encoder.reset()
+            self._stream.reset()
 
         if gate is not self.gate:
             await self._obey(gate, put)
 
     def _open(self) -> None:
-        self._periods.clear()
-        self._fresh = 0
         self._microphone.open()
-        if self._framed_at is not None:
-            # A pause is one on the wire too.  Sound that went on where it had ended would be taken
-            # for late by as much, and made to wait for more of that kind.
-            now = time.monotonic()
-            self._encoder.skip(round((now - self._framed_at) * RATE / FRAME))
-            # It may be closed again before there is a frame, and what is skipped is skipped.
-            self._framed_at = now
+        self._stream.begin()
 
     def _close(self) -> None:
         self._microphone.close()
@@ -215,35 +197,16 @@ class MicCapture(_Capture):
         if (meter := self.meter) is not None:
             meter.add(frame.to_ndarray().reshape(-1).astype(np.int16, copy=False))
         samples = self.gate.admit(frame).to_ndarray().reshape(-1).astype(np.int16, copy=False)
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._encoder.reset()
-            self._periods = [np.zeros(PERIOD, np.int16) for _ in self._periods]
-            self._fresh = self._recorded(frame)
-        self._periods.append(samples if _position(frame) >= self._fresh else np.zeros_like(samples))
-        if len(self._periods) * PERIOD < FRAME:
+        assert frame.pts is not None, "see Microphone.read"
+        whole = self._stream.add(samples, frame.pts, epoch, lambda: self._microphone.clock)
+        if whole is None:
             return
-        whole = np.concatenate(self._periods)
-        self._periods.clear()
-        if (wanted := (self.bitrate, self.loss_percent)) != self._encoded_for:
-            # libopus takes another rate only from its beginning.
-            self._encoded_for = wanted
-            self._encoder.reset(*wanted)
-        self._framed_at = time.monotonic()
         self.level_dbfs = _level(whole)
         if any(outlet.active for outlet in self._outlets):
-            self._to_loop(self._send, packetize(self._encoder.encode(whole), "opus"), epoch)
+            packet = self._stream.encode(whole, self.bitrate, self.loss_percent)
+            self._to_loop(self._send, packetize(packet, "opus"), epoch)
         else:
-            self._encoder.skip()
-
-    def _recorded(self, frame: AudioFrame) -> int:
-        """Samples that the card has recorded by now, some of which may wait to be read; `frame`
-        is what was read last."""
-        end = _position(frame) + PERIOD
-        clock = self._microphone.clock
-        # At the least, the period that follows has begun.
-        reached = 0.0 if clock is None else clock.position + RATE * (time.monotonic() - clock.at)
-        return int(min(max(reached, end), end + _BACKLOG)) + 1
+            self._stream.skip()
 
 
 class CameraCapture(_Capture):
@@ -405,11 +368,6 @@ class CameraCapture(_Capture):
             self._encoders.pop(codec).close()
             return
         self._to_loop(self._send, packetize(packet, codec), epoch)
-
-
-def _position(frame: AudioFrame) -> int:
-    assert frame.pts is not None, "see Microphone.read"
-    return frame.pts
 
 
 def _level(samples: Samples) -> float:

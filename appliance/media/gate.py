@@ -27,6 +27,8 @@ class Party(Enum):
     """Closed until the first state of the call is known."""
     ROOM = "room"
     """A person in the room: the button, or the panel that stands for it."""
+    CONFIG = "config"
+    """The configuration, at the device's start: nobody has pressed anything yet."""
     LATCH = "latch"
     """A latching switch: only moving it back releases it."""
     COVER = "cover"
@@ -45,7 +47,10 @@ class Party(Enum):
 
 _CLEARS: Final[dict[Party, frozenset[Party]]] = {
     Party.START: frozenset({Party.START}),
-    Party.ROOM: frozenset({Party.START, Party.ROOM, Party.SOFTWARE, Party.REMOTE}),
+    Party.ROOM: frozenset(
+        {Party.START, Party.ROOM, Party.CONFIG, Party.SOFTWARE, Party.REMOTE},
+    ),
+    Party.CONFIG: frozenset({Party.CONFIG}),
     Party.LATCH: frozenset({Party.LATCH}),
     Party.COVER: frozenset({Party.COVER}),
     Party.SOFTWARE: frozenset({Party.START, Party.SOFTWARE, Party.REMOTE}),

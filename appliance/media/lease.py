@@ -25,6 +25,48 @@ LIMIT: Final = 0.08
 _SHARE: Final = 4
 """Renewals within the limit."""
 
+NEWS_EVERY: Final = 60.0
+"""Seconds from one line in the log to the next, however often the loop stands still."""
+
+
+class Standstills:
+    """What the log is told of them: the first at once, further ones in one line a minute.
+
+    `now` is `time.monotonic` throughout.
+    """
+
+    def __init__(self) -> None:
+        self._told: float | None = None
+        self._count = 0
+        self._longest = 0.0
+
+    def add(self, stood: float, now: float) -> None:
+        """The loop stood still for `stood` seconds, and is back."""
+        if not self._count and (self._told is None or now - self._told >= NEWS_EVERY):
+            self._told = now
+            text = "the loop stood still for %.0f ms; nothing was let through meanwhile"
+            log.warning(text, 1000 * stood)
+            return
+        self._count += 1
+        self._longest = max(self._longest, stood)
+        self.look(now)
+
+    def look(self, now: float) -> None:
+        """Tell of further ones, if it is time to."""
+        if self._count and self._told is not None and now - self._told >= NEWS_EVERY:
+            self.tell(now)
+
+    def tell(self, now: float) -> None:
+        """Tell of further ones now, if there are any."""
+        if not self._count or self._told is None:
+            return
+        text = (
+            "the loop stood still again: %d x in the last %.0f s, for %.0f ms at the longest; "
+            "nothing was let through meanwhile"
+        )
+        log.warning(text, self._count, now - self._told, 1000 * self._longest)
+        self._told, self._count, self._longest = now, 0, 0.0
+
 
 class Lease:
     """Holds `gates` closed, on behalf of `Party.LEASE`, while the loop gives no sign of life.
@@ -38,6 +80,7 @@ class Lease:
         self._renewed: float | None = None
         self._thread = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._standstills = Standstills()
 
     def start(self) -> None:
         """Begin to renew it, on the running loop."""
@@ -51,6 +94,7 @@ class Lease:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._standstills.tell(time.monotonic())
 
     def check(self) -> None:
         """Close the gates if the lease has run out.  To be called on any thread, before what
@@ -66,6 +110,7 @@ class Lease:
 
     def _renew(self) -> None:
         self._refresh()
+        self._standstills.look(time.monotonic())
         self._timer = asyncio.get_running_loop().call_later(self._limit / _SHARE, self._renew)
 
     def _refresh(self) -> None:
@@ -80,8 +125,7 @@ class Lease:
         self._renewed = time.monotonic()
         held = [gate for gate in self._gates if Party.LEASE in gate.closers]
         if held and stood > self._limit:
-            text = "the loop stood still for %.0f ms; nothing was let through meanwhile"
-            log.warning(text, 1000 * stood)
+            self._standstills.add(stood, self._renewed)
         for gate in held:
             gate.unmute(Party.LEASE, "the loop is back")
 

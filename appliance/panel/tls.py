@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,8 @@ class Tls:
 
     def options(self) -> dict[str, Any]:
         """For uvicorn.  Raises TlsError for files that cannot be used."""
-        for key, path in self._files().items():
-            try:
-                path.open("rb").close()
-            except OSError as error:
-                reason = (error.strerror or "cannot be read").lower()
-                raise TlsError(key, f"{path}: {reason}; mend its path or its rights") from None
+        for trouble in self.unreadable():
+            raise trouble
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             context.load_cert_chain(self.cert, self.key, password=lambda: b"")
@@ -55,6 +52,15 @@ class Tls:
                 ) from None
             options |= {"ssl_ca_certs": self.client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
         return options
+
+    def unreadable(self) -> Iterator[TlsError]:
+        """For each file that cannot be read, the error that blames it."""
+        for key, path in self._files().items():
+            try:
+                path.open("rb").close()
+            except OSError as error:
+                reason = (error.strerror or "cannot be read").lower()
+                yield TlsError(key, f"{path}: {reason}; mend its path or its rights")
 
     def fingerprint(self) -> bytes:
         """Another one as soon as a file holds something else; of one that cannot be read, that."""

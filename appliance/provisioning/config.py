@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, PrivateAttr, ValidationError
 
-from appliance.provisioning.errors import ConfigError
-from appliance.provisioning.layers import Layers
-from appliance.provisioning.mistakes import worst
-from appliance.provisioning.sections import (
-    CalendarConfig,
+from appliance.provisioning.devices import (
     CameraConfig,
     ControlsConfig,
     DeviceConfig,
     DisplayConfig,
+    MicrophoneConfig,
+    ScreenShareConfig,
+    SpeakerConfig,
+)
+from appliance.provisioning.errors import ConfigError
+from appliance.provisioning.layers import Layers
+from appliance.provisioning.mistakes import mistakes, without, worst
+from appliance.provisioning.section import Section
+from appliance.provisioning.sections import (
+    CalendarConfig,
     LogConfig,
     MetricsConfig,
-    MicrophoneConfig,
     MuteConfig,
     NetworkConfig,
     PanelConfig,
@@ -28,12 +34,10 @@ from appliance.provisioning.sections import (
     ProbeConfig,
     ProvisioningConfig,
     RoomConfig,
-    ScreenShareConfig,
-    Section,
-    SpeakerConfig,
     UpdatesConfig,
 )
 from appliance.provisioning.source import Key, dotted, held
+from appliance.provisioning.values import FilePath
 
 __all__ = [
     "CalendarConfig",
@@ -104,10 +108,24 @@ class Config(Section):
     @classmethod
     def from_layers(cls, layers: Layers) -> Config:
         """Check merged files.  Raises ConfigError for the first value that cannot be."""
+        values = anchored(layers)
         try:
-            config = cls.model_validate(_anchored(layers))
-        except ValidationError as error:
-            raise layers.error(*worst(error, cls, layers.place)) from None
+            config = cls.model_validate(values)
+        except ValidationError:
+            raise layers.error(*worst(mistakes(cls, values), layers.place)) from None
+        return cls._of(config, layers)
+
+    @classmethod
+    def left_of(cls, layers: Layers, wrong: Iterable[Key]) -> Config | None:
+        """What merged files say without the keys that are wrong; None where that is no device."""
+        try:
+            config = cls.model_validate(without(anchored(layers), wrong))
+        except ValidationError:
+            return None
+        return cls._of(config, layers)
+
+    @classmethod
+    def _of(cls, config: Config, layers: Layers) -> Config:
         config._layers = layers
         if config.room.token is not None and (part := layers.part(("room", "token"))) is not None:
             _warn_of_config(part.source.path)
@@ -219,15 +237,15 @@ def updates_of(layers: Layers) -> UpdatesConfig:
 
 
 def _section(layers: Layers, name: str, model: type[_S]) -> _S:
-    values = _anchored(layers).get(name, {})
+    values = anchored(layers).get(name, {})
     try:
         return model.model_validate(values)
-    except ValidationError as error:
-        key, reason = worst(error, model, lambda k: layers.place((name, *k)))
+    except ValidationError:
+        key, reason = worst(mistakes(model, values), lambda k: layers.place((name, *k)))
         raise layers.error((name, *key), reason) from None
 
 
-def _anchored(layers: Layers) -> dict[str, Any]:
+def anchored(layers: Layers) -> dict[str, Any]:
     """The values, relative paths made to begin at the folder of the file that says them."""
     values = dict(layers.values)
     for key in _PATHS:
@@ -246,7 +264,7 @@ def _paths() -> list[tuple[str, str]]:
         for section, field in Config.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
         for name, inner in field.annotation.model_fields.items()
-        if Path in (inner.annotation, *get_args(inner.annotation))
+        if FilePath in get_args(inner.annotation)
     ]
 
 

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from appliance.provisioning.config import Config
-from appliance.provisioning.sections import Section
+from appliance.provisioning.section import Section
 
 SAMPLES: Final[dict[tuple[str, str], Any]] = {
     ("room", "host"): "ws://hub.local:8080",

@@ -28,6 +28,9 @@ INCLUDE: Final = "include"
 AUTO: Final = "auto"
 """The backend where none is named."""
 
+PANEL: Final = "panel"
+"""The layer of what people changed at the device."""
+
 MAX_FILES: Final = 16
 """Files that one layer consists of at most."""
 
@@ -71,6 +74,9 @@ class Origin:
     column: int | None
 
     def __str__(self) -> str:
+        if self.layer == PANEL:
+            # The file is the device's own: nobody wrote its lines.
+            return "the panel"
         return f"{self.layer}: {self.path}" + ("" if self.line is None else f", line {self.line}")
 
 

@@ -1,13 +1,14 @@
-"""What pydantic finds wrong, told as one line that a person can act on."""
+"""What pydantic finds wrong, told as lines that a person can act on."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from appliance.provisioning.source import Key
@@ -18,44 +19,177 @@ SECRET: Final = re.compile(r"(^|_)(token|secret|password|pin|key)($|_)")
 CANDIDATES: Final = 8
 """Mistakes of which the one that stands first is looked for."""
 
+MOST: Final = 100
+"""Mistakes that are told of one configuration: rubbish has thousands, and each takes a while."""
+
+RULES: Final = ("way_in", "unguarded", "missing")
+"""Kinds of mistakes that are of several values together, or of none."""
+
+_TYPES: Final = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+}
+"""What to write where TOML has a type of its own for a value."""
+
 _PASSWORD: Final = re.compile(r"(?<=://)[^/@\s'\"]+(?=@)")
 
 
-def worst(
-    error: ValidationError, model: type[BaseModel], place: Callable[[Key], tuple[int, int] | None]
-) -> tuple[Key, str]:
-    """The key to blame first, and why.
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that cannot be."""
 
-    An unknown key goes first: misspelt, it is why another one is missing.
+    key: Key
+    reason: str
+    rank: int
+    """The smaller, the more likely it is the cause of others: 0 for an unknown key, 1 for a value,
+    2 for a rule on several."""
+
+
+def mistakes(model: type[BaseModel], values: Any) -> list[Mistake]:
+    """All that is wrong with values, up to `MOST`, by rank.
+
+    What may well be the consequence of another mistake is left out: a key that is missing because
+    it is misspelt, a rule on values one of which is wrong.
     """
-    details = error.errors(include_url=False)
-    strangers = [detail for detail in details if detail["type"] == "extra_forbidden"]
-    # To find a place takes milliseconds, and rubbish has thousands of mistakes.
-    first = min(
-        (strangers or details)[:CANDIDATES], key=lambda detail: place(detail["loc"]) or (0, 0)
-    )
-    reason = _reason(first, model)
-    if len(details) > 1 and first["type"] != "extra_forbidden":
-        reason += f" (and {len(details) - 1} more)"
-    return first["loc"], reason
+    details = _details(model, values)
+    # In front, or those that are cut off may be the cause of those that are left.
+    details = sorted(details, key=_rank)[:MOST]
+    # Whoever asks about a section as a whole is not asked while one of its values is wrong.
+    wrong = [d["loc"] for d in details if d["type"] not in ("way_in", "missing")]
+    rest = without(values, wrong) if isinstance(values, Mapping) else {}
+    hidden = [detail for detail in _details(model, rest) if _is_rule(detail)] if wrong else []
+    blamed = [detail["loc"] for detail in details if not _is_rule(detail)]
+    found: dict[tuple[Key, str], Mistake] = {}
+    for detail in [*details, *hidden]:
+        if _is_rule(detail) and _follows(detail, blamed, model):
+            continue
+        reason = _reason(detail, model)
+        mistake = Mistake(detail["loc"], reason, _rank(detail))
+        found.setdefault((mistake.key, reason), mistake)
+    return list(found.values())
+
+
+def worst(
+    found: Sequence[Mistake], place: Callable[[Key], tuple[int, int] | None]
+) -> tuple[Key, str]:
+    """The key to blame where only one can be, and why: of the least rank the first in its file."""
+    causes = [mistake for mistake in found if mistake.rank == found[0].rank]
+    # To find a place takes milliseconds.
+    first = min(causes[:CANDIDATES], key=lambda one: place(one.key) or (0, 0))
+    others = " (and more, which roomlet config check names)" if len(found) > 1 else ""
+    return first.key, first.reason + others
+
+
+def without(values: Mapping[str, Any], keys: Iterable[Key]) -> dict[str, Any]:
+    """Values without these keys; where one goes on into a list or a value, without that."""
+    rest = dict(values)
+    for key in keys:
+        tables, names = [rest], []
+        for part in key:
+            if not isinstance(part, str) or part not in tables[-1]:
+                break
+            names.append(part)
+            if not isinstance(inner := tables[-1][part], Mapping):
+                break
+            tables[-1][part] = copied = dict(inner)
+            tables.append(copied)
+        if names:
+            del tables[len(names) - 1][names[-1]]
+    return rest
 
 
 def unknown(name: str, known: Sequence[str]) -> str:
     """What is said of a key that is none of those known."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if near:
-        return f"unknown key, did you mean {near[0]}?"
+    near = _nearest(name, known)
+    if near is not None:
+        return f"unknown key, did you mean {near}?"
     return f"unknown key, choose one of {', '.join(known)}"
+
+
+def in_words(detail: ErrorDetails) -> str:
+    """What is wrong with a value, or what to write instead; without the value."""
+    text = _TYPES.get(detail["type"])
+    if text is not None:
+        return text + (", without quotes" if isinstance(detail["input"], str) else "")
+    text = " ".join(detail["msg"].split())
+    return text[:1].lower() + text[1:]
+
+
+def shown(value: Any) -> str:
+    """A wrong value as it stands in a message: short, and without a password."""
+    text = _PASSWORD.sub("...", repr(value))
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def keys_of(model: type[BaseModel], table: Key) -> list[str]:
     """The keys of the table that `table` names."""
     for part in table:
-        field = model.model_fields[str(part)]
-        kinds: Sequence[Any] = (field.annotation, *get_args(field.annotation))
-        found = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
-        model = next(found, model)
+        model = next(_models(model.model_fields[str(part)].annotation), model)
     return sorted(model.model_fields)
+
+
+def _details(model: type[BaseModel], values: Any) -> list[ErrorDetails]:
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return []
+
+
+def _rank(detail: ErrorDetails) -> int:
+    if detail["type"] == "extra_forbidden":
+        return 0
+    return 2 if _is_rule(detail) else 1
+
+
+def _is_rule(detail: ErrorDetails) -> bool:
+    return detail["type"] in RULES
+
+
+def _follows(detail: ErrorDetails, blamed: Sequence[Key], model: type[BaseModel]) -> bool:
+    """Whether what a rule asks for is named by a mistake beside it, or was meant by one."""
+    table: Key = detail["loc"] if detail["type"] == "way_in" else detail["loc"][:-1]
+    asked = {str(detail["loc"][-1])} if detail["type"] == "missing" else set()
+    asked |= set(re.findall(r"\w+", detail["msg"]))
+    known = keys_of(model, table)
+    for key in blamed:
+        if len(key) > len(table) and tuple(key[: len(table)]) == tuple(table):
+            name = str(key[len(table)])
+            if name in asked or (name not in known and _nearest(name, known) in asked):
+                return True
+    return False
+
+
+def _nearest(name: str, known: Sequence[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
+
+
+def _is_secret(model: type[BaseModel], key: Key) -> bool:
+    """Whether the value of a key is one by its name or by its type: some addresses are."""
+    if any(isinstance(part, str) and SECRET.search(part) for part in key):
+        return True
+    for part in key:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            break
+        if SecretStr in _types(field.annotation):
+            return True
+        model = next(_models(field.annotation), model)
+    return False
+
+
+def _types(annotation: Any) -> Iterator[Any]:
+    """An annotation and all that it is made of."""
+    yield annotation
+    for inner in get_args(annotation):
+        yield from _types(inner)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    for one in _types(annotation):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            yield one
 
 
 def _reason(detail: ErrorDetails, model: type[BaseModel]) -> str:
@@ -64,10 +198,7 @@ def _reason(detail: ErrorDetails, model: type[BaseModel]) -> str:
         return unknown(str(key[-1]), keys_of(model, key[:-1]))
     if kind == "missing":
         return "is missing; add it"
-    text = " ".join(detail["msg"].split())
-    text = text[:1].lower() + text[1:]
-    secret = any(isinstance(part, str) and SECRET.search(part) for part in key)
-    if secret or kind in ("way_in", "model_type"):
+    text = in_words(detail)
+    if kind in ("way_in", "model_type") or _is_secret(model, key):
         return text
-    value = _PASSWORD.sub("...", repr(detail["input"]))
-    return f"{text}, not {value if len(value) <= 60 else value[:57] + '...'}"
+    return f"{text}, not {shown(detail['input'])}"

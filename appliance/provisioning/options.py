@@ -6,15 +6,17 @@ A backend's constructor says which options it knows and what they may be.
 from __future__ import annotations
 
 import inspect
+import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from appliance.provisioning.config import Config, DeviceConfig
-from appliance.provisioning.mistakes import unknown
+from appliance.provisioning.layers import AUTO
+from appliance.provisioning.mistakes import in_words, shown, unknown
 from appliance.provisioning.source import Key
 from hal import registry
 from hal.device import Kind
@@ -22,44 +24,45 @@ from hal.errors import BackendUnavailable, DeviceNotFound
 
 
 def check_options(config: Config) -> None:
-    """Raises ConfigError for a backend or an option that cannot be, with its place in the file.
+    """Raises ConfigError for a backend or an option that cannot be, with its place in the file."""
+    for kind in registry.KINDS:
+        for key, reason in option_mistakes(kind, getattr(config, kind)):
+            raise config.error(key, reason)
+
+
+def option_mistakes(kind: Kind, section: DeviceConfig) -> Iterator[tuple[Key, str]]:
+    """Backends and options that cannot be, each with the reason.
 
     A backend whose library is missing here is not looked into: it may be there on the device.
     """
-    for kind in registry.KINDS:
-        section: DeviceConfig = getattr(config, kind)
-        also: list[str] = getattr(section, "also", [])
-        loaded = [
-            *_load(config, (kind, "backend"), kind, section.backend),
-            *(found for name in also for found in _load(config, (kind, "also"), kind, name)),
-        ]
-        if not loaded or None in loaded:
-            # Of `auto` and of what is not installed here nobody knows the options.
-            continue
-        known = {
-            name: _hints(backend).get(name)
-            for backend in loaded
-            if backend is not None
-            for name in inspect.signature(backend).parameters
-            if name != "device"
-        }
-        for name, value in section.options.items():
-            key = (kind, "options", name)
-            if name not in known:
-                raise config.error(key, unknown(name, sorted(known)))
-            if known[name] is not None and (reason := _wrong(known[name], value)) is not None:
-                raise config.error(key, reason)
-
-
-def _load(config: Config, key: Key, kind: Kind, name: str) -> list[type[registry.Backend] | None]:
-    if name == "auto":
-        return [None]
-    try:
-        return [registry.load(kind, name)]
-    except DeviceNotFound as error:
-        raise config.error(key, str(error)) from None
-    except BackendUnavailable:
-        return [None]
+    names = [("backend", section.backend), *(("also", n) for n in getattr(section, "also", []))]
+    backends: list[type[registry.Backend]] = []
+    known_by_all = True
+    for name, backend in names:
+        try:
+            if backend != AUTO:
+                backends.append(registry.load(kind, backend))
+                continue
+        except DeviceNotFound as error:
+            yield (kind, name), str(error)
+        except BackendUnavailable:
+            pass
+        known_by_all = False
+    if not known_by_all:
+        # Of `auto` and of what is not installed here nobody knows the options.
+        return
+    known = {
+        name: _hints(backend).get(name)
+        for backend in backends
+        for name in inspect.signature(backend).parameters
+        if name != "device"
+    }
+    for name, value in section.options.items():
+        key = (kind, "options", name)
+        if name not in known:
+            yield key, unknown(name, sorted(known))
+        elif known[name] is not None and (reason := _wrong(known[name], value)) is not None:
+            yield key, reason
 
 
 def _hints(backend: type[Any]) -> Mapping[str, Any]:
@@ -81,8 +84,10 @@ def _wrong(hint: Any, value: Any) -> str | None:
     except PydanticSchemaGenerationError:
         return None
     try:
-        adapter.validate_python(value)
+        # TOML's types are those of JSON and times: a list may stand for a tuple, and a text for a
+        # path, but not for a number.
+        adapter.validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
-        text = error.errors(include_url=False)[0]["msg"]
-        return f"{text[:1].lower()}{text[1:]}, not {value!r}"
+        detail = error.errors(include_url=False)[0]
+        return f"{in_words(detail)}, not {shown(value)}"
     return None

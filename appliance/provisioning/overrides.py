@@ -13,14 +13,11 @@ import tomli_w
 from appliance.provisioning.config import Config
 from appliance.provisioning.errors import ConfigError, StoreError
 from appliance.provisioning.files import write_whole
-from appliance.provisioning.layers import Layers, Part
+from appliance.provisioning.layers import PANEL, Layers, Part
 from appliance.provisioning.source import Key, Source, dotted
 
 Changes = Mapping[tuple[str | int, ...], Any]
 """Values by their keys; None takes one back."""
-
-PANEL: Final = "panel"
-"""The layer's name."""
 
 LOCKED: Final = ("provisioning",)
 """Sections that no panel changes: who may configure the device is not for a visitor."""

@@ -13,7 +13,7 @@ from appliance.provisioning.collecting import FLEET
 from appliance.provisioning.config import Config, provisioning_of
 from appliance.provisioning.errors import ConfigError
 from appliance.provisioning.identity import Identity
-from appliance.provisioning.layers import Layers, Part, read_parts
+from appliance.provisioning.layers import PANEL, Layers, Part, read_parts
 from appliance.provisioning.mirror import Holding, Shelf
 from appliance.provisioning.source import Source, held
 
@@ -86,9 +86,26 @@ def lasting_layers(places: Places, identity: Identity, holding: Holding) -> Laye
     return Layers(parts)
 
 
+def unconfigured(places: Places, identity: Identity, layers: Layers) -> ConfigError:
+    """The error of a device that was never told its room: what to do, and where that was looked
+    for.  What counts stands first: a screen shows no more."""
+    remedy = (
+        f"write {places.local / DEVICE} ('roomlet config example' shows one), or name another file"
+        " on the command line"
+    )
+    found = ", ".join(str(part.source.path) for part in layers.parts)
+    if found:
+        return ConfigError(f"no [room] is configured; {remedy}: there is none in {found}")
+    names = ", ".join((FLEET, DEVICE, *identity.names))
+    return ConfigError(
+        f"no configuration was found; {remedy}: looked for {places.image}, {places.boot},"
+        f" and in {places.local} for {names}"
+    )
+
+
 def panel_parts(places: Places) -> list[Part]:
     """What people changed at the panel.  Raises ConfigError."""
-    return list(_if_there("panel", places.overrides))
+    return list(_if_there(PANEL, places.overrides))
 
 
 def environment_parts(environ: Mapping[str, str] = os.environ) -> list[Part]:

@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from appliance.provisioning.collecting import Files, Folder, collect
+from appliance.provisioning.collecting import Folder
 from appliance.provisioning.config import (
     Config,
     ProvisioningConfig,
@@ -35,17 +35,11 @@ from appliance.provisioning.config import (
     updates_of,
 )
 from appliance.provisioning.discovery import discover
-from appliance.provisioning.errors import (
-    ConfigError,
-    ProvisioningError,
-    Refused,
-    StoreError,
-    Unreachable,
-)
-from appliance.provisioning.files import locked
+from appliance.provisioning.errors import ConfigError, Refused, StoreError
 from appliance.provisioning.identity import Identity, identify
+from appliance.provisioning.intake import Intake
 from appliance.provisioning.layers import Layers
-from appliance.provisioning.mirror import Holding, Mirror, Shelf
+from appliance.provisioning.mirror import Holding, Mirror
 from appliance.provisioning.options import check_options
 from appliance.provisioning.overrides import Changes, Overrides
 from appliance.provisioning.places import (
@@ -54,6 +48,7 @@ from appliance.provisioning.places import (
     environment_parts,
     lasting_layers,
     panel_parts,
+    unconfigured,
 )
 from appliance.provisioning.probation import Probation
 from appliance.provisioning.schedule import (
@@ -190,7 +185,7 @@ class Provisioner:
         if current is not None and digest_of(current) == digest:
             return None
         try:
-            check_options(Config.from_layers(layers))
+            check_options(self._checked(layers))
         except ConfigError as error:
             # That a device was never told its room is no mistake of anybody's.
             if "room" in layers.values:
@@ -283,8 +278,10 @@ class Provisioner:
         try:
             async with Web(settings.ca_file, settings.proxy) as web:
                 folders = [web.folder(url) for url in dict.fromkeys(urls)]
-                names = [folder.name for folder in folders]
-                await self._collect(folders, names, "web", settings.public_key, force)
+                sources = [(folder.name, folder) for folder in folders]
+                await self._intake.take(
+                    sources, self.identity.names, "web", settings.public_key, force=force
+                )
             answered = True
         except Refused:
             answered = True
@@ -306,7 +303,13 @@ class Provisioner:
         settings = self._settings()
         if settings.public_key is None or not settings.usb:
             raise Refused("files from a stick are not allowed here; set provisioning.usb = true")
-        await self._collect([Folder(folder)], [str(folder)], "usb", settings.public_key, force)
+        await self._intake.take(
+            [(str(folder), Folder(folder))],
+            self.identity.names,
+            "usb",
+            settings.public_key,
+            force=force,
+        )
         return self.propose(again=force)
 
     def _settings(self) -> ProvisioningConfig:
@@ -330,51 +333,13 @@ class Provisioner:
         except ConfigError:
             return provisioning_of(lasting_layers(self.places, self.identity, Holding()))
 
-    async def _collect(
-        self, sources: Sequence[Files], names: Sequence[str], shelf: str, root: str, force: bool
-    ) -> None:
-        """From the first source that has what can be taken."""
-        failures: list[ProvisioningError] = []
-        lines = []
-        for source, name in zip(sources, names, strict=True):
-            before = self._mirror.read()
-            holding = before.model_copy(deep=True)
-            mine = _shelf(holding, shelf)
-            try:
-                await collect(source, self.identity.names, holding, mine, root, force=force)
-            except (Refused, Unreachable) as error:
-                failures.append(error)
-                lines.append(f"{name}: {error}")
-                rest = before.model_copy(deep=True)
-                _shelf(rest, shelf).spare = mine.spare
-                self._hold(rest, before)
-                continue
-            self._hold(holding, before)
-            return
-        kind = next((type(e) for e in failures if isinstance(e, Refused)), Unreachable)
-        raise kind("; ".join(lines))
-
-    def _hold(self, holding: Holding, before: Holding) -> None:
-        """Hold that, which was made of `before`.
-
-        Where another process has taken files meanwhile, what it holds stays: it may be newer,
-        and its key too.  What is left out here is found again at the next look.
-        """
-        if holding == before:
-            return
-        try:
-            self.places.state.mkdir(parents=True, exist_ok=True)
-            with locked(self.places.state / "lock"):
-                if self._mirror.read() != before:
-                    log.warning("another process has just taken files; those of this one are left")
-                    return
-                self._mirror.write(holding)
-        except OSError as error:
-            raise StoreError(f"{self.places.state}: {error.strerror}; check the disk") from error
-
     @property
     def _mirror(self) -> Mirror:
         return Mirror(self.places.mirror)
+
+    @property
+    def _intake(self) -> Intake:
+        return Intake(self.places.state, self._mirror)
 
     def _with_overrides(self, layers: Layers) -> tuple[Config, Layers, list[str]]:
         """With what people and developers set; without it where it does not fit any more."""
@@ -384,11 +349,16 @@ class Provisioner:
             return Config.from_layers(whole), whole, []
         except ConfigError as error:
             note = f"changes made at the panel are left out: {error}"
-            return Config.from_layers(layers), layers, [note]
+            return self._checked(layers), layers, [note]
 
-
-def _shelf(holding: Holding, name: str) -> Shelf:
-    return holding.web if name == "web" else holding.usb
+    def _checked(self, layers: Layers) -> Config:
+        """Raises ConfigError; where nobody ever said a room, with what there is to do."""
+        try:
+            return Config.from_layers(layers)
+        except ConfigError as error:
+            if error.key != "room" or "room" in layers.values:
+                raise
+        raise unconfigured(self.places, self.identity, layers)
 
 
 def provisioner_under(root: Path) -> Provisioner:

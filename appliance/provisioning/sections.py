@@ -1,17 +1,13 @@
-"""The sections of a configuration: what each may say, and its defaults.
+"""The sections of a configuration but those of its hardware: what each may say, and its defaults.
 
 The text under each field is its description in the JSON Schema and in the commented example.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationInfo,
@@ -20,11 +16,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from appliance.provisioning.section import Section
 from appliance.provisioning.values import (
     Address,
     CalendarUrl,
     Clock,
     CredentialName,
+    FilePath,
     FolderUrl,
     HeaderName,
     HeaderValue,
@@ -41,17 +39,8 @@ from appliance.provisioning.values import (
     StunUrl,
     TokenUrl,
     TurnUrl,
-    even,
     is_loopback,
 )
-
-
-class Section(BaseModel):
-    """What all sections share: unknown keys are refused, values do not change."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=False, use_attribute_docstrings=True
-    )
 
 
 class RoomConfig(Section):
@@ -68,7 +57,7 @@ class RoomConfig(Section):
     """The room; needed with `guest`, else the token tells it."""
     token: SecretStr | None = None
     """The room token itself; the file that says it should have mode 0600."""
-    token_file: Path | None = None
+    token_file: FilePath | None = None
     """A file with the token, mode 0600; a relative path begins at the folder of this file."""
     token_credential: CredentialName | None = None
     """The name of a systemd credential (`LoadCredential=`) that is the token."""
@@ -76,12 +65,12 @@ class RoomConfig(Section):
     """A web service that gives tokens, https; asked again before a token ends."""
     token_headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Further headers of a request to `token_url`."""
-    token_secret_file: Path | None = None
+    token_secret_file: FilePath | None = None
     """A file with what `token_url` wants as `Authorization`, mode 0600; a word alone is a Bearer
     token."""
     token_secret_credential: CredentialName | None = None
     """The name of a systemd credential with the same."""
-    token_ca_file: Path | None = None
+    token_ca_file: FilePath | None = None
     """The only certificates (PEM) that `token_url` is believed by; else those of the system."""
     guest: bool = False
     """Whether to come in through the hub's guest entrance instead of with a token."""
@@ -105,96 +94,11 @@ class RoomConfig(Section):
         return self
 
 
-class DeviceConfig(Section):
-    """What every device class has: a backend, one device of it, the backend's own options."""
-
-    backend: str = "auto"
-    """One of those that `roomlet devices` lists; `auto` takes the first that has a device."""
-    device: str | None = None
-    """An id that `roomlet devices` lists; the first one if left out."""
-    options: dict[str, Any] = Field(default_factory=dict)
-    """The backend's own options."""
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """What the backend's constructor gets."""
-        return self.options | ({} if self.device is None else {"device": self.device})
-
-
-class SourceConfig(DeviceConfig):
-    """A device of a class of which there may be several."""
-
-    fallback: list[str] = Field(default_factory=list)
-    """Ids of devices to go on with, best first, while this one is pulled; without any, one like
-    it."""
-
-
-class CameraConfig(SourceConfig):
-    """The camera, and the picture that is sent."""
-
-    width: Annotated[int, Field(ge=64, le=3840), AfterValidator(even)] = 1280
-    """Pixels, even."""
-    height: Annotated[int, Field(ge=36, le=2160), AfterValidator(even)] = 720
-    """Pixels, even."""
-    rate: Annotated[float, Field(ge=1, le=60)] = 30.0
-    """Pictures a second."""
-    bitrate: Annotated[int, Field(ge=150_000, le=20_000_000)] = 2_000_000
-    """Bit/s at most."""
-
-
-class MicrophoneConfig(SourceConfig):
-    """The microphone, and the sound that is sent."""
-
-    bitrate: Annotated[int, Field(ge=8_000, le=128_000)] = 32_000
-    """Bit/s of Opus."""
-    expected_loss: Annotated[int, Field(ge=0, le=50)] = 5
-    """Percent of the packets that may be lost: each carries the words of the one before, the better
-    the more are lost.  With 0 none does, and the sound has all its highs."""
-
-
-class SpeakerConfig(SourceConfig):
-    """The loudspeaker."""
-
-    volume: Annotated[int, Field(ge=0, le=100)] = 100
-    """Percent, from 0 to 100."""
-
-
-class ControlsConfig(DeviceConfig):
-    """Buttons and lights; pins stand in the backend's `options`."""
-
-    also: list[str] = Field(default_factory=list)
-    """Further backends, whose buttons act and whose lights follow too; each takes of `options`
-    what it knows."""
-    hang_up_after: Annotated[float, Field(ge=0.5, le=10)] | None = None
-    """Seconds for which the mute button is held down to hang up; nothing of the kind if left
-    out."""
-
-
-class DisplayConfig(DeviceConfig):
-    """The screen."""
-
-    cec: bool = True
-    """Whether to switch it on and off by HDMI-CEC, where the machine has that and `cec-ctl`."""
-    idle_minutes: Annotated[int, Field(ge=0, le=1440)] = 15
-    """Minutes without people after which it goes off; 0 for never."""
-
-
-class ScreenShareConfig(DeviceConfig):
-    """What comes in by HDMI, shown to the room for as long as something does."""
-
-    backend: str = "v4l2"
-    """A camera backend: a capture dongle is a camera to the system."""
-    device: str | None = None
-    """The input, an id that `roomlet devices` lists; nothing is shared if left out."""
-    layout: str | None = None
-    """The layout that the room changes to; left out, it stays."""
-
-
 class MuteConfig(Section):
     """How the device begins, and who may open what."""
 
     start_muted: bool = False
-    """Whether the device comes into the room muted."""
+    """Whether the device comes into the room muted, until somebody there presses the button."""
     allow_remote_unmute: bool = False
     """Whether the server or a moderator may open what it closed; never what the room closed."""
     cover_microphone: bool = False
@@ -210,15 +114,15 @@ class PanelConfig(Section):
 
     enabled: bool = True
     """Whether there is one."""
-    pin_file: Path | None = None
+    pin_file: FilePath | None = None
     """A file with a PIN or passphrase of 6 characters or more, mode 0600, that visitors give."""
     pin_credential: CredentialName | None = None
     """The name of a systemd credential (`LoadCredential=`) that is the PIN."""
-    tls_cert: Path | None = None
+    tls_cert: FilePath | None = None
     """The certificate with its chain (PEM) for https, with `tls_key`."""
-    tls_key: Path | None = None
+    tls_key: FilePath | None = None
     """The certificate's key (PEM, not encrypted)."""
-    client_ca: Path | None = None
+    client_ca: FilePath | None = None
     """Certificates (PEM) of which a visitor's browser has to show a descendant (mTLS)."""
     listen: Address = "127.0.0.1:8081"
     """Address and port; port 0 takes a free one.  Beyond this machine only with a PIN, or with
@@ -308,11 +212,11 @@ class CalendarConfig(Section):
     """A file (`ics`), or a collection of a CalDAV server."""
     user: Name | None = None
     """Who asks for it; needs a password."""
-    password_file: Path | None = None
+    password_file: FilePath | None = None
     """A file with that user's password, mode 0600."""
     password_credential: CredentialName | None = None
     """The name of a systemd credential with the same."""
-    ca_file: Path | None = None
+    ca_file: FilePath | None = None
     """The only certificates (PEM) that the server is believed by; else those of the system."""
     address: MailAddress | None = None
     """The mail address under which the room is invited; what it has declined is no meeting."""
@@ -356,7 +260,7 @@ class NetworkConfig(Section):
     """The relay, `turn:HOST:PORT?transport=udp` (or `tcp`), or `turns:HOST:PORT` over TLS."""
     turn_user: Name | None = None
     """Who asks for it; needed with `turn_url`, and a password too."""
-    turn_password_file: Path | None = None
+    turn_password_file: FilePath | None = None
     """A file with that user's password, mode 0600."""
     turn_password_credential: CredentialName | None = None
     """The name of a systemd credential with the same."""
@@ -411,7 +315,7 @@ class ProvisioningConfig(Section):
     """Further ways to find such a folder: `dhcp` (options 160 and 66), `dns` (SRV records)."""
     public_key: PublicKeyText | None = None
     """The minisign key that signs the fleet's files; needed with `urls`, `discover` and `usb`."""
-    ca_file: Path | None = None
+    ca_file: FilePath | None = None
     """The only certificates (PEM) that servers are believed by; else those of the system."""
     proxy: ProxyUrl | None = None
     """The proxy to the web servers, `http://HOST:PORT`."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import re
+from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from appliance.provisioning import minisign
@@ -64,39 +65,39 @@ def _origin(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def _url(value: str, *schemes: str) -> SplitResult | None:
+    """The parts of an address of one of these schemes; None for what is none."""
+    try:
+        parts = urlsplit(value)
+        # A port that is no number, or too large a one, is found only when it is asked for.
+        fine = parts.scheme in schemes and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if fine and not any(c.isspace() for c in value) else None
+
+
+def _is_request(value: str) -> bool:
+    """Whether an address can stand in a request as it is."""
+    return value.isascii() and value.isprintable() and " " not in value and "#" not in value
+
+
 def _host(value: str) -> str:
     scheme, separator, rest = value.partition("://")
-    if separator and scheme.lower() not in ("ws", "wss", "http", "https"):
-        raise PydanticCustomError("host", "must be HOST, ws://HOST:PORT or wss://HOST:PORT")
-    try:
-        parts = urlsplit(value if separator else f"wss://{value}")
-        fine = parts.hostname and (parts.port or True)
-    except ValueError:
-        fine = False
-    if not fine or any(c.isspace() for c in value):
+    whole = value if separator else f"wss://{value}"
+    if _url(whole, "ws", "wss", "http", "https") is None:
         raise PydanticCustomError("host", "must be HOST, ws://HOST:PORT or wss://HOST:PORT")
     # A page's address is what people have at hand.
     return f"ws{scheme[4:]}://{rest}" if scheme.lower() in ("http", "https") else value
 
 
 def _folder_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        fine = parts.scheme == "https" and parts.hostname and (parts.port or True)
-    except ValueError:
-        fine = False
-    if not fine or any(c.isspace() for c in value) or "?" in value or "#" in value:
+    if _url(value, "https") is None or "?" in value or "#" in value:
         raise PydanticCustomError("folder_url", "must be the https address of a folder")
     return value.rstrip("/") + "/"
 
 
 def _proxy(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        fine = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:
-        fine = False
-    if not fine:
+    if _url(value, "http", "https") is None:
         raise PydanticCustomError("proxy", "must be a proxy's address, as in http://proxy:3128")
     return value
 
@@ -109,28 +110,22 @@ def _public_key(value: str) -> str:
 
 
 def _token_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        fine = parts.scheme == "https" and parts.hostname and (parts.port or True)
-    except ValueError:
-        fine = False
-    if not fine or not (value.isascii() and value.isprintable()) or " " in value or "#" in value:
+    if _url(value, "https") is None or not _is_request(value):
         raise PydanticCustomError("token_url", "must be an https address")
     return value
 
 
 def _calendar_url(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
-    try:
-        parts = urlsplit(text)
-        fine = bool(parts.hostname) and parts.port != 0 and parts.username is None
-        # Who can change the answer on its way decides when the camera is live; so plain http is for
-        # what runs on this very machine.
-        local = parts.hostname in ("127.0.0.1", "::1", "localhost")
-        fine = fine and (parts.scheme == "https" or (parts.scheme == "http" and local))
-    except ValueError:
-        fine = False
-    if not fine or not (text.isascii() and text.isprintable()) or " " in text or "#" in text:
+    parts = _url(text, "https", "http")
+    if (
+        parts is None
+        or parts.username is not None
+        or not _is_request(text)
+        # Who can change the answer on its way decides when the camera is live; so plain http is
+        # for what runs on this very machine.
+        or (parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"))
+    ):
         raise PydanticCustomError(
             "calendar_url", "must be an https address without a password; user says who asks"
         )
@@ -163,6 +158,8 @@ def _header_value(value: SecretStr) -> SecretStr:
     return value
 
 
+FilePath = Annotated[Path, Field(strict=False)]
+"""TOML has no paths: a text is one."""
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 RoomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=100)]

@@ -8,7 +8,7 @@ from typing import Final
 
 from appliance.media.gate import SAFETY, Gate, Party
 
-_PEOPLE: Final = frozenset({Party.ROOM, Party.LATCH, Party.COVER}) | SAFETY
+_WHOLE: Final = SAFETY | {Party.ROOM, Party.CONFIG, Party.LATCH, Party.COVER}
 """Who closes the device as a whole: a button or a cover does not mean one leg of a call."""
 
 
@@ -38,7 +38,7 @@ class GateLink:
         # The leader is read under the lock: the last to follow has seen the last change.
         with self._lock:
             closers = self._leader.closers
-            held = closers if self._whole() else closers & _PEOPLE
+            held = closers if self._whole() else closers & _WHOLE
             if held:
                 self._gate.mute(Party.LATCH, "with the microphone or camera of the device")
             else:

@@ -45,7 +45,7 @@ DELAY_MIN: Final = 0.25
 DELAY_MAX: Final = 8.0
 """Seconds of the shortest and the longest wait before the server is told again."""
 
-_HELD: Final = frozenset({Party.ROOM, Party.LATCH, Party.COVER, Party.UNPLUGGED}) | SAFETY
+_HELD: Final = SAFETY | {Party.ROOM, Party.CONFIG, Party.LATCH, Party.COVER, Party.UNPLUGGED}
 """Parties that no script overrules."""
 
 

@@ -82,6 +82,8 @@ def _muted_by(closers: Collection[Party]) -> str:
         return "Nobody hears this room."
     if Party.ROOM not in closers and Party.REMOTE in closers:
         return "Muted by the room. Press the button to speak."
+    if Party.ROOM not in closers and Party.CONFIG in closers:
+        return "Muted at its start, as configured. Press the button to speak."
     return "Muted. Press the button to speak."
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from appliance import __version__
+from appliance.media.gate import Party
 from appliance.provisioning import Config
 from appliance.provisioning.layers import Layers
 from appliance.provisioning.showing import MASK, show
@@ -26,11 +27,13 @@ from appliance.service import journal, mute_log
 from appliance.service.device import Device
 from appliance.service.doctor import Patient, glance
 from appliance.service.history import History
+from appliance.service.json_lines import Entry
 from appliance.service.log_ring import Line, LogRing
 from appliance.service.secrecy import maskable
 
 MUTES: Final = 500
-"""Entries of the log of mutes, the newest."""
+"""Entries of the log of mutes, the newest; and beside them as many of the lease, of which a busy
+machine has many."""
 
 PACKAGES: Final = (
     "aioice",
@@ -74,7 +77,7 @@ async def bundle(
     }
     # Files, and the packing: not on the loop.
     return await asyncio.to_thread(
-        _packed, config or device.config, device.mute_log.path, ring, parts
+        _packed, config or device.config, device.mute_log.directory, ring, parts
     )
 
 
@@ -86,7 +89,7 @@ def _packed(config: Config, mutes: Path, ring: LogRing, parts: Mapping[str, Any]
         "log.txt": veil.over("".join(_line(one) for one in ring.since())),
         "mute.jsonl": "".join(
             json.dumps(veil.over(one), ensure_ascii=False) + "\n"
-            for one in deque(mute_log.read(mutes), MUTES)
+            for one in _newest(mute_log.read(mutes))
         ),
         **{
             # Before it is written as JSON: there a secret may look different, and a number that
@@ -119,6 +122,13 @@ class _Veil:
         if isinstance(value, list | tuple):
             return [self.over(one) for one in value]
         return value
+
+
+def _newest(entries: Iterable[Entry]) -> list[Entry]:
+    acts, lapses = (deque[tuple[int, Entry]](maxlen=MUTES) for _ in range(2))
+    for number, entry in enumerate(entries):
+        (lapses if entry.get("who") == Party.LEASE.value else acts).append((number, entry))
+    return [entry for _, entry in sorted([*acts, *lapses], key=lambda one: one[0])]
 
 
 def _line(line: Line) -> str:

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from appliance.panel import Refused
 from appliance.provisioning import Config
-from appliance.provisioning.layers import Layers
-from appliance.provisioning.overrides import PANEL, leaves
+from appliance.provisioning.layers import PANEL, Layers
+from appliance.provisioning.overrides import leaves
 from appliance.provisioning.showing import Entry, entries
 from appliance.provisioning.source import dotted
 from appliance.service import journal

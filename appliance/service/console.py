@@ -35,7 +35,7 @@ VOLUME_STEP: Final = 5
 
 _VOLUME_STEPS: Final = {Button.VOLUME_UP: VOLUME_STEP, Button.VOLUME_DOWN: -VOLUME_STEP}
 
-_ROOMS: Final = frozenset({Party.ROOM, Party.SOFTWARE, Party.REMOTE})
+_ROOMS: Final = frozenset({Party.ROOM, Party.CONFIG, Party.SOFTWARE, Party.REMOTE})
 """Parties whose closing a press of the button withdraws."""
 
 _START: Final = frozenset({Party.START})

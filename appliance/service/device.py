@@ -28,7 +28,7 @@ from appliance.service.errors import ServiceError
 from appliance.service.hardware import Hardware
 from appliance.service.invitation import Invitation
 from appliance.service.layouts import Layouts
-from appliance.service.mute_log import NAME, MuteLog, state_directory
+from appliance.service.mute_log import MuteLog, state_directory
 from appliance.service.network import MediaNetwork
 from appliance.service.parts import Parts
 from appliance.service.presence import Presence
@@ -79,11 +79,11 @@ class Device:
         self.on_use: Callable[[], None] = lambda: None
         self.microphone_gate: Final = MicGate(allow_remote_unmute=config.mute.allow_remote_unmute)
         self.camera_gate: Final = CameraGate(allow_remote_unmute=config.mute.allow_remote_unmute)
-        if config.mute.start_muted:
-            self.microphone_gate.mute(Party.ROOM, "the configuration says start_muted")
-        self.mute_log: Final = MuteLog(state_directory() / NAME)
+        self.mute_log: Final = MuteLog(state_directory(), config.room.user_name)
         self.mute_log.follow(self.microphone_gate, "microphone")
         self.mute_log.follow(self.camera_gate, "camera")
+        if config.mute.start_muted:
+            self.microphone_gate.mute(Party.CONFIG, "muted at its start, as configured")
         self.probe: Final = Probe(config.probe.tones) if config.probe.enabled else None
         self.canvas: Final = CanvasWatch()
         self._patient = patient

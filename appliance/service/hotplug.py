@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from appliance.media.worker import RETRY, Worker
 from appliance.provisioning import Config
-from appliance.provisioning.sections import SourceConfig
+from appliance.provisioning.devices import SourceConfig
 from appliance.service.succession import Order, Succession
 from hal.device import Device, Kind
 from hal.hotplug import Change, DeviceWatcher, Finder

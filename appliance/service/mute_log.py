@@ -1,33 +1,38 @@
 """The log of who muted what, when and why: JSON lines that are only ever appended to.
 
-A line is an object with `time` (UTC, ISO 8601, ms), `what` ("microphone", "camera"), `who` (a
+A line is an object with `time` (UTC, ISO 8601, µs), `device` (its name; devices that one user
+starts by hand share a log, and old lines have none), `what` ("microphone", "camera"), `who` (a
 value of `Party`), `why` (a few words), `act` ("close" or "open": what `who` did), `open`
 (whether the gate is open after it) and `closers` (all who hold it).
+
+What the lease does is in a file of its own beside it: on a busy machine there is so much of it that
+what people did would soon be forgotten.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
+import heapq
 import logging
 import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Final
 
-from appliance.media.gate import Gate
+from appliance.media.gate import Gate, Party
+from appliance.service.json_lines import SIZE_MAX, Entry, JsonLines
 
 log = logging.getLogger(__name__)
 
 NAME: Final = "mute.jsonl"
-"""The file's name in the state directory; `mute.jsonl.1` is the one before it."""
+"""The file's name in the state directory; it and the one before hold at least the last 5,000
+changes."""
 
-SIZE_MAX: Final = 1_000_000
-"""Bytes of one file; with the one before it, at least the last 5,000 changes are kept."""
+LAPSES: Final = "mute-lease.jsonl"
+"""The same for what the lease did."""
 
 _POLL: Final = 0.25
 """Seconds between two looks of `follow`."""
@@ -43,17 +48,19 @@ def state_directory() -> Path:
 
 
 class MuteLog:
-    """Writes the changes of gates.
+    """Writes the changes of the gates of the device of that name, into `directory`.
 
     The gates change on any thread and must not wait for a disk, so a thread of its own writes,
-    and each line is on the disk (`fdatasync`) before the next one is begun.  A file that cannot
-    be written is said once; the device goes on.
+    and each line is on the disk before the next one is begun.  A file that cannot be written is
+    said once; the device goes on.
     """
 
-    def __init__(self, path: Path, *, size_max: int = SIZE_MAX) -> None:
-        self.path: Final = path
-        self._size_max = size_max
-        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    def __init__(self, directory: Path, device: str, *, size_max: int = SIZE_MAX) -> None:
+        self.directory: Final = directory
+        self._device = device
+        self._changes = JsonLines(directory / NAME, size_max)
+        self._lapses = JsonLines(directory / LAPSES, size_max)
+        self._entries: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._ends: list[Callable[[], None]] = []
         self._thread: threading.Thread | None = None
         self._broken = False
@@ -68,7 +75,7 @@ class MuteLog:
         """Write each change of a gate from now on."""
 
         def changed(moved: Gate) -> None:
-            self._lines.put(_line(moved, what))
+            self._entries.put(_entry(moved, self._device, what))
 
         self._ends.append(gate.subscribe(changed))
 
@@ -79,73 +86,53 @@ class MuteLog:
         self._ends.clear()
         thread, self._thread = self._thread, None
         if thread is not None:
-            self._lines.put(None)
+            self._entries.put(None)
             thread.join()
 
     def _run(self) -> None:
-        while (line := self._lines.get()) is not None:
+        while (entry := self._entries.get()) is not None:
+            file = self._lapses if entry["who"] == Party.LEASE.value else self._changes
             try:
-                self._write(line)
+                file.append(entry)
                 self._broken = False
             except OSError as error:
                 if not self._broken:
                     reason = (error.strerror or "cannot be written").lower()
-                    log.error("%s: %s; the log of mutes has a gap now", self.path, reason)
+                    log.error("%s: %s; the log of mutes has a gap now", file.path, reason)
                 self._broken = True
 
-    def _write(self, line: bytes) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            if self.path.stat().st_size + len(line) > self._size_max:
-                self.path.replace(_before(self.path))
-        with self.path.open("ab") as file:
-            # What a power cut has left unfinished must not spoil this line as well.
-            if file.tell() and not _ends_well(self.path):
-                line = b"\n" + line
-            file.write(line)
-            file.flush()
-            os.fdatasync(file.fileno())
+
+def read(directory: Path) -> Iterator[Entry]:
+    """The entries, oldest first.  What is no entry is left out."""
+    return _merged(JsonLines(directory / name).read() for name in (NAME, LAPSES))
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The entries, oldest first, of the file before and of the present one.  What is no entry
-    is left out."""
-    for one in (_before(path), path):
-        with contextlib.suppress(FileNotFoundError), one.open("rb") as file:
-            yield from _entries(file)
-
-
-def follow(path: Path, stopped: threading.Event) -> Iterator[dict[str, Any]]:
-    """The entries so far, then each new one, until `stopped` is set."""
-    yield from read(_before(path))
-    file: BinaryIO | None = None
+def follow(directory: Path, stopped: threading.Event) -> Iterator[list[Entry]]:
+    """The entries so far; then, until `stopped` is set, those that have come since the last time,
+    four times a second, be there any or not."""
+    tails = [JsonLines(directory / name).tail() for name in (NAME, LAPSES)]
     try:
-        rest = b""
-        while True:
-            if file is None:
-                with contextlib.suppress(FileNotFoundError):
-                    file = path.open("rb")
-            # Asked first: whatever is found after it was written before it.
-            replaced = file is not None and _replaced(file, path)
-            if file is not None:
-                *lines, rest = (rest + file.read()).split(b"\n")
-                for line in lines:
-                    yield from _parsed(line)
-            if replaced and file is not None:
-                file.close()
-                file, rest = None, b""
-            elif stopped.wait(_POLL):
-                return
+        yield list(_merged(tail.read() for tail in tails))
+        ended = False
+        while not ended:
+            ended = stopped.wait(_POLL)
+            yield list(_merged(tail.read() for tail in tails))
     finally:
-        if file is not None:
-            file.close()
+        for tail in tails:
+            tail.close()
 
 
-def _line(gate: Gate, what: str) -> bytes:
+def _merged(files: Iterable[Iterable[Entry]]) -> Iterator[Entry]:
+    return heapq.merge(*files, key=lambda entry: str(entry.get("time")))
+
+
+def _entry(gate: Gate, device: str, what: str) -> Entry:
     change = gate.last
     assert change is not None
-    entry = {
-        "time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds"),
+    return {
+        # So fine that the files are put together in the order in which it happened.
+        "time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="microseconds"),
+        "device": device,
         "what": what,
         "who": change.by.value,
         "act": "close" if change.after - change.before else "open",
@@ -153,35 +140,3 @@ def _line(gate: Gate, what: str) -> bytes:
         "open": not change.after,
         "closers": sorted(party.value for party in change.after),
     }
-    return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
-
-
-def _before(path: Path) -> Path:
-    return path.with_name(path.name + ".1")
-
-
-def _ends_well(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
-
-
-def _replaced(file: BinaryIO, path: Path) -> bool:
-    try:
-        return path.stat().st_ino != os.fstat(file.fileno()).st_ino
-    except FileNotFoundError:
-        return True
-
-
-def _entries(file: BinaryIO) -> Iterator[dict[str, Any]]:
-    for line in file:
-        yield from _parsed(line)
-
-
-def _parsed(line: bytes) -> Iterator[dict[str, Any]]:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return
-    if isinstance(entry, dict):
-        yield entry

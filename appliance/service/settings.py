@@ -15,9 +15,9 @@ from appliance.provisioning import Config, ConfigError, Probation
 from appliance.provisioning.layers import Layers
 from appliance.provisioning.options import check_options
 from appliance.provisioning.overrides import Changes, above, changed, panel_part
-from appliance.provisioning.places import DEVICE
 from appliance.provisioning.provisioner import Provisioner, Running
 from appliance.provisioning.source import Key
+from appliance.service.named_files import look_at_secrets
 
 UNTIL_THE_END: Final = Path("until the program ends")
 """Stands for the file of changes that are in none."""
@@ -112,10 +112,7 @@ class FileSettings:
         one that goes away later is waited for.  Raises ConfigError."""
         layers = Layers.of_file(self._path)
         config = Config.from_layers(layers)
-        config.read_token()
-        config.read_pin()
-        config.read_calendar_password()
-        config.read_turn_password()
+        look_at_secrets(config)
         return layers, config
 
     def changes(self) -> Mapping[str, Any]:
@@ -176,16 +173,7 @@ class ProvisionedSettings:
 
     def begin(self) -> Config:
         """See `Settings`."""
-        try:
-            return self._take(self._provisioner.begin())
-        except ConfigError as error:
-            if error.path is not None:
-                raise
-            # No file is to blame, for none says anything of a room.
-            place = self._provisioner.places.local / DEVICE
-            raise ConfigError(
-                f"this device is not configured; write {place}, or give --config"
-            ) from error
+        return self._take(self._provisioner.begin())
 
     def reload(self) -> Config:
         """See `Settings`."""

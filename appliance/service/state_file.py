@@ -32,7 +32,7 @@ VARIABLE: Final = "RUNTIME_DIRECTORY"
 
 DEFAULT: Final = Path("/run/roomlet")
 
-_LASTING: Final = frozenset({Party.ROOM, Party.SOFTWARE, Party.REMOTE})
+_LASTING: Final = frozenset({Party.ROOM, Party.CONFIG, Party.SOFTWARE, Party.REMOTE})
 """Whose closing outlives a restart.  The others find out anew."""
 
 

@@ -92,7 +92,7 @@ class Switches:
 
     def _wish_to_open(self, button: Button, part: Controls) -> None:
         """A hand moves the switch back: where there is no button, that is how people speak again
-        whom a moderator or a script has muted.  The cover only covers."""
+        whom a moderator, a script or the configuration has muted.  The cover only covers."""
         for gate in self._gates(button):
             kept = gate in self._in_place
             self._in_place.discard(gate)

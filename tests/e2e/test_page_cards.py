@@ -203,7 +203,7 @@ def configured(**changes: object) -> dict[str, object]:
         "values": [
             value("backend", '"auto"', "built-in"),
             value("rate", "15.0", long),
-            value("width", "640", "panel: /var/lib/roomlet/overrides.toml, line 2", True),
+            value("width", "640", "the panel", True),
         ],
         "changes": ["camera.width"],
         "hindrance": "",
@@ -324,10 +324,10 @@ async def test_another_microphone_chosen_on_the_page_is_heard_in_the_room(
         await expect(note).to_contain_text("Chosen here, above", timeout=DEADLINE)
         level = page.locator("#level-microphone-value")
         await expect(level).to_have_text("-15 dBFS", timeout=DEADLINE)
-        assert 'device = "synthetic:1"  # panel: ' in files.shown()
+        assert 'device = "synthetic:1"  # the panel' in files.shown()
         await page.get_by_role("button", name="Microphone: use what").click()
         await hears("2000", "1000")
-        assert "panel:" not in files.shown()
+        assert "the panel" not in files.shown()
     finally:
         await oak.stop()
         await elm.stop()

@@ -109,6 +109,14 @@ async def test_led_follows_what_others_do_to_the_device(page: Page, device: Devi
     await expect(page.locator("#members li")).to_contain_text("microphone muted")
 
 
+async def test_led_says_who_closed_it_at_the_start(page: Page, device: Device) -> None:
+    await led_says(page, "LIVE", "live")
+    device.gate.mute(Party.CONFIG)
+    await led_says(page, "MUTED", "muted")
+    why = "No sound leaves this room. Closed by the device at its start, as configured."
+    await expect(page.locator("#led-why")).to_have_text(why)
+
+
 @pytest.mark.parametrize(("tally", "text"), [("off", "NOT IN A CALL"), ("fault", "FAULT")])
 async def test_led_has_a_word_for_each_tally(
     page: Page, device: Device, tally: TallyName, text: str

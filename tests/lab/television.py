@@ -8,7 +8,7 @@ import re
 import subprocess
 import threading
 
-from tests.lab.kernel_devices import DEADLINE
+from tests.lab.kernel_devices import DEADLINE, wait_for
 
 ITS_OWN, OURS = "/dev/cec0", "/dev/cec1"
 """The two CEC adapters: the television's, and that of our output."""
@@ -18,6 +18,8 @@ _NOTHING, _OUR_OUTPUT = 1, 2
 """What vivid's input can be connected to."""
 
 _POWER = re.compile(r"pwr-state: (\S+)")
+_NOWHERE = re.compile(r"Physical Address\s*:\s*f\.f\.f\.f")
+_TV = re.compile(r"Logical Address Mask\s*:\s*0x0001\b")
 
 
 class Television:
@@ -60,8 +62,13 @@ class Television:
         _run("cec-ctl", "-d", ITS_OWN, "--clear")
 
     def __enter__(self) -> Television:
+        # Of two that claim an address at once one may go without, so ours comes to the wire with
+        # none: it claims its own when it has something to say.
+        _run("cec-ctl", "-d", OURS, "--clear")
         self.plug()
+        wait_for("our end of the cable", lambda: not _NOWHERE.search(_run("cec-ctl", "-d", OURS)))
         _run("cec-ctl", "-d", ITS_OWN, "--tv", "--osd-name", "Lab TV")
+        wait_for("the television's address", lambda: _TV.search(_run("cec-ctl", "-d", ITS_OWN)))
         self._program = subprocess.Popen(
             ["stdbuf", "-oL", "cec-follower", "-d", ITS_OWN, "--show-msgs"],
             stdin=subprocess.DEVNULL,

@@ -14,6 +14,7 @@ const LED = {
 const CLOSERS = {
   start: "the device, until it knows its state",
   room: "a person in this room",
+  config: "the device at its start, as configured",
   latch: "the switch on the device",
   cover: "the privacy cover of the device",
   software: "software on the device",

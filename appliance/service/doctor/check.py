@@ -101,9 +101,11 @@ def skipped(text: str, remedy: str = "") -> Finding:
 
 def failure(error: Exception) -> Finding:
     """An error of ours, whose text is `what; remedy`."""
-    text = one_line(str(error))
-    what, separator, remedy = text.rpartition("; ")
-    return fail(what, remedy) if separator else fail(text, "see docs/troubleshooting.md")
+    what, _, remedy = str(error).rpartition("; ")
+    if not what:
+        what, remedy = remedy, "see docs/troubleshooting.md"
+    # Each for itself: a long reason is cut off, and not what there is to do.
+    return fail(one_line(what), one_line(remedy))
 
 
 async def examine(check: Check, *, in_service: bool = False) -> Outcome:

@@ -49,6 +49,7 @@ from appliance.service.doctor.person import Person
 from appliance.service.doctor.room import look_at_hub, look_at_media
 from appliance.service.doctor.sound import look_at_microphone, look_at_speaker
 from appliance.service.journal import SHORTEST
+from appliance.service.named_files import look_at_secrets
 from appliance.service.secrecy import secrets_of
 from appliance.signaling.token import websocket_url
 from hal.camera import VideoFormat
@@ -142,10 +143,8 @@ async def _look_at_configuration(config: Settings) -> Finding:
     if not isinstance(config, Config):
         return failure(config)
     check_options(config)
+    look_at_secrets(config)
     token = config.read_token()
-    config.read_calendar_password()
-    config.read_pin()
-    config.read_turn_password()
     return ok("it is whole" if token is None else "it is whole, and its token can be read")
 
 

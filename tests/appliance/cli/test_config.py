@@ -20,20 +20,88 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-async def test_check_is_silent_or_names_each_mistake_with_its_place(tmp_path: Path) -> None:
+async def test_check_is_silent_or_names_all_mistakes_with_their_places(tmp_path: Path) -> None:
     good = write(tmp_path / "good.toml", ROOM)
-    wrong = write(tmp_path / "wrong.toml", ROOM + "[camera]\nrtae = 3\n")
-    other = write(tmp_path / "other.toml", ROOM + "[camera]\nbackend = 'v4l3'\n")
-    assert await roomlet("config", "check", good) == (0, "", "")
-    result = await roomlet("config", "check", wrong, good, other)
-    assert result.code == ExitCode.CONFIGURATION
-    first, second = result.err.splitlines()
-    assert first == (
-        f"roomlet: {wrong}, line 5, column 1: camera.rtae: unknown key, did you mean rate?"
+    wrong = write(
+        tmp_path / "wrong.toml",
+        ROOM + "[camera]\nrtae = 3\nwidth = '640'\n[speaker]\nvolume = 101\n",
     )
-    assert second.startswith(f"roomlet: {other}, line 5, column 1: camera.backend: ")
-    assert "did you mean v4l2?" in second
+    other = write(tmp_path / "other.toml", "[camera]\nbackend = 'v4l3'\n")
+    broken = write(tmp_path / "broken.toml", ROOM + "[camera\n")
+    assert await roomlet("config", "check", good) == (0, "", "")
+    result = await roomlet("config", "check", wrong, good, other, broken, tmp_path / "gone.toml")
+    assert (result.code, result.out) == (ExitCode.CONFIGURATION, "")
+    lines = result.err.splitlines()
+    assert lines[:4] == [
+        f"roomlet: {wrong}, line 5, column 1: camera.rtae: unknown key, did you mean rate?",
+        f"roomlet: {wrong}, line 6, column 1: camera.width:"
+        " must be a whole number, without quotes, not '640'",
+        f"roomlet: {wrong}, line 8, column 1: speaker.volume:"
+        " input should be less than or equal to 100, not 101",
+        f"roomlet: {other}: room: is missing; add it",
+    ]
+    assert lines[4].startswith(f"roomlet: {other}, line 2, column 1: camera.backend: ")
+    assert "did you mean v4l2?" in lines[4]
+    assert lines[5].startswith(f"roomlet: {broken}, line 4, column 8: ")
+    assert lines[6] == f"roomlet: {tmp_path}/gone.toml: there is no such file; check its name"
+    assert len(lines) == 7
     assert "c4n4ry" not in result.err
+
+
+async def test_a_run_tells_one_mistake_and_where_to_see_the_others(tmp_path: Path) -> None:
+    wrong = write(tmp_path / "wrong.toml", ROOM + "[camera]\nrtae = 3\nwidth = 'x'\n")
+    line = complaint(await roomlet("run", "--config", wrong), ExitCode.CONFIGURATION)
+    assert line.endswith(
+        "camera.rtae: unknown key, did you mean rate? (and more, which roomlet config check names)"
+    )
+
+
+async def test_check_looks_at_the_files_that_are_named(tmp_path: Path) -> None:
+    text = '[room]\nhost = "h"\ntoken_file = "room.token"\n[panel]\npin_file = "panel.pin"\n'
+    path = write(tmp_path / "device.toml", text)
+    # Written elsewhere: the secrets are on the device.
+    missing = await roomlet("config", "check", path)
+    assert (missing.code, missing.out) == (0, "")
+    assert missing.err.splitlines() == [
+        f"roomlet: warning: {path}, line {line}, column 1: {key}: {tmp_path}/{name}:"
+        f" no such file or directory; put the {what} there"
+        for line, key, name, what in (
+            (3, "room.token_file", "room.token", "room token"),
+            (5, "panel.pin_file", "panel.pin", "PIN"),
+        )
+    ]
+    here = await roomlet("config", "check", "--here", path)
+    assert here.code == ExitCode.CONFIGURATION
+    assert here.err == missing.err.replace("warning: ", "")
+    # What is there and is wrong is a mistake wherever it is looked at; others are warned of.
+    write(tmp_path / "panel.pin", "123")
+    write(tmp_path / "room.token", "abc").chmod(0o644)
+    result = await roomlet("config", "check", path, path)
+    assert result.code == ExitCode.CONFIGURATION
+    assert result.err.splitlines() == [
+        f"roomlet: {path}, line 5, column 1: panel.pin_file: holds a PIN of less than 6 characters",
+        f"roomlet: warning: {tmp_path}/room.token can be read by others;"
+        f" run: chmod 600 {tmp_path}/room.token",
+    ]
+    write(tmp_path / "panel.pin", "123456")
+    assert (await roomlet("config", "check", "--here", path)).code == 0
+    (tmp_path / "room.token").chmod(0o600)
+    assert await roomlet("config", "check", "--here", path) == (0, "", "")
+
+
+async def test_the_files_of_a_configuration_with_a_mistake_are_looked_at_too(
+    tmp_path: Path,
+) -> None:
+    text = ROOM + '[panel]\nqr = "yes"\npin_file = "panel.pin"\n[policy]\nautojoin = true\n'
+    path = write(tmp_path / "device.toml", text)
+    write(tmp_path / "panel.pin", "")
+    result = await roomlet("config", "check", path)
+    assert result.code == ExitCode.CONFIGURATION
+    assert [line.split(": ")[2] for line in result.err.splitlines()] == [
+        "panel.qr",
+        "panel.pin_file",
+        "policy.autojoin",
+    ]
 
 
 async def test_check_of_devices_over_the_file_of_their_fleet(tmp_path: Path) -> None:
@@ -52,7 +120,8 @@ async def test_show_tells_the_source_of_each_value(tmp_path: Path) -> None:
     result = await roomlet("config", "show", "--root", tmp_path)
     assert (result.code, result.err) == (0, "")
     assert f"volume = 40  # device: {tmp_path}/etc/roomlet/device.toml, line 2" in result.out
-    assert "rate = 15.0  # panel: " in result.out
+    # Nobody ever wrote the file that it is kept in.
+    assert "rate = 15.0  # the panel\n" in result.out
     assert "width = 1280  # built-in" in result.out
     assert "c4n4ry" not in result.out
     # To look is to change nothing.
@@ -63,9 +132,10 @@ async def test_show_tells_the_source_of_each_value(tmp_path: Path) -> None:
     assert 'token = "c4n4ry"  # fleet: ' in changed.out
     one = await roomlet("config", "show", tmp_path / "etc/roomlet/fleet.toml")
     assert 'token = "********"  # file: ' in one.out
-    assert "room: is missing" in complaint(
-        await roomlet("config", "show", "--root", tmp_path / "nothing"), ExitCode.CONFIGURATION
-    )
+    nothing = tmp_path / "nothing"
+    line = complaint(await roomlet("config", "show", "--root", nothing), ExitCode.CONFIGURATION)
+    assert f"no configuration was found; write {nothing}/etc/roomlet/device.toml" in line
+    assert f"looked for {nothing}/usr/lib/roomlet/config.toml, " in line
 
 
 async def test_the_schema_knows_every_key_and_what_it_means() -> None:
@@ -84,6 +154,7 @@ async def test_the_example_is_a_whole_device_with_the_built_in_values(tmp_path: 
     result = await roomlet("config", "example")
     assert result.code == 0
     path = write(tmp_path / "device.toml", result.out)
+    write(tmp_path / "room.token", "abc")
     assert await roomlet("config", "check", path) == (0, "", "")
     config = load(path)
     least = Config.model_validate({"room": {"token_file": "room.token"}})

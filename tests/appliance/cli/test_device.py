@@ -111,8 +111,9 @@ async def test_join_enters_the_room_and_leaves_it_on_ctrl_c(hub: HubServer) -> N
         async with asyncio.timeout(TIMEOUT):
             line = (await process.stdout.readline()).decode()
             assert line.startswith("joining demo; the panel is at http://127.0.0.1:")
-            while not [member.name for room in hub.rooms for member in room.members.values()]:
+            while not (names := [one.name for room in hub.rooms for one in room.members.values()]):
                 await asyncio.sleep(0.02)
+            assert names == ["Fir"]
             process.send_signal(signal.SIGINT)
             assert await process.wait() == 0
             # It said goodbye: nobody waits for it.

@@ -77,6 +77,19 @@ async def test_a_configuration_with_a_mistake_is_one_finding(tmp_path: Path) -> 
     assert "c4n4ry" not in result.out + result.err
 
 
+async def test_without_a_configuration_it_says_where_it_looked_and_what_to_do(
+    tmp_path: Path,
+) -> None:
+    result = await roomlet("doctor", "--root", tmp_path, "--json")
+    assert result.code == ExitCode.OTHER
+    first = json.loads(result.out)["checks"][0]
+    assert (first["name"], first["verdict"]) == ("configuration", "fail")
+    assert first["text"] == "no configuration was found"
+    remedy = f"write {tmp_path}/etc/roomlet/device.toml ('roomlet config example' shows one), "
+    assert first["remedy"].startswith(remedy)
+    assert f": looked for {tmp_path}/usr/lib/roomlet/config.toml" in first["remedy"]
+
+
 async def test_questions_go_to_the_terminal_and_answers_count(
     tmp_path: Path, unused_tcp_port: int
 ) -> None:

@@ -61,7 +61,7 @@ async def test_a_fault_is_shown_for_its_time_and_names_the_mistake(tmp_path: Pat
 
 async def test_a_device_that_nobody_configured_says_where(tmp_path: Path) -> None:
     line = complaint(await roomlet("run", "--root", tmp_path), ExitCode.CONFIGURATION)
-    assert f"not configured; write {tmp_path}/etc/roomlet/device.toml, or give --config" in line
+    assert f"no configuration was found; write {tmp_path}/etc/roomlet/device.toml " in line
 
 
 CONFIG = """

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from appliance.media.gate import MicGate, Party
-from appliance.media.lease import Lease
+from appliance.media.lease import NEWS_EVERY, Lease, Standstills
 
 
 @pytest.fixture
@@ -102,3 +102,64 @@ async def test_it_holds_nothing_before_the_start_and_after_the_stop(gate: MicGat
     lease.stop()
     lease.check()
     assert gate.is_open
+
+
+def stand_still(lease: Lease) -> None:
+    """The loop's thread stands still until a capture's thread has closed the gates."""
+    threading.Event().wait(0.05)
+    other = threading.Thread(target=lease.check)
+    other.start()
+    other.join()
+    lease.check()
+
+
+async def test_the_log_is_told_of_the_first_at_once_and_of_the_rest_together(
+    gate: MicGate, caplog: pytest.LogCaptureFixture
+) -> None:
+    lease = Lease([gate], limit=0.01)
+    lease.start()
+    states: list[bool] = []
+    gate.subscribe(lambda moved: states.append(moved.is_open))
+    for _ in range(3):
+        stand_still(lease)
+        assert len(caplog.records) == 1
+    assert states == [False, True] * 3, "what is told less often closes as often"
+    lease.stop()
+    first, rest = caplog.messages
+    assert first.startswith("the loop stood still for ")
+    assert "again: 2 x" in rest
+    lease.stop()
+    assert len(caplog.records) == 2
+
+
+def test_a_loop_that_goes_on_standing_still_is_one_line_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    news = Standstills()
+    for second in range(1800):
+        news.add(0.1 if second % 50 else 0.1 + second / 1000, 7000.0 + second)
+    assert 30 <= len(caplog.records) <= 31
+    news.tell(8800.0)
+    counts = [record.args[0] for record in caplog.records[1:] if isinstance(record.args, tuple)]
+    assert 1 + sum(counts) == 1800, "none is lost"
+    assert "60 x in the last 60 s, for 150 ms at the longest" in caplog.messages[1]
+
+
+def test_what_waits_to_be_told_is_told_when_the_loop_is_well_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    news = Standstills()
+    news.look(0.0)
+    news.add(0.2, 10.0)
+    news.add(0.3, 11.0)
+    news.look(10.0 + NEWS_EVERY - 0.1)
+    assert len(caplog.records) == 1
+    news.look(10.0 + NEWS_EVERY)
+    news.look(10.0 + 9 * NEWS_EVERY)
+    assert caplog.messages[1:] == [
+        "the loop stood still again: 1 x in the last 60 s, for 300 ms at the longest; "
+        "nothing was let through meanwhile"
+    ]
+    # After a quiet minute the next one is news.
+    news.add(0.4, 10.0 + 9 * NEWS_EVERY)
+    assert "for 400 ms;" in caplog.messages[2]

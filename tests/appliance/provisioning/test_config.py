@@ -93,7 +93,7 @@ tones = [1000, 1500.5]
         (LEAST + "[camra]\nrate = 3\n", 5, 2, "camra", "did you mean camera?"),
         (LEAST + "[camera]\nrtae = 3\n", 6, 1, "camera.rtae", "did you mean rate?"),
         (LEAST + "[mute]\nxyz = 3\n", 6, 1, "mute.xyz", "choose one of allow_remote_unmute"),
-        (LEAST + "[camera]\nrate = 'fast'\n", 6, 1, "camera.rate", "valid number"),
+        (LEAST + "[camera]\nrate = 'fast'\n", 6, 1, "camera.rate", "must be a number"),
         (LEAST + "[camera]\nwidth = 641\n", 6, 1, "camera.width", "must be even, not 641"),
         (LEAST + "[speaker]\nvolume = 101\n", 6, 1, "speaker.volume", "less than or equal to 100"),
         (LEAST + "[panel]\nlisten = '8081'\n", 6, 1, "panel.listen", "127.0.0.1:8081"),
@@ -207,6 +207,34 @@ def test_the_pin_of_the_panel_is_read_anew(
 def test_the_misspelt_key_is_blamed_and_not_what_it_leaves_missing(tmp_path: Path) -> None:
     error = refusal(tmp_path, '[room]\nhost = "ws://hub"\ntokn = "x"\n[camera]\nrate = "no"\n')
     assert error.key == "room.tokn"
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "says"),
+    [
+        ("policy", 'auto_join = "true"', "must be true or false, without quotes, not 'true'"),
+        ("policy", "auto_join = 1", "must be true or false, not 1"),
+        ("policy", 'auto_join = "yes"', "must be true or false, without quotes, not 'yes'"),
+        ("speaker", 'volume = "40"', "must be a whole number, without quotes, not '40'"),
+        ("speaker", "volume = 40.0", "must be a whole number, not 40.0"),
+        ("speaker", "volume = true", "must be a whole number, not True"),
+        ("camera", 'rate = "30"', "must be a number, without quotes, not '30'"),
+        ("controls", "hang_up_after = '2'", "must be a number, without quotes, not '2'"),
+        ("panel", "pin_file = 12345", "path"),
+        ("log", "level = 3", "'debug', 'info', 'warning' or 'error', not 3"),
+    ],
+)
+def test_a_value_in_quotes_is_a_text_and_nothing_else(
+    tmp_path: Path, section: str, line: str, says: str
+) -> None:
+    error = refusal(tmp_path, f"{LEAST}[{section}]\n{line}\n")
+    assert (error.line, error.key) == (6, f"{section}.{line.partition(' = ')[0]}")
+    assert says in str(error)
+
+
+def test_a_whole_number_is_a_number_too(tmp_path: Path) -> None:
+    rate = config_of(tmp_path, LEAST + "[camera]\nrate = 15\n").camera.rate
+    assert (rate, type(rate)) == (15.0, float)
 
 
 def test_a_token_never_stands_in_an_error(tmp_path: Path) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from appliance.provisioning import ConfigError, provisioner
+from appliance.provisioning import ConfigError
 from appliance.provisioning.errors import Refused, Unreachable
 from appliance.provisioning.minisign import SecretKey
 from appliance.provisioning.mirror import Mirror
@@ -371,25 +370,6 @@ async def test_a_stick_does_not_lead_elsewhere(
     os.mkfifo(fleet.folder / "abc.toml")
     with pytest.raises(Refused, match="is no plain file"):
         await device.take(fleet.folder)
-
-
-async def test_of_two_that_fetch_at_once_the_slower_does_not_bring_the_old_back(
-    device: Provisioner, fleet: FleetFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fleet.put("fleet.toml", FLEET)
-    collect = provisioner.collect
-    other = Provisioner(device.places, device.identity)
-
-    async def slowly(*arguments: Any, **named: Any) -> None:
-        await collect(*arguments, **named)
-        monkeypatch.setattr(provisioner, "collect", collect)
-        fleet.put("fleet.toml", FLEET.replace("15", "20"))
-        assert await other.fetch() == 1
-
-    monkeypatch.setattr(provisioner, "collect", slowly)
-    assert await device.fetch() is None
-    assert device.reload().config.camera.rate == 20
-    assert Mirror(device.places.mirror).read().web.serials == {"fleet.toml": fleet.serial}
 
 
 async def test_a_validator_that_cannot_be_sent_back_is_left(

@@ -217,3 +217,12 @@ def _has(values: Any, path: tuple[str, ...]) -> bool:
             return False
         values = values[part]
     return True
+
+
+def test_a_choice_at_the_panel_is_told_as_that() -> None:
+    merged = layers(device=ROOM, panel="[camera]\nbackend = 'synthetic'\ndevice = 'synthetic:2'\n")
+    for key in ("backend", "device"):
+        assert str(merged.origin(("camera", key))) == "the panel"
+    # The place is known all the same, for a choice that does not fit any more.
+    error = merged.error(("camera", "device"), "is gone")
+    assert str(error) == "panel.toml, line 3, column 1: camera.device: is gone"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from pathlib import Path
 
@@ -72,10 +73,40 @@ def test_a_developer_says_it_in_the_environment(
     assert str(running.layers.origin(("speaker", "volume"))).startswith("environment: ")
 
 
-def test_without_any_file_it_is_said_what_to_write(alone: Provisioner) -> None:
-    with pytest.raises(ConfigError, match="room: is missing"):
-        alone.begin()
+def test_without_any_file_it_is_said_where_one_was_looked_for_and_what_to_write(
+    alone: Provisioner,
+) -> None:
+    places, names = alone.places, ", ".join(alone.identity.names)
+    for look in (alone.begin, alone.look):
+        with pytest.raises(ConfigError) as caught:
+            look()
+        assert str(caught.value) == (
+            f"no configuration was found; write {places.local}/device.toml"
+            " ('roomlet config example' shows one), or name another file on the command line:"
+            f" looked for {places.image}, {places.boot},"
+            f" and in {places.local} for fleet.toml, device.toml, {names}"
+        )
     assert alone.store.state().current is None
+    assert alone.store.state().refusals == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[speaker]\nvolume = 3\n", "no [room] is configured; write "),
+        # These are told by themselves.
+        ("[rom]\nhost = 'h'\n", "did you mean room?"),
+        ("[speaker]\nvolume = 300\n", "less than or equal to 100"),
+    ],
+)
+def test_of_files_without_a_room_it_is_said_which_they_are(
+    alone: Provisioner, text: str, says: str
+) -> None:
+    device_file(alone, text)
+    for look in (alone.begin, alone.look):
+        with pytest.raises(ConfigError, match=re.escape(says)) as caught:
+            look()
+        assert str(alone.places.local / "device.toml") in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +122,7 @@ def test_without_any_file_it_is_said_what_to_write(alone: Provisioner) -> None:
         (ROOM.encode() + b"[camera]\nbackend = 'v4l3'\n", "did you mean v4l2?"),
         (
             ROOM.encode() + b"[controls]\nbackend = 'gpio'\noptions = { mute_pin = 'x' }\n",
-            "controls.options.mute_pin: input should be a valid integer",
+            "controls.options.mute_pin: must be a whole number, without quotes",
         ),
         (
             ROOM.encode() + b"[controls]\nbackend = 'gpio'\noptions = { mute_pni = 3 }\n",

@@ -16,7 +16,7 @@ def open_gate() -> MicGate:
     return gate
 
 
-@pytest.mark.parametrize("party", [Party.ROOM, Party.LATCH, Party.WATCHDOG])
+@pytest.mark.parametrize("party", [Party.ROOM, Party.CONFIG, Party.LATCH, Party.WATCHDOG])
 def test_people_and_safety_hold_both(party: Party) -> None:
     leader, gate = open_gate(), open_gate()
     link = GateLink(leader, gate, whole=lambda: False)

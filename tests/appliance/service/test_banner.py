@@ -18,6 +18,8 @@ def test_a_call_in_which_all_is_well_is_not_covered() -> None:
         ({Party.ROOM}, "Press the button"),
         ({Party.ROOM, Party.REMOTE}, "Muted. Press the button"),
         ({Party.REMOTE}, "Muted by the room"),
+        ({Party.CONFIG}, "Muted at its start, as configured. Press the button"),
+        ({Party.CONFIG, Party.ROOM}, "Muted. Press the button"),
         ({Party.LATCH, Party.ROOM}, "switch"),
         ({Party.COVER, Party.ROOM}, "Muted by the cover. Open it"),
     ],

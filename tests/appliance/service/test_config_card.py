@@ -70,7 +70,7 @@ async def test_a_change_is_shown_and_taken_back(oak: Provisioned) -> None:
     assert piece["changes"] == ["speaker.volume", "camera.device"]
     volume, source, here = value(piece, "speaker", "volume")
     assert (volume, here) == ("35", True)
-    assert source.startswith(f"panel: {oak.places.overrides}, line ")
+    assert source == "the panel"
     assert oak.device.state().volume == 35
 
     def back(piece: dict[str, Any]) -> bool:

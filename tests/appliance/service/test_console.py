@@ -122,6 +122,28 @@ async def test_the_button_opens_what_a_moderator_closed(rig: Rig) -> None:
     assert rig.microphone.is_open
 
 
+async def test_the_button_opens_what_the_configuration_closed_at_the_start(rig: Rig) -> None:
+    rig.microphone.mute(Party.CONFIG)
+    rig.in_a_call()
+    assert rig.light is Tally.MUTED
+    await rig.tap(Button.MUTE)
+    assert rig.microphone.is_open
+    assert rig.light is Tally.LIVE
+
+
+async def test_a_hand_on_the_switch_opens_what_the_configuration_closed_at_the_start() -> None:
+    rig = Rig(latching=["mute"])
+    rig.microphone.mute(Party.CONFIG)
+    await rig.console.start()
+    rig.in_a_call()
+    assert rig.microphone.closers == {Party.CONFIG}, "no hand has moved it yet"
+    await rig.tap(Button.MUTE)
+    assert rig.microphone.closers == {Party.CONFIG, Party.LATCH}
+    await rig.tap(Button.MUTE)
+    assert rig.microphone.is_open
+    await rig.console.stop()
+
+
 async def test_the_button_outside_a_call_opens_nothing(rig: Rig) -> None:
     changes: list[bool] = []
     parties: list[Party | None] = []

@@ -162,6 +162,19 @@ async def test_a_device_that_starts_muted_was_never_heard(make_device: MakeDevic
     assert [tally for _, tally in controls_of(oak).history] == [Tally.MUTED]
     assert oak.report()["sent"]["audible"] == 0
     assert level(elm, 1000.0) < -60
+    # Nobody in the room did it, and nobody is said to have.
+    assert oak.state().closers == ["config"]
+    assert oak._view.banner().text.startswith("Muted at its start, as configured.")
+    session = oak.presence.session
+    assert session is not None
+    with pytest.raises(GateHeld, match="held by config"):
+        await session.audio_unmute()
+    tap(oak, "mute")
+    await until(elm, lambda _: level(elm, 1000.0) > -30)
+    assert oak.state().closers == []
+    oak.mute_log.stop()
+    first = next(one for one in mute_log.read(oak.mute_log.directory) if one["device"] == "Oak")
+    assert (first["who"], first["why"]) == ("config", "muted at its start, as configured")
 
 
 async def test_the_camera_button_takes_the_picture_away(make_device: MakeDevice) -> None:
@@ -300,7 +313,7 @@ async def test_the_cover_takes_the_picture_away_whatever_anybody_presses(
     await until(elm, lambda state: member(state, "Oak").get("video_muted") is False)
     await until(oak, lambda _: oak.self_view() is not None)
     await oak.stop()
-    entries = [one for one in mute_log.read(oak.mute_log.path) if one["who"] == "cover"]
+    entries = [one for one in mute_log.read(oak.mute_log.directory) if one["who"] == "cover"]
     assert [(one["what"], one["act"]) for one in entries[-2:]] == [
         ("camera", "close"),
         ("camera", "open"),

@@ -204,4 +204,4 @@ async def settled(good: Callable[[tuple[int, int, int]], bool]) -> tuple[int, in
 
 
 def log_of(device: Device) -> list[dict[str, Any]]:
-    return list(read(device.mute_log.path))
+    return list(read(device.mute_log.directory))

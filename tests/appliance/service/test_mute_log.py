@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from appliance.media.gate import MicGate, Party
-from appliance.service.mute_log import NAME, MuteLog, follow, read, state_directory
+from appliance.service.mute_log import LAPSES, NAME, MuteLog, follow, read, state_directory
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / NAME
+    return tmp_path / "state"
 
 
 @pytest.fixture
 def gate(path: Path) -> Iterator[MicGate]:
-    gate, log = MicGate(), MuteLog(path)
+    gate, log = MicGate(), MuteLog(path, "Oak")
     log.follow(gate, "microphone")
     log.start()
     yield gate
@@ -29,7 +29,7 @@ def gate(path: Path) -> Iterator[MicGate]:
 
 
 def test_who_what_when_and_why(path: Path) -> None:
-    gate, log = MicGate(allow_remote_unmute=False), MuteLog(path)
+    gate, log = MicGate(allow_remote_unmute=False), MuteLog(path, "Oak")
     log.follow(gate, "microphone")
     log.start()
     gate.unmute(Party.START, "the room has told the first state")
@@ -39,12 +39,13 @@ def test_who_what_when_and_why(path: Path) -> None:
     gate.unmute(Party.ROOM, "a press on the panel")
     log.stop()
     gate.mute(Party.ROOM)
-    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    entries = [json.loads(line) for line in (path / NAME).read_text().splitlines()]
     times = [entry.pop("time") for entry in entries]
     assert times == sorted(times)
     assert all(time.endswith("+00:00") for time in times)
     assert entries == [
         {
+            "device": "Oak",
             "what": "microphone",
             "who": who,
             "act": act,
@@ -61,41 +62,45 @@ def test_who_what_when_and_why(path: Path) -> None:
     assert [entry["who"] for entry in read(path)] == ["start", "room", "room"]
 
 
-def test_it_is_appended_to_and_never_grows_without_bound(path: Path) -> None:
-    for _ in range(3):
-        gate, log = MicGate(), MuteLog(path, size_max=2000)
-        log.follow(gate, "microphone")
-        log.start()
-        for _ in range(20):
-            gate.mute(Party.ROOM)
-            gate.unmute(Party.ROOM)
-        log.stop()
-    sizes = [one.stat().st_size for one in path.parent.iterdir()]
-    assert len(sizes) == 2
-    assert all(0 < size <= 2000 for size in sizes)
-    acts = [entry["act"] for entry in read(path)]
-    assert acts == ["close", "open"] * (len(acts) // 2) or acts == [
-        "open",
-        *["close", "open"] * (len(acts) // 2),
-    ]
-
-
-def test_a_line_that_a_power_cut_has_cut_spoils_no_other(path: Path) -> None:
-    path.parent.mkdir()
-    path.write_bytes(b'{"who": "room", "what": "micr')
-    gate, log = MicGate(), MuteLog(path)
+def test_however_much_the_lease_does_what_people_did_is_kept(path: Path) -> None:
+    gate, log = MicGate(), MuteLog(path, "Oak", size_max=2000)
+    gate.unmute(Party.START)
     log.follow(gate, "microphone")
     log.start()
-    gate.mute(Party.LATCH)
+    gate.mute(Party.ROOM, "the first")
+    gate.unmute(Party.ROOM)
+    for _ in range(100):
+        gate.mute(Party.LEASE)
+        gate.unmute(Party.LEASE)
+    gate.mute(Party.LEASE)
+    gate.mute(Party.ROOM, "the last")
     log.stop()
-    assert [entry["who"] for entry in read(path)] == ["latch"]
+    entries = list(read(path))
+    assert [one["why"] for one in entries if one["who"] == "room"] == ["the first", "", "the last"]
+    assert sum(one["who"] == "lease" for one in entries) > 5
+    assert entries[-1]["closers"] == ["lease", "room"]
+    times = [one["time"] for one in entries]
+    assert times == sorted(times)
+    assert {one.name for one in path.iterdir()} == {NAME, LAPSES, f"{LAPSES}.1"}
+
+
+def test_a_log_of_before_is_read_too(path: Path) -> None:
+    old = {"time": "2026-01-31T12:00:00.000+00:00", "what": "microphone", "who": "lease"}
+    path.mkdir()
+    (path / NAME).write_text(json.dumps(old) + "\n")
+    gate, log = MicGate(), MuteLog(path, "Oak")
+    log.follow(gate, "microphone")
+    log.start()
+    gate.mute(Party.LEASE)
+    log.stop()
+    assert [one.get("device") for one in read(path)] == [None, "Oak"]
 
 
 def test_a_disk_that_cannot_be_written_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    gate, log = MicGate(), MuteLog(tmp_path / "file" / NAME)
+    gate, log = MicGate(), MuteLog(tmp_path / "file", "Oak")
     log.follow(gate, "microphone")
     log.start()
     with caplog.at_level(logging.ERROR):
@@ -107,23 +112,27 @@ def test_a_disk_that_cannot_be_written_is_said_once(
 
 
 def test_what_comes_is_followed_into_the_next_file(path: Path, gate: MicGate) -> None:
-    stopped, got, arrived = threading.Event(), list[str](), threading.Semaphore(0)
+    stopped, got, arrived = threading.Event(), list[list[str]](), threading.Semaphore(0)
 
     def listen() -> None:
-        for entry in follow(path, stopped):
-            got.append(entry["who"])
-            arrived.release()
+        for batch in follow(path, stopped):
+            if batch or not got:
+                got.append([entry["who"] for entry in batch])
+                arrived.release()
 
     thread = threading.Thread(target=listen)
     thread.start()
+    assert arrived.acquire(timeout=30)
     gate.mute(Party.ROOM)
     assert arrived.acquire(timeout=30)
-    path.replace(path.with_name(NAME + ".1"))
+    (path / NAME).replace(path / f"{NAME}.1")
     gate.mute(Party.LATCH)
+    assert arrived.acquire(timeout=30)
+    gate.mute(Party.LEASE)
     assert arrived.acquire(timeout=30)
     stopped.set()
     thread.join()
-    assert got == ["room", "latch"]
+    assert got == [[], ["room"], ["latch"], ["lease"]]
 
 
 def test_where_a_device_keeps_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

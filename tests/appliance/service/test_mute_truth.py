@@ -175,8 +175,8 @@ def _studio() -> Iterator[None]:
 
 
 class MuteTruth(RuleBasedStateMachine):
-    @initialize()
-    def begin(self) -> None:
+    @initialize(start_muted=st.booleans())
+    def begin(self, start_muted: bool) -> None:
         assert studio is not None
         self.studio = studio
         self.lies: list[str] = []
@@ -187,6 +187,8 @@ class MuteTruth(RuleBasedStateMachine):
         self.factory = MockFactory(pin_class=FaultyPin)
         self.pins_before, gpiozero.Device.pin_factory = gpiozero.Device.pin_factory, self.factory
         self.gate = MicGate(allow_remote_unmute=False)
+        if start_muted:
+            self.gate.mute(Party.CONFIG)
         self.pins = GpioControls(mute_pin=MUTE, tally_red=RED, tally_green=GREEN, debounce_ms=2)
         self.switch = VirtualControls(device="switch", latching=["mute"])
         self.microphone = ToldMicrophone()

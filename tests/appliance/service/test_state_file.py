@@ -74,6 +74,7 @@ def test_without_a_service_there_is_no_file(
 def test_another_gate_takes_over_what_people_closed() -> None:
     before, after = MicGate(), MicGate()
     before.mute(Party.ROOM)
+    before.mute(Party.CONFIG)
     before.mute(Party.LATCH)
     carry(before, after)
-    assert after.closers == {Party.START, Party.ROOM}
+    assert after.closers == {Party.START, Party.ROOM, Party.CONFIG}

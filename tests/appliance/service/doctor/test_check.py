@@ -32,6 +32,13 @@ async def test_an_error_of_ours_is_a_failure_with_its_remedy() -> None:
     assert finding == Finding(Verdict.FAIL, "camera 7 is not there (gone; away)", "plug it in")
 
 
+async def test_a_long_reason_does_not_cost_the_remedy() -> None:
+    finding = await found(DeviceNotFound(f"none of {'these, ' * 200} is there; plug one in"))
+    assert finding.text.startswith("none of these, ")
+    assert len(finding.text) < 400
+    assert finding.remedy == "plug one in"
+
+
 async def test_a_check_that_breaks_off_is_one_line() -> None:
     finding = await found(RuntimeError("one\ntwo"))
     assert finding.verdict is Verdict.FAIL

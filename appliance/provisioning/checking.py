@@ -1,0 +1,74 @@
+"""All that is wrong with a configuration, for who wrote it.
+
+A device needs to know of one mistake to refuse a configuration; who mends it wants to know of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from appliance.provisioning.config import Config, DeviceConfig, anchored
+from appliance.provisioning.errors import ConfigError
+from appliance.provisioning.layers import Layers
+from appliance.provisioning.mistakes import MOST, mistakes, without
+from appliance.provisioning.options import option_mistakes
+from appliance.provisioning.source import Key
+from hal import registry
+from hal.device import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of a look at merged files."""
+
+    mistakes: list[ConfigError]
+    """In the order of the files and of the lines in them; without what is only a consequence."""
+    config: Config | None
+    """What there is without the mistakes, to be looked at further; None where that is no device."""
+
+
+def check(layers: Layers) -> Checked:
+    """Look at all of it; of more than `MOST` mistakes one more tells that there are others."""
+    values = anchored(layers)
+    found = [(mistake.key, mistake.reason) for mistake in mistakes(Config, values)]
+    wrong = [key for key, _ in found]
+    sound = without(values, wrong)
+    for kind in registry.KINDS:
+        options = list(_of_options(kind, sound.get(kind, {})))
+        found += options
+        wrong += [key for key, _ in options]
+    errors = [_error(layers, key, reason) for key, reason in found[:MOST]]
+    if len(found) >= MOST:
+        reason = f"has more mistakes than the {MOST} that are told; mend these first"
+        errors.append(ConfigError(reason, path=layers.parts[-1].source.path))
+    errors.sort(key=lambda error: in_order(layers, error))
+    return Checked(errors, Config.left_of(layers, wrong))
+
+
+def in_order(layers: Layers, error: ConfigError) -> tuple[int, int, int]:
+    """To sort mistakes by: the place of the file, line and column."""
+    paths = [part.source.path for part in layers.parts]
+    file = paths.index(error.path) if error.path in paths else len(paths)
+    return file, error.line or 0, error.column or 0
+
+
+def _of_options(kind: Kind, values: Any) -> Iterator[tuple[Key, str]]:
+    model: type[DeviceConfig] = type(Config.model_fields[kind].default)
+    try:
+        section = model.model_validate(values)
+    except ValidationError:
+        # There were more mistakes than are told.
+        return
+    yield from option_mistakes(kind, section)
+
+
+def _error(layers: Layers, key: Key, reason: str) -> ConfigError:
+    error = layers.error(key, reason)
+    if error.path is not None or not layers.parts:
+        return error
+    # What no file says is missing in the topmost: the others are of many devices.
+    return ConfigError(reason, path=layers.parts[-1].source.path, key=error.key)

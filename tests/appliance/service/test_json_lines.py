@@ -1,0 +1,106 @@
+"""A file of JSON lines: what is on the disk, whatever happened, and what is read from there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from appliance.service.json_lines import JsonLines
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "lines.jsonl"
+
+
+def numbers(lines: JsonLines) -> list[int]:
+    return [entry["n"] for entry in lines.read()]
+
+
+def test_what_is_appended_is_read(path: Path) -> None:
+    lines = JsonLines(path)
+    assert numbers(lines) == []
+    for n in range(3):
+        lines.append({"n": n, "why": "ünd\n"})
+    assert numbers(lines) == [0, 1, 2]
+    assert [json.loads(line)["why"] for line in path.read_text().splitlines()] == ["ünd\n"] * 3
+
+
+def test_it_never_grows_without_bound_and_keeps_the_newest(path: Path) -> None:
+    lines = JsonLines(path, size_max=100)
+    for n in range(200):
+        lines.append({"n": n})
+    sizes = [one.stat().st_size for one in path.parent.iterdir()]
+    assert len(sizes) == 2
+    assert all(0 < size <= 100 for size in sizes)
+    kept = numbers(lines)
+    assert kept == list(range(200 - len(kept), 200))
+    assert sum(sizes) > 100
+    lines.append({"n": 0, "why": "longer than a file is to be" * 10})
+    assert numbers(lines)[-1] == 0
+
+
+def test_a_line_that_a_power_cut_has_cut_spoils_no_other(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b'{"n": 0}\n7\nno json\n{"n": 1, "wh')
+    lines = JsonLines(path)
+    lines.append({"n": 2})
+    assert numbers(lines) == [0, 2]
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        JsonLines(tmp_path / "file" / "lines.jsonl").append({})
+
+
+def test_who_comes_while_another_puts_a_full_file_away_writes_to_the_new_one(path: Path) -> None:
+    lines = JsonLines(path, size_max=30)
+    lines.append({"n": 0})
+    lines.append({"n": 1})
+    before = path.with_name(f"{path.name}.1")
+    writer = threading.Thread(target=lines.append, args=({"n": 3},))
+    with path.open("ab") as file:  # what another process has in its hand
+        fcntl.flock(file, fcntl.LOCK_EX)
+        writer.start()
+        writer.join(0.2)
+        assert writer.is_alive(), "it waits for its turn"
+        path.replace(before)
+        path.write_text('{"n": 2}\n')
+    writer.join(30)
+    assert not writer.is_alive()
+    assert before.read_text() == '{"n": 0}\n{"n": 1}\n'
+    assert path.read_text() == '{"n": 2}\n{"n": 3}\n'
+
+
+def test_what_comes_is_read_on_from_one_file_into_the_next(path: Path) -> None:
+    lines = JsonLines(path, size_max=100)
+    tail = lines.tail()
+    assert tail.read() == []
+    read = []
+    for n in range(50):
+        lines.append({"n": n})
+        if n % 5 == 0:
+            read += tail.read()
+    assert [entry["n"] for entry in read + tail.read()] == list(range(50))
+    assert tail.read() == []
+    tail.close()
+
+
+def test_what_there_is_already_is_read_first(path: Path) -> None:
+    lines = JsonLines(path, size_max=100)
+    for n in range(50):
+        lines.append({"n": n})
+    tail = lines.tail()
+    assert tail.read() == list(lines.read())
+    with path.open("ab") as file:
+        file.write(b'{"n": 50, "why"')
+    assert tail.read() == []
+    with path.open("ab") as file:
+        file.write(b': ""}\n')
+    assert tail.read() == [{"n": 50, "why": ""}]
+    tail.close()
