@@ -113,6 +113,10 @@ class Console:
         """
         return self._light.watch(gate)
 
+    def watch_camera(self, gate: CameraGate) -> Callable[[], None]:
+        """The same for the light of the camera, and one more of those."""
+        return self._camera_lamp.watch(gate)
+
     def adopt(
         self, controls: Controls | None, *, cover_microphone: bool, long_press: float | None
     ) -> None:

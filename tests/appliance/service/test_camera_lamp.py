@@ -125,6 +125,26 @@ async def test_a_loop_that_hangs_is_a_fault(rig: Rig) -> None:
     assert rig.light is CameraLight.LIVE
 
 
+async def test_it_is_lit_while_one_of_several_cameras_is_open(rig: Rig) -> None:
+    rig.in_a_call()
+    further = CameraGate()
+    end = rig.console.watch_camera(further)
+    further.unmute(Party.START)
+    rig.camera.mute(Party.SOFTWARE)
+    assert (rig.light, further.is_open) == (CameraLight.LIVE, True)
+    further.mute(Party.SOFTWARE)
+    assert rig.light is CameraLight.CLOSED
+    rig.controls.fails = True
+    further.unmute(Party.SOFTWARE)
+    assert not further.is_open
+    rig.controls.fails = False
+    await rig.until(lambda: further.is_open)
+    assert rig.light is CameraLight.LIVE
+    further.mute(Party.START)
+    end()
+    assert rig.light is CameraLight.CLOSED
+
+
 async def test_a_light_that_fails_keeps_the_camera_closed_and_nothing_else(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:

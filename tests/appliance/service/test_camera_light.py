@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,10 +10,12 @@ import gpiozero
 import pytest
 from gpiozero.pins.mock import MockFactory
 
+from appliance.hub.server import HubServer
 from appliance.panel import PanelState
 from appliance.provisioning import Config
+from appliance.service.demo import PERMISSIONS
 from appliance.service.device import Device
-from tests.appliance.service.conftest import MakeDevice, until
+from tests.appliance.service.conftest import MakeDevice, token_for, until
 from tests.appliance.service.faulty_pin import FaultyPin
 
 GREEN, LENS, OTHER = 6, 26, 20
@@ -80,3 +83,32 @@ async def test_a_reload_moves_the_light_to_another_pin_and_takes_it_away(
     await oak.adopt(rewired(oak))
     assert (oak.state().camera_open, oak.state().camera_light) == (True, None)
     assert not pins.pin(OTHER).state
+
+
+async def test_it_tells_of_a_further_camera_and_not_of_a_screen(
+    pins: MockFactory, hub: HubServer, make_device: MakeDevice
+) -> None:
+    more = [*PERMISSIONS, "room.self.additional_source", "room.self.screenshare"]
+    room = {"host": hub.url, "token": token_for(hub, "Oak", permissions=more), "user_name": "Oak"}
+    oak = await make_device("Oak", 1, room=room, controls=wired(camera_light_pin=LENS))
+    session = oak.presence.session
+    assert session is not None
+    leg = await session.add_camera(device_id="synthetic:7", width=320, height=180)
+    further = leg._devices.camera
+    assert further is not None
+    await until(oak, lambda _: further.gate.is_open)
+    own = asyncio.create_task(session.video_mute())
+    await until(oak, lambda state: not state.camera_open)
+    await own
+    assert further.gate.is_open
+    assert (pins.pin(LENS).state, oak.state().camera_light) == (True, "live")
+    await leg.video_mute()
+    assert oak.state().camera_light == "closed"
+    await leg.video_unmute()
+    assert oak.state().camera_light == "live"
+    await leg.leave()
+    assert oak.state().camera_light == "closed"
+    share = await session.start_screen_share(source="synthetic", video={"width": 320})
+    assert share._devices.camera is not None
+    await until(oak, lambda _: share._devices.camera.gate.is_open)
+    assert oak.state().camera_light == "closed"
