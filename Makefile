@@ -83,6 +83,10 @@ bench-hub: setup-test ## what the hub costs with 2 to 12 senders, and with 1 to 
 bench-mute: setup-test ## how fast a mute is, beside a browser's
 	@exec $(BIN)/python bench/mute.py $(ARGS)
 
+.PHONY: pictures
+pictures: setup-test ## take the pictures of the pages in docs/images anew, in three minutes
+	@exec $(BIN)/python scripts/pictures.py $(ARGS)
+
 .PHONY: soak
 soak: setup ## a meeting of DURATION seconds, and a report on it
 	@exec $(BIN)/roomlet demo --for $(DURATION) --report - $(ARGS)

@@ -16,6 +16,9 @@ from hal.errors import DeviceNotFound, DeviceStalled, DeviceUnplugged, OptionInv
 PREFIX: Final = "synthetic:"
 """What the ids of synthetic devices begin with."""
 
+LISTED: Final = (1, 2)
+"""The numbers of those that are listed, so that there is a choice; any other can be opened too."""
+
 STALL_S: Final = 1.0
 """A device that gives nothing for this long has stalled (contract of `read` and `write`)."""
 

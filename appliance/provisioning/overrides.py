@@ -96,6 +96,11 @@ def above(layers: Layers, part: Part) -> Layers:
     return Layers([*below, part])
 
 
+def beneath(layers: Layers) -> Layers:
+    """Layers without the changes made at the device."""
+    return Layers([one for one in layers.parts if one.layer != PANEL])
+
+
 def leaves(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The keys of all values in tables; an empty table counts as one."""
     for key, value in values.items():

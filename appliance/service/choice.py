@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncGenerator
 from typing import Any, Final, Literal
 
 from appliance.panel import Refused
+from appliance.provisioning import Config, ConfigError
+from appliance.provisioning.devices import SourceConfig
+from appliance.provisioning.layers import AUTO, PANEL
+from appliance.provisioning.overrides import beneath
 from appliance.service.desk import Desk
 from appliance.service.device import Device
+from appliance.service.wake import Wake
 from hal import registry
 from hal.device import Device as HalDevice
 from hal.errors import HalError
@@ -33,7 +37,8 @@ _MADE_UP: Final = "synthetic"
 
 class Choice:
     """That of one device.  `find` lists what there is of a class; by default whatever real devices
-    there are, and those of the backend that is configured."""
+    there are, and those of the backend that is configured.  What the files name is listed in any
+    case, so that there is a way back to it."""
 
     def __init__(self, device: Device, desk: Desk | None, *, find: Finder | None = None) -> None:
         self._device = device
@@ -42,30 +47,18 @@ class Choice:
 
     async def watch(self) -> AsyncGenerator[dict[str, Any]]:
         """The devices of each class now, and anew when something has changed."""
-        loop, wake = asyncio.get_running_loop(), asyncio.Event()
-
-        def changed() -> None:
-            # The one place where other threads come in; the loop may have gone before them.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(wake.set)
-
-        unsubscribe = self._device.subscribe(changed)
+        loop = asyncio.get_running_loop()
         told: dict[str, Any] | None = None
-        try:
+        with Wake(self._device.subscribe) as wake:
             found, looked = await self._look(), loop.time()
             while True:
-                wake.clear()
                 if loop.time() - looked >= LOOK_EVERY:
                     found, looked = await self._look(), loop.time()
                 present = self._told(found)
                 if present != told:
                     told = present
                     yield present
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(looked + LOOK_EVERY):
-                        await wake.wait()
-        finally:
-            unsubscribe()
+                await wake.wait(looked + LOOK_EVERY - loop.time())
 
     async def choose(self, kind: str, backend: str, device: str) -> None:
         """Go by another device from now on.  Raises Refused."""
@@ -98,19 +91,45 @@ class Choice:
         except HalError as error:
             log.warning("the devices of class %s cannot be listed: %s", source, error)
             found = []
+        below = await asyncio.to_thread(self._below, source)
         # What comes in by HDMI is no camera that looks at the room.
         shared = self._device.config.screen_share.device
         listed = [one for one in found if one.id != shared]
-        for used in (self._home(source), self._device.workers[source].device):
-            if (used.backend, used.id) not in [(one.backend, one.id) for one in listed]:
-                listed.append(used)
+        for known in (below, self._home(source), self._device.workers[source].device):
+            if known is None:
+                continue
+            if (known.backend, known.id) not in [(one.backend, one.id) for one in listed]:
+                listed.append(known)
         return listed
 
     def _found(self, kind: str) -> list[HalDevice]:
         source = _source(kind)
-        used = {getattr(self._device.config, source).backend, self._home(source).backend}
         looked_for = {name for name, _ in registry.AUTO[source]} - {_MADE_UP}
-        return registry.list_devices(source, looked_for | used - {"auto"})
+        named = {getattr(config, source).backend for config in (self._device.config, self._files())}
+        return registry.list_devices(source, looked_for | named - {AUTO})
+
+    def _below(self, source: Source) -> HalDevice | None:
+        """The device that the files name, whatever was chosen above them: no look may find it.
+        None where they name none."""
+        section: SourceConfig = getattr(self._files(), source)
+        if section.backend == AUTO:
+            return None
+        try:
+            return registry.create(source, section.backend, **section.arguments).device
+        except HalError as error:
+            log.debug("the %s of the files cannot be listed: %s", source, error)
+            return None
+
+    def _files(self) -> Config:
+        """The configuration without what was changed here."""
+        config = self._device.config
+        if config.layers is None or all(part.layer != PANEL for part in config.layers.parts):
+            return config
+        try:
+            return Config.from_layers(beneath(config.layers))
+        except ConfigError as error:
+            log.debug("without what was changed here the configuration is none: %s", error)
+            return config
 
     def _home(self, source: Source) -> HalDevice:
         found: HalDevice = self._device.parts.home(source)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from appliance.service import journal
 from appliance.service.choice import KEYS, SOURCES
 from appliance.service.desk import Desk
 from appliance.service.device import Device
+from appliance.service.wake import Wake
 
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks at whether the program can be begun anew, while somebody watches."""
@@ -31,29 +31,16 @@ class ConfigCard:
 
     async def watch(self) -> AsyncGenerator[dict[str, Any]]:
         """The values now, and anew with another configuration."""
-        loop, wake = asyncio.get_running_loop(), asyncio.Event()
-
-        def changed() -> None:
-            # The one place where other threads come in; the loop may have gone before them.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(wake.set)
-
-        unsubscribe = self._device.subscribe(changed)
         told: tuple[Any, ...] = ()
-        try:
+        with Wake(self._device.subscribe) as wake:
             while True:
-                wake.clear()
                 present = (self._device.config, self._changes(), self._hindrance())
                 # To find the places of all values takes a while: not for each word that is said.
                 if present != told:
                     told = present
                     values = await asyncio.to_thread(self._values)
                     yield {"values": values, "changes": present[1], "hindrance": present[2]}
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_EVERY):
-                        await wake.wait()
-        finally:
-            unsubscribe()
+                await wake.wait(LOOK_EVERY)
 
     async def withdraw(self, key: str) -> None:
         """Take a change back that was made at the device.  Raises Refused."""

@@ -21,6 +21,8 @@ from appliance.service.children import Child
 from appliance.service.errors import DemoFailed
 from appliance.service.examination import Examination, Subject
 from appliance.service.panel_client import PanelClient
+from hal.audio.synthetic import tone
+from hal.virtual import PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -48,20 +50,24 @@ class Simulated:
 
     name: str
     number: int
-    """Of its synthetic camera, microphone and speaker."""
-    tone: float
-    """Hz."""
+    """Of its synthetic camera, microphone and speaker; others can be chosen at its panel."""
+
+    @property
+    def tone(self) -> float:
+        """What its microphone speaks at first, in Hz."""
+        return tone(self.number)
 
 
-OAK: Final = Simulated("Oak", 1, 1000.0)
-ELM: Final = Simulated("Elm", 2, 1500.0)
+OAK: Final = Simulated("Oak", 1)
+ELM: Final = Simulated("Elm", 2)
 
 
 class Demo:
     """Owns everything that the demo starts; see `running`."""
 
     def __init__(self, folder: Path, host: str, port: int) -> None:
-        self._folder = folder
+        self.folder: Final = folder
+        """Where it keeps its files."""
         self._host = host
         self._port = port
         self._children: list[Child] = []
@@ -95,7 +101,7 @@ class Demo:
         """
         panels = {one.name: f"127.0.0.1:{_free_port()}" for one in cast}
         links = [f"--panel={name}=http://{listen}/" for name, listen in panels.items()]
-        data = self._folder / "hub"
+        data = self.folder / "hub"
         listen = f"{self._host}:{self._port}"
         arguments = ["hub", f"--listen={listen}", f"--data={data}", f"--open-room={ROOM}", *links]
         self.hub = self._child("hub", arguments)
@@ -117,8 +123,8 @@ class Demo:
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _appliance(self, one: Simulated, listen: str, data: Path) -> Subject:
-        path = self._folder / f"{one.name.lower()}.toml"
-        token = self._folder / f"{one.name.lower()}.token"
+        path = self.folder / f"{one.name.lower()}.toml"
+        token = self.folder / f"{one.name.lower()}.token"
         others = [other.tone for other in (OAK, ELM) if other is not one]
         _write_secret(token, _token(one, data))
         path.write_text(_toml(one, self.url, token, listen, others), encoding="utf-8")
@@ -127,7 +133,7 @@ class Demo:
         return Subject(one.name, one.number, one.tone, child.pid, PanelClient(line.split()[-1]))
 
     def _child(self, name: str, arguments: list[str]) -> Child:
-        child = Child(name, arguments, self._folder / f"{name.lower()}.log")
+        child = Child(name, arguments, self.folder / f"{name.lower()}.log")
         self._children.append(child)
         return child
 
@@ -205,15 +211,15 @@ token_file = {_quoted(str(token))}
 
 [camera]
 backend = "synthetic"
-options = {{ device_id = {number} }}
+device = "{PREFIX}{number}"
 
 [microphone]
 backend = "synthetic"
-options = {{ device_id = {number}, frequency = {one.tone} }}
+device = "{PREFIX}{number}"
 
 [speaker]
 backend = "synthetic"
-options = {{ device_id = {number} }}
+device = "{PREFIX}{number}"
 
 [controls]
 backend = "virtual"
@@ -250,9 +256,10 @@ def _check_port(host: str, port: int) -> None:
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             reason = "the port is taken" if taken else (error.strerror or "no reason given").lower()
-            remedy = ("end the other program or " if taken else "") + "choose another port"
+            remedy = "end the other program, or take a free port" if taken else "take a free port"
             raise PortTaken(
-                f"cannot listen on {host}:{port}: {reason}; {remedy} with --port"
+                f"cannot listen on {host}:{port}: {reason}; {remedy}: roomlet demo --port 0, "
+                'or make demo ARGS="--port 0"'
             ) from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final
@@ -16,6 +15,7 @@ from appliance.service.device import Device
 from appliance.service.history import KEPT, History, Sample
 from appliance.service.levels import Levels
 from appliance.service.log_ring import RING, Line, LogRing
+from appliance.service.wake import Wake
 from hal.hotplug import Finder
 
 LOG_PAUSE: Final = 0.2
@@ -101,19 +101,9 @@ class DeviceMaintenance:
             return await bundle(self._device, self.history, self._ring, config)
 
     async def _log(self) -> Stream:
-        loop, wake = asyncio.get_running_loop(), asyncio.Event()
-
-        def logged() -> None:
-            # The one place where other threads come in; the loop may have gone before them.
-            if not wake.is_set():
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(wake.set)
-
-        unsubscribe = self._ring.subscribe(logged)
         last = 0
-        try:
+        with Wake(self._ring.subscribe) as wake:
             while True:
-                wake.clear()
                 lines = self._ring.since(last)[:LOG_PIECE]
                 if not lines:
                     await wake.wait()
@@ -122,16 +112,11 @@ class DeviceMaintenance:
                 last = lines[-1].number
                 yield {"lines": [_line(one) for one in lines], "missed": missed}
                 await asyncio.sleep(LOG_PAUSE)
-        finally:
-            unsubscribe()
 
     async def _stats(self) -> Stream:
-        wake = asyncio.Event()
-        unsubscribe = self.history.subscribe(wake.set)
         samples, anew = [*self.history.samples], True
-        try:
+        with Wake(self.history.subscribe) as wake:
             while True:
-                wake.clear()
                 yield {
                     "every": self.history.every,
                     "kept": KEPT,
@@ -141,8 +126,6 @@ class DeviceMaintenance:
                 }
                 await wake.wait()
                 samples, anew = [self.history.samples[-1]], False
-        finally:
-            unsubscribe()
 
 
 def counters(device: Device) -> dict[str, int | float]:

@@ -14,7 +14,7 @@ from hal.audio.paced import PacedMicrophone, PacedSpeaker
 from hal.audio.wav import load
 from hal.device import Device
 from hal.errors import OptionInvalid
-from hal.virtual import PREFIX, number_of
+from hal.virtual import LISTED, PREFIX, number_of
 
 Pattern = Literal["bursts", "continuous", "silence"]
 
@@ -47,13 +47,13 @@ class SyntheticMicrophone(PacedMicrophone):
         label: str | None = None,
     ) -> None:
         """`device_id` is 0..255, `device` the same as an id ("synthetic:2").  `frequency`
-        defaults to 500 * (number + 1) Hz: 1000 for device 1, 1500 for 2, and so on for 16.
+        defaults to that of `tone`.
 
         Raises OptionInvalid.
         """
         number = number_of(device, device_id)
         if frequency is None:
-            frequency = 500.0 * ((number - 1) % 16 + 2)
+            frequency = tone(number)
         if not 20 <= frequency <= RATE / 2 - 1000:
             raise OptionInvalid(f"frequency {frequency:g} cannot be played; use 20 to 23000 Hz")
         if pattern not in ("bursts", "continuous", "silence"):
@@ -70,8 +70,8 @@ class SyntheticMicrophone(PacedMicrophone):
 
     @classmethod
     def devices(cls) -> list[Device]:
-        """One microphone, number 1; any other number can be opened as well."""
-        return [cls().device]
+        """Two microphones, numbers 1 and 2; any other number can be opened as well."""
+        return [cls(device_id=number).device for number in LISTED]
 
     def open(self) -> None:
         """See `Microphone.open`; also raises what `wav.load` raises."""
@@ -114,8 +114,14 @@ class SyntheticSpeaker(PacedSpeaker):
 
     @classmethod
     def devices(cls) -> list[Device]:
-        """One speaker, number 1; any other number can be opened as well."""
-        return [cls().device]
+        """Two speakers, numbers 1 and 2; any other number can be opened as well."""
+        return [cls(device_id=number).device for number in LISTED]
+
+
+def tone(number: int) -> float:
+    """What the microphone of that number speaks if nothing else is said, in Hz: 1000 for 1, 1500
+    for 2, and so on for 16 of them."""
+    return 500.0 * ((number - 1) % 16 + 2)
 
 
 def _burst(frequency: float) -> Samples:

@@ -12,7 +12,7 @@ from av import VideoFrame
 from hal.camera import Camera, VideoFormat
 from hal.camera.scene import Scene
 from hal.device import Device
-from hal.virtual import PREFIX, Faults, Faulty, number_of
+from hal.virtual import LISTED, PREFIX, Faults, Faulty, number_of
 
 TIME_BASE: Final = Fraction(1, 90_000)
 """The clock of video in RTP, so that pts needs no conversion on the way."""
@@ -51,8 +51,8 @@ class SyntheticCamera(Faulty, Camera):
 
     @classmethod
     def devices(cls) -> list[Device]:
-        """One camera, number 1; any other number can be opened as well."""
-        return [cls().device]
+        """Two cameras, numbers 1 and 2; any other number can be opened as well."""
+        return [cls(device_id=number).device for number in LISTED]
 
     def open(self, wanted: VideoFormat) -> VideoFormat:
         """See `Camera.open`; sizes from 64x36 to 3840x2160 in even numbers, 1 to 60

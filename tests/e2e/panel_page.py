@@ -13,10 +13,14 @@ DEADLINE: Final = 30_000.0
 
 
 @asynccontextmanager
-async def opened(chromium: Browser, url: str, width: int, height: int) -> AsyncIterator[Page]:
-    """The page at that size; it may log no error but that its panel has gone, which is what
-    some tests are about."""
-    context = await chromium.new_context(viewport={"width": width, "height": height})
+async def opened(
+    chromium: Browser, url: str, width: int, height: int, *, touch: bool = False
+) -> AsyncIterator[Page]:
+    """The page at that size, with `touch` for fingers; it may log no error but that its panel has
+    gone, which is what some tests are about."""
+    context = await chromium.new_context(
+        viewport={"width": width, "height": height}, has_touch=touch, is_mobile=touch
+    )
     page = await context.new_page()
     page.set_default_timeout(DEADLINE)
     expect.set_options(timeout=DEADLINE)

@@ -14,6 +14,12 @@ from typing import Any
 
 import psutil
 import pytest
+from panel_page import opened
+from playwright.async_api import Browser, expect
+
+from appliance.provisioning import Config
+from appliance.service.device import Device
+from appliance.service.hardware import build
 
 TIMEOUT = 120.0
 
@@ -86,6 +92,83 @@ async def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert psutil.wait_procs(children, timeout=0)[1] == []
     assert list(tmp_path.iterdir()) == []
+
+
+def guest(hub: str) -> Device:
+    """A device in the demo's room that listens for the tones of two microphones and speaks a
+    third."""
+    config = Config.model_validate(
+        {
+            "room": {"host": hub, "name": "demo", "guest": True, "user_name": "Elm"},
+            "camera": {
+                "backend": "synthetic",
+                "device": "synthetic:5",
+                "width": 320,
+                "height": 180,
+            },
+            "microphone": {
+                "backend": "synthetic",
+                "device": "synthetic:5",
+                "options": {"pattern": "continuous"},
+            },
+            "speaker": {"backend": "synthetic"},
+            "controls": {"backend": "virtual"},
+            "display": {"backend": "memory"},
+            "probe": {"enabled": True, "tones": [1000.0, 1500.0]},
+        }
+    )
+    return Device(config, build(config), find=lambda _: [], lease=TIMEOUT)
+
+
+async def test_other_devices_can_be_chosen_and_the_room_sees_and_hears_them(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    process = await start(folder=tmp_path)
+    page_url, panel = await read_addresses(process)
+    elm = guest(page_url.replace("http", "ws", 1).partition("/?")[0])
+
+    async def meets(camera: int, tone: int) -> None:
+        """Wait until Elm sees and hears just these of Oak.  The edges of a burst are a little of
+        any tone."""
+        other_camera, other_tone = 3 - camera, 2500 - tone
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                report = elm.report()
+                tones = {name: found["level_dbfs"] for name, found in report["tones"].items()}
+                seen = {
+                    name: found["seen_ms_ago"] < 1000 for name, found in report["cameras"].items()
+                }
+                if (
+                    (tones[f"{tone}"] > -20 and tones[f"{other_tone}"] < -35)
+                    and seen.get(f"{camera}")
+                    and not seen.get(f"{other_camera}")
+                ):
+                    return
+                await asyncio.sleep(0.05)
+
+    try:
+        await elm.start()
+        await meets(camera=1, tone=1000)
+        async with opened(chromium, panel, 390, 844) as page:
+            await page.get_by_text("Devices", exact=True).click()
+            for kind in ("Camera", "Microphone", "Loudspeaker"):
+                short = {"Loudspeaker": "speaker"}.get(kind, kind.lower())
+                choice = page.get_by_label(kind, exact=True)
+                both = [f"Synthetic {short} 1", f"Synthetic {short} 2"]
+                await expect(choice.locator("option")).to_have_text(both)
+                await choice.select_option(both[1])
+                await expect(choice).to_have_accessible_description(re.compile("Chosen here"))
+                await expect(choice.locator("option")).to_have_text(both)
+            await meets(camera=2, tone=1500)
+            await expect(page.locator("#level-speaker-value")).to_have_text(re.compile(r"^-\d"))
+            for kind in ("Camera", "Microphone", "Loudspeaker"):
+                await page.get_by_role("button", name=f"{kind}: use what").click()
+            await meets(camera=1, tone=1000)
+    finally:
+        await elm.stop()
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("seconds", [[], ["--for", "600", "--report", "-"]])

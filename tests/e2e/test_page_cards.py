@@ -28,8 +28,13 @@ async def maintenance() -> FakeMaintenance:
 
 
 @pytest.fixture
-async def panel(maintenance: FakeMaintenance) -> AsyncIterator[Panel]:
-    async with Panel(FakeDevice(), "127.0.0.1:0", maintenance=maintenance) as panel:
+async def device() -> FakeDevice:
+    return FakeDevice()
+
+
+@pytest.fixture
+async def panel(device: FakeDevice, maintenance: FakeMaintenance) -> AsyncIterator[Panel]:
+    async with Panel(device, "127.0.0.1:0", maintenance=maintenance) as panel:
         yield panel
 
 
@@ -87,6 +92,62 @@ async def test_log_is_live_and_can_be_sifted(
     await watching(maintenance, [])
 
 
+async def test_figures_have_words_and_units(page: Page, device: FakeDevice) -> None:
+    figures = page.locator("#figures")
+
+    async def reads(name: str, words: str, value: str) -> None:
+        term = figures.locator(f"dt[title={name}]")
+        await expect(term).to_have_text(words)
+        await expect(term.locator("+ dd")).to_have_text(value)
+
+    device.stats = {
+        "audio_jitter_ms": 2.06,
+        "bytes_sent": 1_234_567,
+        "audio_packets_received": 12345,
+        "calendar_next_seconds": 5400,
+        "brand_new_thing": 7,
+    }
+    device.tell()
+    await page.get_by_text("Figures", exact=True).click()
+    await reads("audio_jitter_ms", "Jitter: how unevenly packets come", "2.1 ms")
+    await reads("bytes_sent", "Sent", "1.2 MB")
+    await reads("audio_packets_received", "Packets received", "12,345")
+    await reads("calendar_next_seconds", "Next meeting in", "90 min")
+    await reads("brand_new_thing", "brand new thing", "7")
+    groups = ["Call", "Sound", "Picture", "Calendar", "Others"]
+    await expect(figures.locator("h3")).to_have_text(groups)
+    device.stats = {"bytes_sent": 999}
+    device.tell()
+    await reads("bytes_sent", "Sent", "999 B")
+    await expect(figures.locator("h3")).to_have_text(["Call", "Picture"])
+    await no_wider_than_the_page(page)
+
+
+async def test_a_finger_finds_everything(
+    chromium: Browser, panel: Panel, maintenance: FakeMaintenance
+) -> None:
+    maintenance.pieces["devices"] = [devices(changed=True)]
+    maintenance.pieces["config"] = [configured()]
+    async with opened(chromium, panel.url, 360, 740, touch=True) as page:
+        await expect(page.locator("#mute")).to_be_enabled()
+        await expect(page.locator("#log-card")).to_be_visible()
+        for summary in await page.locator("summary").all():
+            # Beside the words: all of a closed card opens it.
+            await summary.click(position={"x": 250, "y": 40})
+        await expect(page.get_by_role("button", name="Take back: camera.width")).to_be_visible()
+        await expect(page.get_by_role("button", name="Microphone: use what")).to_be_visible()
+        controls = page.locator("button, select, input, summary, a")
+        sizes = await controls.evaluate_all(
+            """nodes => nodes.filter(node => node.checkVisibility()).map(node => {
+              const { width, height } = node.getBoundingClientRect();
+              return [node.id || node.textContent, width, height];
+            })"""
+        )
+        assert len(sizes) > 20
+        assert [one for one in sizes if min(one[1:]) < 44] == []
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def sample(**values: float | None) -> dict[str, float | None]:
     return {"round_trip_ms": 12.0, "up_kbps": 900.0, "down_kbps": 1500.0, **values}
 
@@ -105,8 +166,12 @@ async def test_figures_are_plotted_and_told_in_words(
     maintenance.tell("stats", {**about, "anew": False, "samples": [sample(round_trip_ms=180.0)]})
     await expect(plot).to_contain_text("180 ms")
     await expect(plot).to_contain_text("from 12 ms to 180 ms lately")
-    await expect(plot.locator(".scale")).to_have_text("200")
+    await expect(plot.locator(".scale")).to_have_text("0–200 ms")
+    await expect(plot.locator("dt")).to_have_attribute("title", "round_trip_ms")
     # The curve reaches from the left edge to the right one, where it rises.
+    await expect(page.locator("#plots > h3")).to_have_text(
+        ["Network", "Sound and picture", "Machine"]
+    )
     d = await plot.locator("path").get_attribute("d")
     assert d is not None
     points = [tuple(map(float, point.split())) for point in d[1:].split("L")]
@@ -190,6 +255,9 @@ async def test_meters_say_what_is_sent(page: Page, maintenance: FakeMaintenance)
         spoken = "no sound" if level is None else "-15 dBFS"
         await expect(meter).to_have_attribute("aria-valuetext", spoken)
     assert await meter.evaluate("meter => meter.value") == -60
+    await expect(page.get_by_label("At the loudspeaker")).to_have_attribute(
+        "aria-valuetext", "silent"
+    )
     await page.get_by_text("Devices", exact=True).click()
     await watching(maintenance, [])
 

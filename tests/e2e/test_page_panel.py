@@ -183,6 +183,19 @@ async def test_a_device_that_is_gone_is_neither_live_nor_muted(
     await expect(page.locator("#mute")).to_be_enabled()
 
 
+@pytest.mark.parametrize("part", ["plot.js", "panel.css"])
+async def test_a_page_of_which_a_part_did_not_come_comes_again(
+    chromium: Browser, panel: Panel, part: str
+) -> None:
+    page = await chromium.new_page()
+    await page.route(f"**/{part}", lambda route: route.abort(), times=1)
+    missing = asyncio.ensure_future(page.wait_for_event("requestfailed"))
+    await page.goto(panel.url)
+    assert (await missing).url.endswith(part)
+    await led_says(page, "LIVE", "live")
+    await expect(page.locator("#led")).to_have_css("display", "flex", timeout=DEADLINE)
+
+
 async def test_a_silent_device_loses_the_pages_trust(page: Page, panel: Panel) -> None:
     """The connection stands, yet nothing is said any more: as with a frozen device."""
     await led_says(page, "LIVE", "live")

@@ -89,7 +89,8 @@ function render() {
 // ---- levels -----------------------------------------------------------------------------------
 
 function words(level) {
-  return level === null ? "no sound" : `${level.toFixed(0)} dBFS`;
+  if (level === null) return "no sound";
+  return level < SILENCE ? "silent" : `${level.toFixed(0)} dBFS`;
 }
 
 const MICROPHONE = {

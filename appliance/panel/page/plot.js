@@ -31,22 +31,23 @@ function path(values, kept, most) {
   return d;
 }
 
-// `series` are [name in words, value of a sample, unit]; `least` is the lowest top of the scale.
+// `series` are [name in words, name in a sample]; `least` is the lowest top of the scale.
 export class Plot {
   constructor(title, unit, digits, least, series) {
     this.unit = unit;
     this.digits = digits;
     this.least = least;
     this.node = element("div", "plot");
-    this.node.append(element("h3", "", title));
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     svg.setAttribute("preserveAspectRatio", "none");
     svg.setAttribute("aria-hidden", "true");
     this.scale = element("span", "scale");
     this.scale.setAttribute("aria-hidden", "true");
+    const head = element("div", "head");
+    head.append(element("h4", "", title), this.scale);
     const frame = element("div", "curve");
-    frame.append(svg, this.scale);
+    frame.append(svg);
     const list = element("dl", "");
     this.series = series.map(([name, key], index) => {
       const line = document.createElementNS(SVG, "path");
@@ -55,12 +56,13 @@ export class Plot {
       const value = element("dd", "");
       const span = element("dd", "hidden-text");
       const term = element("dt", `s${index}`, name);
+      term.title = key;
       const pair = element("div", "");
       pair.append(term, value, span);
       list.append(pair);
       return { key, line, value, span };
     });
-    this.node.append(frame, list);
+    this.node.append(head, frame, list);
   }
 
   say(value) {
@@ -72,7 +74,7 @@ export class Plot {
     const known = all.flat().filter((value) => value !== null);
     this.node.hidden = known.length === 0;
     const most = top(Math.max(0, ...known), this.least);
-    setText(this.scale, `${most}`);
+    setText(this.scale, `0–${most} ${this.unit}`.trim());
     this.series.forEach(({ line, value, span }, index) => {
       const values = all[index];
       line.setAttribute("d", path(values, kept, most));

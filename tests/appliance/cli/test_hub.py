@@ -55,7 +55,7 @@ async def test_a_port_that_is_taken(hub: HubServer, tmp_path: Path) -> None:
     for report in ([], ["--for", "10"]):
         line = complaint(await roomlet("demo", "--port", port, *report), ExitCode.NETWORK)
         assert line.startswith(f"roomlet: cannot listen on 127.0.0.1:{port}: the port is taken; ")
-        assert line.endswith("choose another port with --port")
+        assert line.endswith('roomlet demo --port 0, or make demo ARGS="--port 0"')
 
 
 SMALL_DISK = """

@@ -38,6 +38,7 @@ class FakeDevice:
         self.picture: VideoFrame | None = plain_picture(180)
         self.listeners: list[Callable[[], None]] = []
         self.errors: list[str] = []
+        self.stats: dict[str, int | float | str] = {}
 
     def state(self) -> PanelState:
         return PanelState(
@@ -56,6 +57,7 @@ class FakeDevice:
             layouts=["grid-responsive", "2x2"],
             volume=self.volume,
             errors=list(self.errors),
+            stats=dict(self.stats),
         )
 
     def subscribe(self, changed: Callable[[], None]) -> Callable[[], None]:

@@ -142,5 +142,5 @@ class TestScreen:
 async def test_other_speakers_are_of_the_same_kind() -> None:
     lost = Device("elsewhere", "Elsewhere", "speaker", "alsa")
     assert await choice.other_speakers(lost) == []
-    lost = Device("synthetic:9", "Nine", "speaker", "synthetic")
-    assert ids(await choice.other_speakers(lost)) == ["synthetic:1"]
+    lost = Device("synthetic:1", "One", "speaker", "synthetic")
+    assert ids(await choice.other_speakers(lost)) == ["synthetic:2"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +21,9 @@ from appliance.service.upkeep import Upkeep
 from hal.device import Device as HalDevice
 from hal.device import Kind
 from hal.hotplug import Finder
+
+if TYPE_CHECKING:
+    from tests.appliance.service.provisioned import Provisioned
 
 DEADLINE = 30.0
 """Seconds for anything to happen on a machine with other work."""
@@ -99,6 +102,30 @@ async def make_device(hub: HubServer, tmp_path: Path) -> AsyncIterator[MakeDevic
 
     yield make
     await asyncio.gather(*(device.stop() for device in devices))
+
+
+@pytest.fixture
+async def oak(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Provisioned]:
+    """A device whose configuration is provisioned, not started yet."""
+    from tests.appliance.service.provisioned import Provisioned, patient
+
+    patient(monkeypatch)
+    oak = Provisioned(hub, tmp_path)
+    yield oak
+    await oak.end()
+
+
+async def told(
+    news: AsyncGenerator[dict[str, Any]], holds: Callable[[dict[str, Any]], bool] = bool
+) -> dict[str, Any]:
+    """What a card tells, once it says so."""
+    async with asyncio.timeout(DEADLINE), contextlib.aclosing(news):
+        async for piece in news:
+            if holds(piece):
+                return piece
+    raise AssertionError("it ended")
 
 
 async def until(device: Device, holds: Callable[[Any], bool]) -> None:

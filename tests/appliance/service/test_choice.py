@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import tomllib
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import tomli_w
 
-from appliance.hub.server import HubServer
 from appliance.panel import Refused
 from appliance.service.choice import Choice
 from appliance.service.settings import FileSettings, ProvisionedSettings
 from hal.device import Device as HalDevice
 from hal.device import Kind
-from tests.appliance.service.conftest import DEADLINE, MakeDevice, until
-from tests.appliance.service.provisioned import Provisioned, patient
+from tests.appliance.service.conftest import MakeDevice, told, until
+from tests.appliance.service.provisioned import Provisioned
 from tests.appliance.service.test_adopt import PROBE, level
 
 MADE = {
@@ -43,24 +40,13 @@ def choice_of(oak: Provisioned) -> Choice:
     return Choice(oak.device, oak.daemon, find=find)
 
 
-@pytest.fixture
-async def oak(
-    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Provisioned]:
-    patient(monkeypatch)
-    oak = Provisioned(hub, tmp_path)
-    yield oak
-    await oak.end()
-
-
-async def told(choice: Choice, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+async def kinds(choice: Choice, holds: Callable[[dict[str, Any]], bool] = bool) -> dict[str, Any]:
     """What the card says of each class, once it says so."""
-    async with asyncio.timeout(DEADLINE), contextlib.aclosing(choice.watch()) as news:
-        async for piece in news:
-            kinds = {one["kind"]: one for one in piece["kinds"]}
-            if holds(kinds):
-                return kinds
-    raise AssertionError("it ended")
+
+    def by_name(piece: dict[str, Any]) -> dict[str, Any]:
+        return {one["kind"]: one for one in piece["kinds"]}
+
+    return by_name(await told(choice.watch(), lambda piece: holds(by_name(piece))))
 
 
 def synthetic(number: int) -> dict[str, str]:
@@ -74,7 +60,7 @@ async def test_another_microphone_is_heard_kept_and_given_back(
     elm = await make_device("Elm", 2, probe=PROBE)
     await until(elm, lambda _: level(elm, "1000") > -40)
     member = oak.device.state().member_id
-    before = await told(choice_of(oak), lambda _: True)
+    before = await kinds(choice_of(oak))
     assert [one["label"] for one in before["microphone"]["devices"]] == [
         "Synthetic microphone 1",
         "Synthetic microphone 3",
@@ -84,7 +70,7 @@ async def test_another_microphone_is_heard_kept_and_given_back(
     await choice_of(oak).choose("microphone", "synthetic", "synthetic:3")
     await until(elm, lambda _: level(elm, "2000") > -40 and level(elm, "1000") < -60)
     assert oak.device.state().member_id == member
-    after = await told(choice_of(oak), lambda kinds: bool(kinds["microphone"]["changed"]))
+    after = await kinds(choice_of(oak), lambda found: bool(found["microphone"]["changed"]))
     assert (after["microphone"]["used"], after["camera"]["changed"]) == (synthetic(3), False)
     assert 'device = "synthetic:3"  # the panel\n' in oak.shown()
 
@@ -176,8 +162,47 @@ async def test_a_choice_goes_on_with_the_options_of_the_files_below(oak: Provisi
     # Of the options of `auto` those that the new one knows.
     assert options() == {"pattern": "silence"}
     assert oak.provisioner.status().overrides == ["microphone.backend", "microphone.device"]
-    for told in ({"pattern": "continuous"}, {}):
-        fleet(told)
+    for wanted in ({"pattern": "continuous"}, {}):
+        fleet(wanted)
         oak.reload.set()
-        await until(oak.device, lambda _, told=told: options() == told)
+        await until(oak.device, lambda _, wanted=wanted: options() == wanted)
         assert oak.device.microphone.device.id == "synthetic:3"
+
+
+async def test_what_the_files_name_stays_in_the_list(oak: Provisioned) -> None:
+    """However the look at the devices goes: nothing lists a number seven, nor a sound file."""
+    values = tomllib.loads(oak.file.read_text())
+    values["camera"] |= {"device": "synthetic:7"}
+    sound = oak.folder / "room.wav"
+    values["speaker"] = {"backend": "wav", "device": str(sound)}
+    oak.file.write_text(tomli_w.dumps(values))
+
+    def listed(found: dict[str, Any], kind: str) -> list[str]:
+        return [one["id"] for one in found[kind]["devices"]]
+
+    def chosen(found: dict[str, Any]) -> bool:
+        return bool(found["camera"]["changed"] and found["speaker"]["changed"])
+
+    await oak.start(ProvisionedSettings(oak.provisioner))
+    choice = Choice(oak.device, oak.daemon, find=find)
+    await choice.choose("camera", "synthetic", "synthetic:1")
+    await choice.choose("speaker", "synthetic", "synthetic:1")
+    for _ in range(2):
+        found = await kinds(Choice(oak.device, oak.daemon, find=find), chosen)
+        assert listed(found, "camera") == ["synthetic:1", "synthetic:3", "synthetic:7"]
+        assert listed(found, "speaker") == ["synthetic:1", str(sound)]
+        # Nor does a restart forget it.
+        await oak.end()
+        await oak.start(ProvisionedSettings(oak.provisioner))
+    choice = Choice(oak.device, oak.daemon, find=find)
+    await choice.choose("camera", "synthetic", "synthetic:7")
+    assert oak.device.camera.device.id == "synthetic:7"
+    await choice.choose("speaker", "wav", str(sound))
+    assert oak.device.speaker.device.id == str(sound)
+
+
+async def test_simulated_devices_are_listed_where_a_file_names_them(oak: Provisioned) -> None:
+    await oak.start(ProvisionedSettings(oak.provisioner))
+    found = await kinds(Choice(oak.device, oak.daemon))
+    made_up = [one["id"] for one in found["camera"]["devices"] if one["backend"] == "synthetic"]
+    assert made_up == ["synthetic:1", "synthetic:2"]

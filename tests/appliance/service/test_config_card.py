@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from appliance.hub.server import HubServer
 from appliance.panel import Refused
 from appliance.provisioning.showing import MASK
 from appliance.service.config_card import ConfigCard
 from appliance.service.settings import FileSettings, ProvisionedSettings
-from tests.appliance.service.conftest import DEADLINE, MakeDevice
-from tests.appliance.service.provisioned import Provisioned, patient
-
-
-@pytest.fixture
-async def oak(
-    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Provisioned]:
-    patient(monkeypatch)
-    oak = Provisioned(hub, tmp_path)
-    yield oak
-    await oak.end()
-
-
-async def told(card: ConfigCard, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    async with asyncio.timeout(DEADLINE), contextlib.aclosing(card.watch()) as news:
-        async for piece in news:
-            if holds(piece):
-                return piece
-    raise AssertionError("it ended")
+from tests.appliance.service.conftest import MakeDevice, told
+from tests.appliance.service.provisioned import Provisioned
 
 
 def value(piece: dict[str, Any], section: str, key: str) -> tuple[str, str, bool]:
@@ -46,7 +24,7 @@ def value(piece: dict[str, Any], section: str, key: str) -> tuple[str, str, bool
 async def test_each_value_has_its_source_and_no_secret_is_shown(oak: Provisioned) -> None:
     await oak.start(ProvisionedSettings(oak.provisioner))
     card = ConfigCard(oak.device, oak.daemon)
-    piece = await told(card, lambda _: True)
+    piece = await told(card.watch())
     rate = next(
         number
         for number, line in enumerate(oak.file.read_text().splitlines(), 1)
@@ -66,7 +44,7 @@ async def test_a_change_is_shown_and_taken_back(oak: Provisioned) -> None:
     await oak.start(ProvisionedSettings(oak.provisioner))
     card = ConfigCard(oak.device, oak.daemon)
     await oak.daemon.change({("speaker", "volume"): 35, ("camera", "device"): "synthetic:3"})
-    piece = await told(card, lambda piece: bool(piece["changes"]))
+    piece = await told(card.watch(), lambda piece: bool(piece["changes"]))
     assert piece["changes"] == ["speaker.volume", "camera.device"]
     volume, source, here = value(piece, "speaker", "volume")
     assert (volume, here) == ("35", True)
@@ -76,7 +54,7 @@ async def test_a_change_is_shown_and_taken_back(oak: Provisioned) -> None:
     def back(piece: dict[str, Any]) -> bool:
         return value(piece, "speaker", "volume") == ("100", "built-in", False)
 
-    watching = asyncio.create_task(told(card, back))
+    watching = asyncio.create_task(told(card.watch(), back))
     await card.withdraw("speaker.volume")
     assert (await watching)["changes"] == ["camera.device"]
     assert oak.device.state().volume == 100
@@ -93,7 +71,7 @@ async def test_a_volume_that_was_turned_is_taken_back(
     await oak.start(ProvisionedSettings(oak.provisioner))
     oak.device.set_volume(40)
     card = ConfigCard(oak.device, oak.daemon)
-    piece = await told(card, lambda piece: bool(piece["changes"]))
+    piece = await told(card.watch(), lambda piece: bool(piece["changes"]))
     assert piece["changes"] == ["speaker.volume"]
     volume, _, here = value(piece, "speaker", "volume")
     assert (volume, here) == ("40", True)
@@ -125,7 +103,7 @@ async def test_who_may_configure_the_device_is_not_for_a_visitor(oak: Provisione
 async def test_without_a_desk_values_are_shown_all_the_same(make_device: MakeDevice) -> None:
     elm = await make_device("Elm", 2, joined=False)
     card = ConfigCard(elm, None)
-    piece = await told(card, lambda _: True)
+    piece = await told(card.watch())
     assert value(piece, "camera", "rate") == ("15.0", "", False)
     with pytest.raises(Refused, match="begun for one call"):
         await card.withdraw("camera.rate")

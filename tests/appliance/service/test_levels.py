@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable
 from typing import Any
 
 from appliance.service.device import Device
 from appliance.service.levels import Levels
-from tests.appliance.service.conftest import DEADLINE, MakeDevice, until
-
-
-async def level(levels: Levels, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    async with asyncio.timeout(DEADLINE), contextlib.aclosing(levels.watch()) as news:
-        async for piece in news:
-            if holds(piece):
-                return piece
-    raise AssertionError("it ended")
+from tests.appliance.service.conftest import DEADLINE, MakeDevice, told, until
 
 
 def tap_mute(device: Device) -> None:
@@ -33,9 +23,9 @@ async def test_the_microphone_is_heard_here_while_it_is_muted(make_device: MakeD
         # A tone of -12 dBFS at its peak.
         return piece["microphone"] is not None and abs(piece["microphone"] + 15) < 1
 
-    assert (await level(levels, loud))["microphone_state"] == "sent"
+    assert (await told(levels.watch(), loud))["microphone_state"] == "sent"
     tap_mute(oak)
-    await level(levels, lambda piece: loud(piece) and piece["microphone_state"] == "held")
+    await told(levels.watch(), lambda piece: loud(piece) and piece["microphone_state"] == "held")
     # And nothing of it got past the gate.
     await until(oak, lambda _: oak.microphone.level_dbfs < -90)
 
@@ -43,7 +33,7 @@ async def test_the_microphone_is_heard_here_while_it_is_muted(make_device: MakeD
 async def test_a_closed_microphone_has_no_level(make_device: MakeDevice) -> None:
     oak = await make_device("Oak", 1, mute={"stop_microphone_while_muted": True})
     tap_mute(oak)
-    piece = await level(Levels(oak), lambda piece: piece["microphone_state"] == "closed")
+    piece = await told(Levels(oak).watch(), lambda piece: piece["microphone_state"] == "closed")
     assert piece["microphone"] is None
 
 
@@ -51,10 +41,10 @@ async def test_the_loudspeaker_has_the_level_that_it_plays(make_device: MakeDevi
     oak = await make_device("Oak", 1)
     await make_device("Elm", 2)
     levels = Levels(oak)
-    loud = await level(levels, lambda piece: (piece["speaker"] or -96) > -30)
+    loud = await told(levels.watch(), lambda piece: (piece["speaker"] or -96) > -30)
     oak.set_volume(10)  # a hundredth of the swing: 40 dB
-    await level(
-        levels, lambda piece: loud["speaker"] - 50 < piece["speaker"] < loud["speaker"] - 30
+    await told(
+        levels.watch(), lambda piece: loud["speaker"] - 50 < piece["speaker"] < loud["speaker"] - 30
     )
 
 

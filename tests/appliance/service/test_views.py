@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from appliance import panel
 from appliance.panel import PanelState
 from appliance.service.banner import banner
 from appliance.service.metrics import DeviceCollector
@@ -15,6 +16,7 @@ from appliance.service.state import DeviceState, Situation
 from hal.controls import CameraLight, Status, Tally
 from hal.controls.lamp import Pattern
 from hal.controls.patterns import CAMERA_PATTERNS, STATUS_PATTERNS, TALLY_PATTERNS
+from tests.appliance.service.conftest import MakeDevice, until
 
 DOCS = Path(__file__).parents[3] / "docs"
 COLOURS = {Tally.LIVE: "green, ", Tally.MUTED: "red, ", Tally.FAULT: "red, "}
@@ -110,3 +112,17 @@ def test_an_update_is_shown_over_a_fault() -> None:
     assert state.present.status is Status.UPDATING
     state.move(Status.IDLE)
     assert state.present.status is Status.FAULT
+
+
+async def test_each_figure_of_a_device_in_a_call_has_words_at_the_panel(
+    make_device: MakeDevice,
+) -> None:
+    page = (Path(panel.__file__).parent / "page" / "figures.js").read_text()
+    named = set(re.findall(r'\["([a-z]+(?:_[a-z]+)+)", "', page))
+    oak = await make_device("Oak", 1)
+    # Those that come last: the room server's first words on what it received.
+    last = {"round_trip_ms", "audio_sent_lost_percent", "video_sent_lost_percent"}
+    await until(oak, lambda state: last <= state.stats.keys())
+    assert oak.state().stats.keys() <= named
+    made_up = {"canvas_fps", "joined_ms", "calendar_age_seconds", "calendar_next_seconds"}
+    assert named <= oak.state().stats.keys() | made_up

@@ -129,4 +129,7 @@ def test_to_be_listed_a_camera_draws_nothing(monkeypatch: pytest.MonkeyPatch) ->
         raise AssertionError("it was drawn")
 
     monkeypatch.setattr(synthetic, "Scene", drawn)
-    assert [device.id for device in SyntheticCamera.devices()] == ["synthetic:1"]
+    assert [device.id for device in SyntheticCamera.devices()] == [
+        "synthetic:1",
+        "synthetic:2",
+    ]
