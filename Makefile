@@ -97,8 +97,9 @@ fuzz: setup-test ## ten thousand rude clients at the hub
 		--hypothesis-profile=fuzz -s -o faulthandler_timeout=0 $(ARGS)
 
 .PHONY: fuzz-mute
-fuzz-mute: setup-test ## ten thousand orders of events at the mute light
-	@exec $(BIN)/pytest tests/appliance/service/test_mute_truth.py --hypothesis-profile=fuzz \
+fuzz-mute: setup-test ## ten thousand orders of events at the lights of microphone and camera
+	@exec $(BIN)/pytest tests/appliance/service/test_mute_truth.py \
+		tests/appliance/service/test_camera_truth.py --hypothesis-profile=fuzz \
 		-o faulthandler_timeout=0 $(ARGS)
 
 .PHONY: soak-devices

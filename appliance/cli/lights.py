@@ -58,19 +58,21 @@ async def drive(config: Config, fault: float | None, stop: asyncio.Event) -> Non
     import contextlib
 
     from appliance.service import hardware
-    from hal.controls import Status, Tally
+    from hal.controls import CameraLight, Status, Tally
 
     controls = await asyncio.to_thread(hardware.controls, config)
     with controls:
         controls.open(asyncio.get_running_loop(), _deaf)
         if fault is not None:
             controls.set_tally(Tally.FAULT)
+            controls.set_camera_light(CameraLight.FAULT)
             controls.set_status(Status.FAULT)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(fault):
                     await stop.wait()
-        # Closing puts every light out; this one is also read back.
+        # Closing puts every light out; these are also read back.
         controls.set_tally(Tally.OFF)
+        controls.set_camera_light(CameraLight.OFF)
 
 
 def _deaf(button: Button, down: bool) -> None:

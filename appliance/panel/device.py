@@ -21,6 +21,9 @@ from hal.controls import Button
 TallyName = Literal["off", "live", "muted", "fault"]
 """The values of `hal.controls.Tally`, as they stand in JSON."""
 
+CameraLightName = Literal["off", "live", "closed", "fault"]
+"""The same of `hal.controls.CameraLight`."""
+
 BUTTONS: Final = frozenset(button.value for button in Button if button is not Button.COVER)
 """The names that `PanelDevice.press` and `release` take.  The cover is moved where it is."""
 
@@ -57,6 +60,8 @@ class PanelState:
     """Whether `room` is another one than the device's own, where it is for a while."""
     tally: TallyName = "off"
     """What the LED shows now."""
+    camera_light: CameraLightName | None = None
+    """What the LED of the camera shows now; None where there is none."""
     mic_open: bool = False
     """Whether the microphone's gate lets sound pass."""
     camera_open: bool = False

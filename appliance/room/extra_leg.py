@@ -80,7 +80,7 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
         self._tasks = Tasks()
         self._links: list[GateLink] = []
         self._observed: list[Callable[[], None]] = []
-        self._unwatch: Callable[[], None] | None = None
+        self._unwatch: list[Callable[[], None]] = []
         self._gone: set[DeviceKind] = set()
         self._teardown: asyncio.Task[None] | None = None
 
@@ -126,8 +126,7 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
         try:
             await self._devices.open(self._plan, *self._constraints)
             self._link()
-            if self._devices.microphone is not None and self._home.on_microphone is not None:
-                self._unwatch = self._home.on_microphone(self._devices.microphone)
+            self._announce()
             self._muting.start(
                 self._devices, self._plan, self._tell_mute, self._home.stop_while_muted
             )
@@ -277,6 +276,14 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
                 whole = partial(_same_device, mine, leader)
                 self._links.append(GateLink(leader.gate, mine.gate, whole=whole))
 
+    def _announce(self) -> None:
+        """Tell whoever shows in a light what is open, as long as it cannot open yet."""
+        microphone, camera = self._devices.microphone, self._devices.camera
+        if microphone is not None and self._home.on_microphone is not None:
+            self._unwatch.append(self._home.on_microphone(microphone))
+        if camera is not None and self._home.on_camera is not None and self._follows(camera):
+            self._unwatch.append(self._home.on_camera(camera))
+
     def _follows(self, capture: MicCapture | CameraCapture) -> bool:
         """Whether a button or cover of the room holds this capture as well."""
         return True
@@ -355,9 +362,9 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
             link.close()
         self._observed, self._links, self._recovery = [], [], None
         await self._devices.close()
-        if self._unwatch is not None:
-            self._unwatch()
-            self._unwatch = None
+        for unwatch in self._unwatch:
+            unwatch()
+        self._unwatch = []
 
 
 class RoomSessionDevice(ExtraLeg):

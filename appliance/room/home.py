@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from appliance.media.capture import MicCapture
+from appliance.media.capture import CameraCapture, MicCapture
 
 from .call import Call, Leg, Signal
 from .devices import Devices
@@ -42,3 +42,5 @@ class Home:
     allow_remote_unmute: bool
     on_microphone: Callable[[MicCapture], Callable[[], None]] | None
     """Called with each further microphone before it can open; what it returns, at its end."""
+    on_camera: Callable[[CameraCapture], Callable[[], None]] | None
+    """The same for each further camera; what is shared as a screen is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from appliance.media.capture import MicCapture
+from appliance.media.capture import CameraCapture, MicCapture
 from appliance.signaling.connection import Connection
 from hal.device import Device
 
@@ -33,6 +33,7 @@ class OwnCalls(RoomMethods, SpeakerMethods, Handover):
     _stop_while_muted: Mapping[Kind, bool]
     _allow_remote_unmute: bool
     on_microphone: Callable[[MicCapture], Callable[[], None]] | None
+    on_camera: Callable[[CameraCapture], Callable[[], None]] | None
 
     def _home(self) -> Home:
         connection, call = self._connection, self._call
@@ -52,6 +53,7 @@ class OwnCalls(RoomMethods, SpeakerMethods, Handover):
             stop_while_muted=self._stop_while_muted,
             allow_remote_unmute=self._allow_remote_unmute,
             on_microphone=self.on_microphone,
+            on_camera=self.on_camera,
         )
 
     def _leg_maker(self, connection: Connection, devices: Devices, plan: MediaPlan) -> LegMaker:

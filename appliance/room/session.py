@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
-from appliance.media.capture import MicCapture
+from appliance.media.capture import CameraCapture, MicCapture
 from appliance.media.leg import MediaLeg
 from appliance.media.playout import DisplayPlayout, SpeakerPlayout
 from appliance.signaling.connection import Connection, ConnectionState
@@ -153,6 +153,8 @@ class RoomSession(RoomProperties, EventEmitter, OwnCalls, WorkMethods, LegMethod
         self.on_microphone: Callable[[MicCapture], Callable[[], None]] | None = None
         """Called with each further microphone, as long as it cannot be heard yet; what it
         returns is called when that one is closed for good."""
+        self.on_camera: Callable[[CameraCapture], Callable[[], None]] | None = None
+        """The same with each further camera.  What is shared as a screen is none."""
 
         self.renew_token: Callable[[], Awaitable[str]] | None = None
         """Gives a newer token; asked from two minutes before the present one ends."""

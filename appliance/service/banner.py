@@ -21,6 +21,7 @@ def banner(
     missing: Collection[Kind] = (),
     covered: bool = False,
     camera_off: bool = False,
+    unlit: bool = False,
     agreed: bool = True,
     link: str = "",
     booked: str = "",
@@ -29,10 +30,10 @@ def banner(
 
     `closers` are those of the microphone's gate, `reason` is why the status is what it is.
     `missing` are the classes of devices of which there is none, `covered` is whether the privacy
-    cover closes the camera, `camera_off` is whether somebody has turned it off, `agreed` is whether
-    the room shows what is muted here.  In a call in which all is well nothing covers the picture;
-    outside of one, the QR code of `link` is shown.  `booked` is what there is to say of the
-    calendar.
+    cover closes the camera, `camera_off` is whether somebody has turned it off, `unlit` is whether
+    it is closed for want of its light, `agreed` is whether the room shows what is muted here.  In a
+    call in which all is well nothing covers the picture; outside of one, the QR code of `link` is
+    shown.  `booked` is what there is to say of the calendar.
     """
     muted = tally is Tally.MUTED
     match status:
@@ -56,7 +57,9 @@ def banner(
         case Status.IN_ROOM:
             texts = [_muted_by(closers)] if muted else []
             texts += [text for kind, text in _MISSING.items() if kind in missing]
-            if covered or camera_off:
+            if unlit:
+                texts.append("The camera light does not work. The camera is off.")
+            elif covered or camera_off:
                 texts.append("The camera is covered." if covered else "The camera is off.")
             texts += [] if agreed else ["The room does not show yet what is muted here."]
             texts += [booked] if booked else []

@@ -15,7 +15,7 @@ from appliance.provisioning import Config, ConfigError
 from appliance.service import hardware
 from appliance.service.notify import Notifier
 from hal import registry
-from hal.controls import Button, Controls, Status, Tally
+from hal.controls import Button, CameraLight, Controls, Status, Tally
 from hal.display import Banner, Display
 from hal.errors import HalError
 
@@ -40,9 +40,10 @@ class Breakdown:
         if self._controls is not None:
             with contextlib.suppress(HalError):
                 self._controls.open(loop, _deaf)
-                # Nothing is captured: the tally is dark, as outside a call.
+                # Nothing is captured: the other lights are dark, as outside a call.
                 self._controls.set_tally(Tally.OFF)
                 self._controls.set_status(Status.FAULT)
+                self._controls.set_camera_light(CameraLight.OFF)
         self._display = await asyncio.to_thread(self._make_display)
 
     async def keep(self, seconds: float, stop: asyncio.Event) -> None:

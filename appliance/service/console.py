@@ -1,8 +1,9 @@
-"""The buttons, switches and lights of a device, and the promise that the tally light never lies.
+"""The buttons, switches and lights of a device, and the promise that no light of them ever lies.
 
 The order is the promise.  To close, the gate closes first and the light turns red after it.
 To open, the light turns green first and the gate opens after it.  So there is no moment in which
-the light is red and sound passes.  A light that cannot be driven keeps the gate closed.
+the light is red and sound passes.  A light that cannot be driven keeps the gate closed.  The same
+holds for the camera, where it has a light.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from appliance.media.gate import CameraGate, Gate, MicGate, Party
+from appliance.service.camera_lamp import CameraLamp
 from appliance.service.long_press import LongPress
+from appliance.service.switches import PARTIES, SWITCHES, Switches
 from appliance.service.tally import TallyLight
-from hal.controls import Button, Controls, Status, Tally
+from hal.controls import Button, CameraLight, Controls, Status, Tally
 from hal.controls.combined import CombinedControls
 from hal.controls.virtual import VirtualControls
 from hal.errors import DeviceUnplugged, HalError
@@ -36,9 +39,6 @@ _ROOMS: Final = frozenset({Party.ROOM, Party.CONFIG, Party.SOFTWARE, Party.REMOT
 """Parties whose closing a press of the button withdraws."""
 
 _START: Final = frozenset({Party.START})
-
-_SWITCHES: Final = frozenset({Party.LATCH, Party.COVER})
-"""Parties that only a hand on the switch itself withdraws."""
 
 
 class Console:
@@ -70,33 +70,41 @@ class Console:
         self.on_press: Callable[[Button, float], None] | None = None
         self.on_claim: Callable[[Button], bool] | None = None
         self._gates: Final[dict[Button, Gate]] = {Button.MUTE: microphone, Button.CAMERA: camera}
-        self._switches: dict[Button, tuple[Party, tuple[Gate, ...]]] = {}
-        self._in_place: set[Gate] = set()
-        """Gates that ROOM holds in the place of a switch that was exchanged, or pulled out."""
-        self._long_press: LongPress | None = None
-        self._settle(cover_microphone, long_press)
+        self._switches = Switches(microphone, camera, cover_microphone=cover_microphone)
+        self._long_press = self._make_long_press(long_press)
         self._microphone = microphone
+        self._camera = camera
         self._retry_after = retry_after
         self._status = Status.STARTING
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failed = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
-        # Without a light nobody can know: closed until there is one.
-        microphone.mute(Party.WATCHDOG, "the light is not there yet")
         self._light = TallyLight(controls, microphone)
-        self._light.on_change = self._changed
-        self._light.on_failure = self._light_failed
-        self._unsubscribe = camera.subscribe(lambda _: self._changed())
+        self._camera_lamp = CameraLamp(controls, camera)
+        # Without a light nobody can know: closed until there is one.
+        self._hold("the light is not there yet", controls)
+        self._light.on_change = self._camera_lamp.on_change = self._changed
+        self._light.on_failure = self._camera_lamp.on_failure = self._light_failed
 
     @property
     def tally(self) -> Tally:
-        """What the light shows; FAULT where it could not be driven."""
+        """What the tally light shows; FAULT where it could not be driven."""
         return self._light.shown
 
     @property
     def error(self) -> HalError | None:
-        """Why the light could not be driven."""
+        """Why the tally light could not be driven."""
         return self._light.error
+
+    @property
+    def camera_light(self) -> CameraLight | None:
+        """What the light of the camera shows; None where there is no such light."""
+        return self._camera_lamp.shown if self.controls.camera_light else None
+
+    @property
+    def camera_error(self) -> HalError | None:
+        """Why the light of the camera could not be driven."""
+        return self._camera_lamp.error
 
     def watch(self, gate: MicGate) -> Callable[[], None]:
         """Let the light speak for one more microphone: it is red only while all are closed.
@@ -105,68 +113,69 @@ class Console:
         """
         return self._light.watch(gate)
 
+    def watch_camera(self, gate: CameraGate) -> Callable[[], None]:
+        """The same for the light of the camera, and one more of those."""
+        return self._camera_lamp.watch(gate)
+
     def adopt(
         self, controls: Controls | None, *, cover_microphone: bool, long_press: float | None
     ) -> None:
         """Go by other controls, unless None, and other rules; on the loop, after `start`.
 
         The microphone is closed before the old light goes out, and opens only once the new one
-        works.  What a switch held, the button holds where the switch is there no longer, or another
-        one in its place is open.  Raises HalError where the new controls cannot be taken; all is as
-        before then.
+        works; so is the camera, if either has a light for it.  What a switch held, the button holds
+        where the switch is there no longer, or another one in its place is open.  Raises HalError
+        where the new controls cannot be taken; all is as before then.
         """
-        rules = self._switches, self._long_press
+        rules = self._switches.cover_microphone, self._long_press
         self._forget_holding()
-        self._settle(cover_microphone, long_press)
+        self._switches.cover_microphone = cover_microphone
+        self._long_press = self._make_long_press(long_press)
         if controls is not None:
             try:
                 self._exchange(controls)
             except HalError:
-                self._switches, self._long_press = rules
+                self._switches.cover_microphone, self._long_press = rules
                 self._open()
                 raise
         elif self._light.works:
-            with self._light.quiet():
-                self._read_switches()
+            with self._quiet():
+                self._switches.read(self.controls)
 
     def _exchange(self, controls: Controls) -> None:
         """Raises HalError, with the old controls closed."""
         assert self._loop is not None, "it is not started"
-        self._light.hold("the controls are changed")
+        self._hold("the controls are changed", self.controls, controls)
         self.controls.close()
-        self._light.change(self.controls)
+        self._change(self.controls)
         try:
             controls.open_parts(self._loop, self._moved)
         except Exception as error:
             controls.close()
             raise self._failure(error) from error
         self.controls = controls
-        self._light.change(controls)
-        with self._light.quiet():
-            self._keep_held()
+        self._change(controls)
+        with self._quiet():
+            self._switches.exchanged(controls)
         self._opened()
 
-    def _keep_held(self) -> None:
-        """No hand has moved the switches that read open now, so they open nothing."""
-        for button in self._there():
-            party, gates = self._switches[button]
-            if self.controls.pressed(button):
-                continue
-            for gate in gates:
-                if party in gate.closers:
-                    gate.mute(Party.ROOM, "the switch that held it was exchanged")
-                    self._in_place.add(gate)
+    def _hold(self, why: str, *controls: Controls) -> None:
+        """Close what the lights of these controls speak for."""
+        self._light.hold(why)
+        if any(one.camera_light for one in controls):
+            self._camera_lamp.hold(why)
 
-    def _settle(self, cover_microphone: bool, long_press: float | None) -> None:
-        microphone, camera = self._gates[Button.MUTE], self._gates[Button.CAMERA]
-        self._switches = {
-            Button.MUTE: (Party.LATCH, (microphone,)),
-            Button.CAMERA: (Party.LATCH, (camera,)),
-            Button.COVER: (Party.COVER, (camera, microphone) if cover_microphone else (camera,)),
-        }
-        self._long_press = (
-            None if long_press is None else LongPress(Button.MUTE, long_press, self._held_long)
-        )
+    def _change(self, controls: Controls) -> None:
+        self._light.change(controls)
+        self._camera_lamp.change(controls)
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        with self._light.quiet(), self._camera_lamp.quiet():
+            yield
+
+    def _make_long_press(self, seconds: float | None) -> LongPress | None:
+        return None if seconds is None else LongPress(Button.MUTE, seconds, self._held_long)
 
     async def start(self) -> None:
         """Take the controls; where that fails, say so, and go on trying."""
@@ -182,9 +191,9 @@ class Console:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         self._forget_holding()
-        self._unsubscribe()
         # From here on nobody shows the truth, so nothing may open.
         self._light.close()
+        self._camera_lamp.close()
         self.controls.close()
 
     def show(self, status: Status) -> None:
@@ -248,13 +257,10 @@ class Console:
                 self._held(self._long_press, part, down)
             elif down:
                 self.pushed(button, part.device.label)
-        elif button in self._switches:
+        elif button in SWITCHES:
             if down and self.on_press is not None:
                 self.on_press(button, time.monotonic())
-            if down or not self.controls.pressed(button):
-                if not down:
-                    self._wish_to_open(button, part)
-                self._throw(button, down, part)
+            self._switches.moved(self.controls, part, button, down=down)
 
     def _held(self, long_press: LongPress, part: Controls, down: bool) -> None:
         """The mute button where a long press is an act of its own.  It closes as it goes down.
@@ -279,35 +285,13 @@ class Console:
         if self._long_press is not None:
             self._long_press.forget()
 
-    def _throw(self, button: Button, down: bool, part: Controls) -> None:
-        """A switch is where it is: its party holds its gates, or lets go of them."""
-        party, gates = self._switches[button]
-        what = "cover" if button is Button.COVER else "switch"
-        why = f"the {what} of {part.device.label}"
-        for gate in gates:
-            if down:
-                gate.mute(party, why)
-            else:
-                gate.unmute(party, why)
-
-    def _wish_to_open(self, button: Button, part: Controls) -> None:
-        """A hand moves the switch back: where there is no button, that is how people speak again
-        whom a moderator, a script or the configuration has muted.  The cover only covers."""
-        party, gates = self._switches[button]
-        for gate in gates:
-            kept = gate in self._in_place
-            self._in_place.discard(gate)
-            if kept or party is Party.LATCH:
-                but = _START if kept else _START | {Party.ROOM}
-                gate.unmute(Party.ROOM, f"the switch of {part.device.label}", but=but)
-
     def _toggle(self, gate: Gate, why: str) -> None:
         closers = gate.closers
-        self._in_place.discard(gate)
+        self._switches.forget(gate)
         if not closers & _ROOMS:
             # What a switch holds is moved back there.  The others let go by themselves, so
             # a press meanwhile must count.
-            if not closers & _SWITCHES:
+            if not closers & PARTIES:
                 gate.mute(Party.ROOM, why)
         else:
             # Outside a call what the room wants changes, but nothing opens before its time.
@@ -325,23 +309,30 @@ class Console:
         if self.error is not None:
             self._microphone.mute(Party.WATCHDOG, str(self.error))
             self._failed.set()
+        if self.camera_error is not None:
+            self._camera.mute(Party.WATCHDOG, str(self.camera_error))
 
     def _open(self) -> None:
         assert self._loop is not None
         try:
             self.controls.open_parts(self._loop, self._moved)
         except Exception as error:
-            # A switch that cannot be read may be closed.
-            for button in self._switches.keys() & self.controls.latching:
-                self._throw(button, True, self.controls)
-            self._light.fail(self._failure(error))
+            self._switches.unreadable(self.controls)
+            failure = self._failure(error)
+            self._light.fail(failure)
+            self._camera_lamp.fail(failure)
             return
         self._opened()
 
     def _opened(self) -> None:
-        with self._light.quiet():
-            self._read_switches()
+        with self._quiet():
+            self._switches.read(self.controls)
         self._light.mended()
+        if self.error is None:
+            self._camera_lamp.mended()
+        else:
+            # The controls will be closed and opened again and again: the camera does not flicker.
+            self._camera_lamp.fail(self.error)
         self.show(self._status)
 
     def _failure(self, error: Exception) -> HalError:
@@ -350,31 +341,6 @@ class Console:
             return error
         log.error("%s failed", self.controls.device.label, exc_info=error)
         return HalError(f"{self.controls.device.label} failed: {error}; trying again")
-
-    def _there(self) -> set[Button]:
-        """The switches that can be read: of several controls, those that work."""
-        whole = self.controls
-        parts: tuple[Controls, ...] = (whole,)
-        if isinstance(whole, CombinedControls):
-            missing = whole.missing
-            parts = tuple(part for part in whole.parts if part not in missing)
-        return self._switches.keys() & {button for part in parts for button in part.latching}
-
-    def _read_switches(self) -> None:
-        there = self._there()
-        for button in there:
-            self._throw(button, self.controls.pressed(button), self.controls)
-        for gate in self._gates.values():
-            switches = {
-                party
-                for button, (party, gates) in self._switches.items()
-                if button in there and gate in gates
-            }
-            for party in (gate.closers & _SWITCHES) - switches:
-                # It was moved by a person, and must not be undone by a change of the hardware.
-                gate.mute(Party.ROOM, "the switch that held it is there no more")
-                self._in_place.add(gate)
-                gate.unmute(party, "the switch is there no more")
 
     async def _keep(self) -> None:
         """Get failed controls back, sooner or later, and find out what has gone quietly."""
@@ -390,7 +356,7 @@ class Console:
             if self._light.works:
                 # Others have taken their place meanwhile.
                 continue
-            self._microphone.mute(Party.WATCHDOG, "the controls are opened again")
+            self._hold("the controls are opened again", self.controls)
             self._forget_holding()
             self.controls.close()
             self._open()
@@ -405,15 +371,19 @@ class Console:
             self._lose(self._failure(error))
             return
         if recovered:
-            self._read_switches()
+            self._switches.read(self.controls)
+            self._camera_lamp.refresh()
         if not self.controls.present:
             label = self.controls.device.label
             self._lose(DeviceUnplugged(f"{label} has gone; plug it in again"))
+        else:
+            self._camera_lamp.retry()
 
     def _lose(self, error: HalError) -> None:
-        # The gate first, for the light may show anything after it.
-        self._microphone.mute(Party.WATCHDOG, str(error))
+        # The gates first, for the lights may show anything after it.
+        self._hold(str(error), self.controls)
         self._light.fail(error)
+        self._camera_lamp.fail(error)
         self._after_failure()
 
     def _changed(self) -> None:

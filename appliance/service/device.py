@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from av import VideoFrame
 
-from appliance.media.capture import MicCapture
+from appliance.media.capture import CameraCapture, MicCapture
 from appliance.media.gate import CameraGate, Gate, MicGate, Party
 from appliance.media.lease import LIMIT, Lease
 from appliance.media.leg import MediaLeg
@@ -205,8 +205,8 @@ class Device:
     @property
     def failures(self) -> list[HalError]:
         """What of its hardware does not work now, among that which should."""
-        light = self.console.error
-        return [*self.troubles.errors(), *([] if light is None else [light])]
+        lights = (self.console.error, self.console.camera_error)
+        return [*self.troubles.errors(), *(light for light in lights if light is not None)]
 
     async def adopt(self, config: Config) -> None:
         """Go by another configuration of the same room from now on, without leaving it.
@@ -317,6 +317,7 @@ class Device:
             session.on(event, lambda *_: self._changed())
         self.layouts.follow(session)
         session.on_microphone = self._further_microphone
+        session.on_camera = self._further_camera
         return session
 
     def _make_leg(self, **arguments: Any) -> MediaLeg:
@@ -329,6 +330,10 @@ class Device:
         """The light and the lease are for every microphone of the device."""
         capture.lease = self._lease
         return self.console.watch(capture.gate)
+
+    def _further_camera(self, capture: CameraCapture) -> Callable[[], None]:
+        capture.lease = self._lease
+        return self.console.watch_camera(capture.gate)
 
     def _agreed(self) -> bool:
         session = self.presence.session

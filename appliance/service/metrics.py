@@ -28,7 +28,7 @@ from appliance.service.errors import ServiceError
 from appliance.web.embedded import EmbeddedServer
 from appliance.web.listener import Listener
 from appliance.web.protocols import HttpProtocol
-from hal.controls import Status, Tally
+from hal.controls import CameraLight, Status, Tally
 
 _UNIX: Final = "unix:"
 
@@ -69,6 +69,9 @@ class DeviceCollector(Collector):
         yield about
         yield _one_of("roomlet_state", "What it does", "state", state.status, Status)
         yield _one_of("roomlet_tally", "What the tally light shows", "tally", state.tally, Tally)
+        if state.camera_light is not None:
+            text, light = "What the camera's light shows", state.camera_light
+            yield _one_of("roomlet_camera_light", text, "camera_light", light, CameraLight)
         gauges: dict[str, tuple[str, float | None]] = {
             "microphone_open": ("Whether sound may leave", float(state.mic_open)),
             "camera_open": ("Whether pictures may leave", float(state.camera_open)),

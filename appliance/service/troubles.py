@@ -48,13 +48,22 @@ class Troubles:
         return list(self._failures.values())
 
     def texts(
-        self, light: HalError | None, *, agreed: bool, reason: str, notes: Iterable[str]
+        self,
+        light: HalError | None,
+        camera_light: HalError | None,
+        *,
+        agreed: bool,
+        reason: str,
+        notes: Iterable[str],
     ) -> list[str]:
-        """All that is wrong.  `light` is why the tally light fails, `agreed` whether the room
-        shows what is muted here, `reason` why the device is out of order, if it is."""
+        """All that is wrong.  `light` is why the tally light fails, `camera_light` the same of the
+        camera's, `agreed` whether the room shows what is muted here, `reason` why the device is
+        out of order, if it is."""
         texts = [str(error) for error in self._failures.values()]
         if light is not None:
             texts.append(f"the tally light does not work: {light}")
+        if camera_light is not None:
+            texts.append(f"the camera light does not work: {camera_light}")
         if not agreed:
             texts.append("the room does not show yet what is muted here; it is told again")
         if reason:

@@ -40,6 +40,7 @@ class View:
             missing=device.hotplug.missing,
             covered=Party.COVER in closers,
             camera_off=bool(closers & TURNED_OFF),
+            unlit=Party.WATCHDOG in closers,
             agreed=device.agreement.holds,
             link=device.panel_link,
             booked=device.calendar.sentence(),
@@ -54,6 +55,7 @@ class View:
         own_id = (session.member_id or "") if session and active else ""
         own = next((member for member in members if member.get("id") == own_id), {})
         joined_ms = device.canvas.joined_ms
+        camera_light = device.console.camera_light
         return PanelState(
             name=str(own.get("name") or device.config.room.user_name),
             room=presence.entry.room,
@@ -62,6 +64,7 @@ class View:
             status=device.situation.present.status.value,
             status_reason=device.situation.present.reason,
             tally=device.console.tally.value,
+            camera_light=None if camera_light is None else camera_light.value,
             mic_open=device.microphone_gate.is_open,
             camera_open=device.camera_gate.is_open,
             closers=sorted(party.value for party in device.microphone_gate.closers),
@@ -95,6 +98,7 @@ class View:
         device, present = self._device, self._device.situation.present
         return device.troubles.texts(
             device.console.error,
+            device.console.camera_error,
             agreed=device.agreement.holds,
             reason=present.reason if present.status is Status.FAULT else "",
             notes=[*device.hotplug.notes, *device.parts.notes],

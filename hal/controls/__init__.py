@@ -1,4 +1,4 @@
-"""Controls: buttons, switches and the privacy cover; the tally LED and the status LED.
+"""Controls: buttons, switches and the privacy cover; the LEDs for microphone, status and camera.
 
 A backend is a subclass of `Controls`.  Whatever thread its library calls back on, the
 handlers registered here run on the asyncio loop given to `open`: the crossing is made
@@ -54,6 +54,19 @@ class Status(Enum):
     FAULT = "fault"
 
 
+class CameraLight(Enum):
+    """The LED of the camera.
+
+    OFF: not in a call, nothing leaves.  LIVE: pictures may leave.  CLOSED: no picture leaves.
+    FAULT: the truth is not known; treat as live.
+    """
+
+    OFF = "off"
+    LIVE = "live"
+    CLOSED = "closed"
+    FAULT = "fault"
+
+
 ButtonHandler = Callable[[Button, bool], None]
 """Called with the button and whether it went down (True) or up (False)."""
 
@@ -68,6 +81,8 @@ class Controls(ABC):
     device: Device
     latching: frozenset[Button]
     """Switches that stay where they are put: down means closed, up means free."""
+    camera_light: bool = False
+    """Whether there is an LED for the camera."""
     pluggable: ClassVar[bool] = False
     """Whether they can be pulled: only such ones may be done without.  What is soldered in and
     does not obey may show anything."""
@@ -112,6 +127,11 @@ class Controls(ABC):
     @abstractmethod
     def set_status(self, status: Status) -> None:
         """Show what the device is doing.  Raises as `set_tally`."""
+
+    def set_camera_light(self, light: CameraLight) -> None:
+        """Show the camera's truth, where there is a light for it.  Returns and raises as
+        `set_tally`."""
+        del light
 
     @abstractmethod
     def close(self) -> None:

@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
-from hal.controls import Button, ButtonHandler, Controls, PartHandler, Status, Tally
+from hal.controls import (
+    Button,
+    ButtonHandler,
+    CameraLight,
+    Controls,
+    PartHandler,
+    Status,
+    Tally,
+)
 from hal.device import Device
 from hal.errors import DeviceBusy, DeviceUnplugged, HalError
 
@@ -31,10 +39,12 @@ class CombinedControls(Controls):
         labels = " and ".join(part.device.label for part in self.parts)
         self.device = Device(ids, labels, "controls", "combined")
         self.latching = frozenset[Button]().union(*(part.latching for part in self.parts))
+        self.camera_light = any(part.camera_light for part in self.parts)
         self._lock = threading.RLock()
         self._working: tuple[Controls, ...] = ()
         self._tally = Tally.OFF
         self._status: Status | None = None
+        self._camera = CameraLight.OFF
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handler: PartHandler | None = None
 
@@ -64,7 +74,7 @@ class CombinedControls(Controls):
             if self._loop is not None:
                 raise DeviceBusy("the controls are open; close them first")
             self._loop, self._handler = loop, handler
-            self._tally, self._status = Tally.OFF, None
+            self._tally, self._status, self._camera = Tally.OFF, None, CameraLight.OFF
             errors: list[HalError] = []
             try:
                 for part in self.parts:
@@ -95,17 +105,7 @@ class CombinedControls(Controls):
         """See `Controls.set_tally`.  Tries every light before it raises."""
         with self._lock:
             self._tally = tally
-            failure: HalError | None = None
-            for part in self._working:
-                try:
-                    part.set_tally(tally)
-                except HalError as error:
-                    if part.present:
-                        failure = failure or error
-                    else:
-                        self._drop(part, error)
-            if failure is not None:
-                raise failure
+            self._drive(self._working, lambda part: part.set_tally(tally))
             self._check()
 
     def set_status(self, status: Status) -> None:
@@ -120,6 +120,17 @@ class CombinedControls(Controls):
                         raise
                     self._drop(part, error)
             self._check()
+
+    def set_camera_light(self, light: CameraLight) -> None:
+        """See `Controls.set_camera_light`.  Tries every such light before it raises; unlike the
+        tally, which any part can show, none may be left."""
+        with self._lock:
+            self._camera = light
+            if not self.camera_light:
+                return
+            self._drive(self._with_camera_light, lambda part: part.set_camera_light(light))
+            if not self._with_camera_light:
+                raise DeviceUnplugged("the camera light is not there; plug its controls in again")
 
     def recover(self) -> bool:
         """See `Controls.recover`.  On the loop's thread."""
@@ -138,6 +149,7 @@ class CombinedControls(Controls):
                     part.set_tally(self._tally)
                     if self._status is not None:
                         part.set_status(self._status)
+                    part.set_camera_light(self._camera)
                 except HalError as error:
                     log.debug("%s is not back: %s", part.device.label, error)
                     part.close()
@@ -153,6 +165,24 @@ class CombinedControls(Controls):
             self._loop = self._handler = None
         for part in self.parts:
             part.close()
+
+    @property
+    def _with_camera_light(self) -> list[Controls]:
+        return [part for part in self._working if part.camera_light]
+
+    def _drive(self, parts: Iterable[Controls], show: Callable[[Controls], None]) -> None:
+        """Try each, do without those that have gone, and raise the first other failure."""
+        failure: HalError | None = None
+        for part in parts:
+            try:
+                show(part)
+            except HalError as error:
+                if part.present:
+                    failure = failure or error
+                else:
+                    self._drop(part, error)
+        if failure is not None:
+            raise failure
 
     def _drop(self, part: Controls, error: HalError) -> None:
         log.warning("the other controls go on without it: %s", error)

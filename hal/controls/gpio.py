@@ -11,14 +11,20 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
-from hal.controls import Button, ButtonHandler, Controls, Status, Tally, pin_factory
+from hal.controls import (
+    Button,
+    ButtonHandler,
+    CameraLight,
+    Controls,
+    Status,
+    Tally,
+    pin_factory,
+)
 from hal.controls.debounce import Debounce
-from hal.controls.lamp import Lamp, Pattern
-from hal.controls.patterns import STATUS_PATTERNS, TALLY_PATTERNS
+from hal.controls.lights import Lights, Wire
 from hal.device import Device
 from hal.errors import (
     BackendUnavailable,
@@ -91,6 +97,9 @@ class GpioControls(Controls):
         status_pin: int | None = None,
         status_active_low: bool = False,
         status_brightness: int = 100,
+        camera_light_pin: int | None = None,
+        camera_light_active_low: bool = False,
+        camera_light_brightness: int = 100,
         label: str | None = None,
     ) -> None:
         """`pull` is the resistor of all buttons; `active_low` says that a closed contact
@@ -110,8 +119,17 @@ class GpioControls(Controls):
                 Button.COVER: cover_pin,
             }
         )
-        self._tally_pins = _given({"red": tally_red, "green": tally_green, "blue": tally_blue})
-        self._status_pin = status_pin
+        tally = _given({"red": tally_red, "green": tally_green, "blue": tally_blue})
+        tally_wire = _wire("tally", tally_active_low, tally_brightness)
+        status_wire = _wire("status", status_active_low, status_brightness)
+        camera_wire = _wire("camera_light", camera_light_active_low, camera_light_brightness)
+        self._lights = Lights(
+            {colour: tally_wire(pin) for colour, pin in tally.items()},
+            None if status_pin is None else status_wire(status_pin),
+            None if camera_light_pin is None else camera_wire(camera_light_pin),
+            winks=tally_muted == "wink",
+        )
+        self.camera_light = camera_light_pin is not None
         self._check_pins()
         if device not in (None, _DEVICE.id):
             raise OptionInvalid(f"controls backend 'gpio' has no device {device!r}; use 'gpio'")
@@ -133,9 +151,6 @@ class GpioControls(Controls):
             _choice(f"{button.value}_mode", mode, ("push", "toggle"))
         _choice("cover_mode", cover_mode, ("closed", "open"))
         _choice("tally_muted", tally_muted, ("wink", "steady"))
-        for name, percent in (("tally", tally_brightness), ("status", status_brightness)):
-            if not 1 <= percent <= 100:
-                raise OptionInvalid(f"{name}_brightness {percent} is out of range; use 1 to 100")
         self.latching = frozenset(
             button
             for button in self._buttons
@@ -146,21 +161,11 @@ class GpioControls(Controls):
         self._active_low = active_low
         self._lockout = debounce_ms / 1000
         self._inverted = frozenset({Button.COVER} if cover_mode == "open" else ())
-        self._tally_lamp = partial(
-            Lamp, active_high=not tally_active_low, brightness=tally_brightness
-        )
-        self._status_lamp = partial(
-            Lamp, active_high=not status_active_low, brightness=status_brightness
-        )
-        steady: dict[Tally, Pattern] = {Tally.MUTED: ()} if tally_muted == "steady" else {}
-        self._patterns = {**TALLY_PATTERNS, **steady}
         self._lock = threading.RLock()
         self._inputs: dict[Button, _Input] = {}
         self._listeners: list[_Listener] = []
         self._contacts: dict[Button, Debounce] = {}
         self._timers: dict[Button, asyncio.TimerHandle] = {}
-        self._tally: dict[str, Lamp] = {}
-        self._status: Lamp | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handler: ButtonHandler | None = None
 
@@ -211,32 +216,34 @@ class GpioControls(Controls):
 
     def set_tally(self, tally: Tally) -> None:
         """See `Controls.set_tally`; the pins are read back."""
-        wanted = {Tally.LIVE: "green", Tally.MUTED: "red", Tally.FAULT: "red"}.get(tally)
         with self._lock:
-            self._drive(lambda: self._show_tally(wanted, self._patterns.get(tally, ())))
+            self._drive(lambda: self._lights.show_tally(tally))
 
     def set_status(self, status: Status) -> None:
         """See `Controls.set_status`."""
         with self._lock:
-            self._drive(lambda: self._show_status(STATUS_PATTERNS[status]))
+            self._drive(lambda: self._lights.show_status(status))
+
+    def set_camera_light(self, light: CameraLight) -> None:
+        """See `Controls.set_camera_light`; the pin is read back."""
+        with self._lock:
+            self._drive(lambda: self._lights.show_camera(light))
 
     def close(self) -> None:
         """See `Controls.close`."""
         with self._lock:
             self._loop = self._handler = None
-            lamps = [*self._tally.values(), *([] if self._status is None else [self._status])]
-            steps = [lamp.close for lamp in lamps]
-            steps += [contact.close for contact in self._inputs.values()]
-            timers = list(self._timers.values())
-            self._inputs, self._tally, self._status = {}, {}, None
+            contacts, timers = list(self._inputs.values()), list(self._timers.values())
+            self._inputs = {}
             # The listeners stay: an edge on its way that finds its listener gone makes gpiozero
             # claim the line anew, on its own thread and whoever has it by then.
             self._contacts, self._timers = {}, {}
+            self._lights.close()
         for timer in timers:
             timer.cancel()
-        for step in steps:
+        for contact in contacts:
             try:
-                step()
+                contact.close()
             except Exception as error:
                 log.warning("a pin could not be freed: %s", error)
 
@@ -254,10 +261,7 @@ class GpioControls(Controls):
             )
             self._inputs[button] = cast("_Input", contact)
             self._contacts[button] = Debounce(self._level(button), self._lockout)
-        for colour, pin in self._tally_pins.items():
-            self._tally[colour] = self._tally_lamp(gpiozero, pin)
-        if self._status_pin is not None:
-            self._status = self._status_lamp(gpiozero, self._status_pin)
+        self._lights.claim(gpiozero)
 
     def _listen(
         self, loop: asyncio.AbstractEventLoop, button: Button, contact: _Input
@@ -323,28 +327,9 @@ class GpioControls(Controls):
         except Exception as error:
             raise DeviceUnplugged(f"the LEDs cannot be driven ({error}); check the pins") from error
 
-    def _show_tally(self, wanted: str | None, pattern: Pattern) -> None:
-        for colour, lamp in self._tally.items():
-            if colour != wanted:
-                lamp.put(lit=False)
-        lit = self._tally.get(wanted) if wanted is not None else None
-        if lit is not None:
-            lit.put(lit=True)
-        for colour, lamp in self._tally.items():
-            if lamp.is_lit != (lamp is lit):
-                raise DeviceUnplugged(f"the {colour} tally LED does not obey; check its pin")
-        if lit is not None:
-            lit.play(pattern)
-
-    def _show_status(self, pattern: Pattern) -> None:
-        if self._status is not None:
-            self._status.put(lit=True)
-            self._status.play(pattern)
-
     @property
     def _pins(self) -> list[int]:
-        status = [] if self._status_pin is None else [self._status_pin]
-        return [*self._buttons.values(), *self._tally_pins.values(), *status]
+        return [*self._buttons.values(), *self._lights.pins]
 
     def _check_pins(self) -> None:
         pins = self._pins
@@ -360,6 +345,13 @@ _DEVICE: Final = Device("gpio", "GPIO pins", "controls", "gpio")
 
 def _given(pins: Mapping[_Key, int | None]) -> dict[_Key, int]:
     return {key: pin for key, pin in pins.items() if pin is not None}
+
+
+def _wire(name: str, active_low: bool, brightness: int) -> Callable[[int], Wire]:
+    """What makes the wires of the LEDs that share these options."""
+    if not 1 <= brightness <= 100:
+        raise OptionInvalid(f"{name}_brightness {brightness} is out of range; use 1 to 100")
+    return lambda pin: Wire(pin, not active_low, brightness)
 
 
 def _choice(name: str, value: str, valid: tuple[str, str]) -> None:

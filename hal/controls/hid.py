@@ -79,8 +79,8 @@ class HidControls(Controls):
     """One speakerphone.  It debounces its own keys.
 
     The light shows that the microphone is muted: lit for MUTED, blinking for FAULT, dark for
-    LIVE and OFF.  There is none for the status.  The device is taken for ourselves alone, so
-    that a press does not reach another program as well.
+    LIVE and OFF.  There is none for the status or the camera.  The device is taken for ourselves
+    alone, so that a press does not reach another program as well.
     """
 
     latching: frozenset[Button] = frozenset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from hal.controls import Status, Tally
+from hal.controls import CameraLight, Status, Tally
 from hal.controls.lamp import Pattern
 
 TALLY_PATTERNS: Final[Mapping[Tally, Pattern]] = {
@@ -26,3 +26,11 @@ STATUS_PATTERNS: Final[Mapping[Status, Pattern]] = {
     Status.FAULT: (0.1, 0.1, 0.1, 0.1, 0.1, 0.7),
 }
 """The status LED: each state has a rhythm of its own."""
+
+CAMERA_PATTERNS: Final[Mapping[CameraLight, Pattern]] = {
+    CameraLight.LIVE: (),
+    CameraLight.CLOSED: (0.6, 0.3, 0.1, 2.0),
+    CameraLight.FAULT: TALLY_PATTERNS[Tally.FAULT],
+}
+"""The camera's LED: what is steadily lit is live.  CLOSED, a long and a short flash, is mostly
+dark, and no other light has its rhythm; a fault looks as that of the tally."""

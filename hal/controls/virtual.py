@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Final
 
-from hal.controls import Button, ButtonHandler, Controls, Status, Tally
+from hal.controls import Button, ButtonHandler, CameraLight, Controls, Status, Tally
 from hal.device import Device
 from hal.errors import DeviceBusy, DeviceNotFound, DeviceUnplugged, OptionInvalid
 
@@ -26,6 +26,7 @@ class State:
     tally: Tally = Tally.OFF
     status: Status | None = None
     """None: the status LED is dark, the device is not running."""
+    camera: CameraLight = CameraLight.OFF
 
 
 Observer = Callable[[State], None]
@@ -43,10 +44,12 @@ class VirtualControls(Controls):
         *,
         device: str | None = None,
         latching: Iterable[str | Button] = (),
+        camera_light: bool = False,
         label: str | None = None,
     ) -> None:
         """`latching` names the buttons that are switches ("mute"); with "cover" there is a
-        cover.  `device` is an id of one's choice, "virtual" by default.
+        cover.  `camera_light` says that there is a light for the camera.  `device` is an id of
+        one's choice, "virtual" by default.
 
         Raises OptionInvalid.
         """
@@ -58,6 +61,7 @@ class VirtualControls(Controls):
         self.device = Device(
             device or "virtual", label or "Virtual controls", "controls", "virtual"
         )
+        self.camera_light = camera_light
         self._lock = threading.RLock()
         self._state = State()
         self._observers: list[Observer] = []
@@ -105,6 +109,13 @@ class VirtualControls(Controls):
             self._check()
             self._change(replace(self._state, status=status))
 
+    def set_camera_light(self, light: CameraLight) -> None:
+        """See `Controls.set_camera_light`."""
+        with self._lock:
+            self._check()
+            if self.camera_light:
+                self._change(replace(self._state, camera=light))
+
     def close(self) -> None:
         """See `Controls.close`."""
         with self._lock:
@@ -112,7 +123,7 @@ class VirtualControls(Controls):
                 return
             if self._state.tally is not Tally.OFF:
                 self._history.append((time.monotonic(), Tally.OFF))
-            self._change(replace(self._state, tally=Tally.OFF, status=None))
+            self._change(State(self._state.pressed))
             self._loop = self._handler = None
 
     @property
@@ -164,7 +175,7 @@ class VirtualControls(Controls):
             self._plugged = False
             if self._state.tally is not Tally.OFF:
                 self._history.append((time.monotonic(), Tally.OFF))
-            self._change(replace(self._state, tally=Tally.OFF, status=None))
+            self._change(State(self._state.pressed))
 
     def replug(self) -> None:
         """End the fault; the LEDs stay dark until they are set again."""

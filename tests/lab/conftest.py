@@ -24,7 +24,7 @@ from tests.lab.speakerphone import Speakerphone
 
 GUEST = os.environ.get("ROOMLET_LAB") == "guest"
 
-LED_LINES = (5, 6, 13, 19)
+LED_LINES = (5, 6, 13, 19, 20)
 
 _chosen: list[gpiozero.Factory] = []
 

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.lab
 
 DEADLINE = 60
 MUTE = 17
-RED, GREEN, _, STATUS = LED_LINES
+RED, GREEN, _, STATUS, _ = LED_LINES
 UP, DOWN = True, False
 
 

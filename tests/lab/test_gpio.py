@@ -12,7 +12,7 @@ from typing import Any
 import gpiozero
 import pytest
 
-from hal.controls import Button, Status, Tally
+from hal.controls import Button, CameraLight, Status, Tally
 from hal.controls.gpio import GpioControls
 from hal.errors import DeviceBusy, DeviceUnplugged
 from tests.lab.conftest import GUEST, LED_LINES
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.lab
 
 DEADLINE = 60
 MUTE = 17
-RED, GREEN, BLUE, STATUS = LED_LINES
+RED, GREEN, BLUE, STATUS, LENS = LED_LINES
 UNUSED = 26
 """A line that no other test takes: gpiozero keeps each line that it once had."""
 
@@ -201,6 +201,18 @@ async def test_the_status_light_blinks_and_stands_still(pins: Pins) -> None:
             await until(lambda wanted=level: pins.level(STATUS) == wanted)
         controls.set_status(Status.IN_ROOM)
         assert pins.level(STATUS)
+
+
+async def test_the_cameras_light_is_driven_when_the_call_returns(pins: Pins) -> None:
+    bench = Bench(pins, camera_light_pin=LENS)
+    with bench.open() as controls:
+        for light in (CameraLight.LIVE, CameraLight.OFF, CameraLight.LIVE):
+            controls.set_camera_light(light)
+            assert pins.level(LENS) == (light is CameraLight.LIVE)
+        controls.set_camera_light(CameraLight.CLOSED)
+        for level in (False, True, False, True):
+            await until(lambda wanted=level: pins.level(LENS) == wanted)
+    assert not pins.level(LENS)
 
 
 async def test_closing_gives_the_pins_free(pins: Pins) -> None:

@@ -8,12 +8,17 @@ from typing import Final
 
 from appliance.service.doctor.check import Finding, fail, ok, on_thread, warn
 from appliance.service.doctor.person import Person
-from hal.controls import Button, Controls, Status, Tally
+from hal.controls import Button, CameraLight, Controls, Status, Tally
 
 PRESS_S: Final = 20.0
 """How long somebody may take to press the button."""
 
 _LIGHTS: Final = ((Tally.MUTED, "red"), (Tally.LIVE, "green"))
+
+_CAMERA_LIGHTS: Final = (
+    (CameraLight.CLOSED, "flashing, once long and once short"),
+    (CameraLight.LIVE, "steadily lit"),
+)
 
 
 async def look_at_controls(make: Callable[[], Controls], person: Person | None) -> Finding:
@@ -37,6 +42,15 @@ async def look_at_controls(make: Callable[[], Controls], person: Person | None) 
                 remedy = "look at the light's wires and at its pins in [controls]"
                 return fail(f"{label}: the light is not {colour} when it should be", remedy)
         controls.set_tally(Tally.OFF)
+        if controls.camera_light:
+            for light, how in _CAMERA_LIGHTS:
+                controls.set_camera_light(light)
+                question = f"Is the light of the camera {how}?"
+                if person is not None and await person.agrees(question) is False:
+                    remedy = "look at the light's wires and at camera_light_pin in [controls]"
+                    text = f"{label}: the light of the camera is not {how} when it should be"
+                    return fail(text, remedy)
+            controls.set_camera_light(CameraLight.OFF)
         controls.set_status(Status.IDLE)
         held = [button.value for button in Button if controls.pressed(button)]
         stuck = [name for name in held if Button(name) not in controls.latching]

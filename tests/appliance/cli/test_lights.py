@@ -16,7 +16,7 @@ from appliance.provisioning import Config, load
 from hal.errors import DeviceBusy
 from tests.appliance.cli.command import complaint, roomlet
 
-RED, GREEN, STATUS = 5, 6, 19
+RED, GREEN, STATUS, LENS = 5, 6, 19, 26
 CONFIG = """
 [room]
 host = "hub.local"
@@ -25,7 +25,8 @@ guest = true
 
 [controls]
 backend = "gpio"
-options = { tally_red = 5, tally_green = 6, status_pin = 19, tally_active_low = true }
+options = { tally_red = 5, tally_green = 6, status_pin = 19, tally_active_low = true, \
+camera_light_pin = 26 }
 """
 LIT, DARK = False, True
 """Levels of the tally, which is active low."""
@@ -33,10 +34,10 @@ LIT, DARK = False, True
 
 @pytest.fixture
 def pins() -> Iterator[MockFactory]:
-    """As a device that was killed has left them: green."""
+    """As a device that was killed has left them: green, and the camera's lit."""
     factory = MockFactory()
     before, gpiozero.Device.pin_factory = gpiozero.Device.pin_factory, factory
-    for number, level in ((RED, DARK), (GREEN, LIT), (STATUS, True)):
+    for number, level in ((RED, DARK), (GREEN, LIT), (STATUS, True), (LENS, True)):
         factory.pin(number).output_with_state(level)
     yield factory
     factory.reset()
@@ -56,14 +57,14 @@ def config(path: Path) -> Config:
 
 
 def levels(pins: MockFactory) -> list[bool]:
-    return [bool(pins.pin(number).state) for number in (RED, GREEN, STATUS)]
+    return [bool(pins.pin(number).state) for number in (RED, GREEN, STATUS, LENS)]
 
 
 async def test_a_green_light_that_was_left_goes_out(pins: MockFactory, config: Config) -> None:
-    assert levels(pins) == [DARK, LIT, True]
+    assert levels(pins) == [DARK, LIT, True, True]
     pins.pin(RED).clear_states()
     await drive(config, None, asyncio.Event())
-    assert levels(pins) == [DARK, DARK, False]
+    assert levels(pins) == [DARK, DARK, False, False]
     assert LIT not in [bool(state.state) for state in pins.pin(RED).states]
 
 
@@ -74,10 +75,14 @@ async def test_a_fault_is_shown_until_the_signal(pins: MockFactory, config: Conf
         # The red one blinks.
         while len([one for one in pins.pin(RED).states if bool(one.state) is LIT]) < 2:
             await asyncio.sleep(0.02)
+        # So does that of the camera.
+        pins.pin(LENS).clear_states()
+        while len(pins.pin(LENS).states) < 3:
+            await asyncio.sleep(0.02)
     assert bool(pins.pin(GREEN).state) is DARK
     stop.set()
     await showing
-    assert levels(pins) == [DARK, DARK, False]
+    assert levels(pins) == [DARK, DARK, False, False]
 
 
 async def test_a_device_that_runs_keeps_its_lights(pins: MockFactory, config: Config) -> None:

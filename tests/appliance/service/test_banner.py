@@ -68,6 +68,11 @@ def test_a_camera_that_is_off_is_told() -> None:
     assert both.text == "The camera is covered."
 
 
+def test_a_camera_without_its_light_is_told() -> None:
+    shown = banner(Status.IN_ROOM, Tally.LIVE, set(), room="demo", unlit=True, camera_off=True)
+    assert shown == Banner("The camera light does not work. The camera is off.", muted=False)
+
+
 def test_a_hanging_program_is_told() -> None:
     shown = banner(Status.IN_ROOM, Tally.FAULT, {Party.LEASE}, room="demo")
     assert shown == Banner("The device does not answer. The microphone is off.", muted=True)

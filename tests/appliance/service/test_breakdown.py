@@ -12,7 +12,7 @@ from appliance.provisioning import Config
 from appliance.service.breakdown import TEXT, Breakdown
 from hal.display.memory import MemoryDisplay
 
-RED, GREEN, STATUS = 5, 6, 13
+RED, GREEN, STATUS, LENS = 5, 6, 13, 26
 
 
 @pytest.fixture
@@ -26,7 +26,8 @@ def pins() -> Iterator[MockFactory]:
 
 def config(also: bool = False, **display: object) -> Config:
     """With pins, alone or beside other controls."""
-    options = {"mute_pin": 17, "tally_red": RED, "tally_green": GREEN, "status_pin": STATUS}
+    lights = {"tally_red": RED, "tally_green": GREEN, "status_pin": STATUS}
+    options = {"mute_pin": 17, **lights, "camera_light_pin": LENS}
     return Config.model_validate(
         {
             "room": {"host": "h", "name": "demo", "guest": True},
@@ -40,7 +41,7 @@ def config(also: bool = False, **display: object) -> Config:
     )
 
 
-async def test_light_and_screen_show_it_and_the_tally_stays_dark(pins: MockFactory) -> None:
+async def test_light_and_screen_show_it_and_the_other_lights_stay_dark(pins: MockFactory) -> None:
     breakdown, stop = Breakdown(config(), "no room is configured"), asyncio.Event()
     assert breakdown.text == "Out of order: no room is configured"
     await breakdown.show()
@@ -52,6 +53,7 @@ async def test_light_and_screen_show_it_and_the_tally_stays_dark(pins: MockFacto
             seen.add(bool(pins.pin(STATUS).state))
             assert not pins.pin(RED).state
             assert not pins.pin(GREEN).state
+            assert not pins.pin(LENS).state
             await asyncio.sleep(0.01)
     assert isinstance(breakdown._display, MemoryDisplay)
     picture = breakdown._display.picture().to_ndarray(format="gray")

@@ -381,22 +381,27 @@ async def test_a_contact_on_a_pin_covers_the_camera_and_another_hangs_up(
 ) -> None:
     """From the pin's level to the packets that leave."""
     options = {"cover_pin": 16, "hang_up_pin": 24, "mute_pin": 17, "tally_green": 6}
+    options["camera_light_pin"] = 26
     controls = {"backend": "gpio", "options": options}
     oak = await make_device("Oak", 1, joined=False, controls=controls)
     assert oak.probe is not None
     wire = oak.probe.sent = SentKinds()  # type: ignore[misc]
     elm = await make_device("Elm", 2)
     await until(oak, lambda _: wire.pictures > 5)
+    assert (pins.pin(26).state, oak.state().camera_light) == (True, "live")
     pins.pin(16).drive_low()
     await until(elm, lambda state: member(state, "Oak").get("video_muted") is True)
     assert oak.camera_gate.closers == {Party.COVER}
+    assert oak.state().camera_light == "closed"
     covered, sounds = wire.pictures, wire.packets
     await until(oak, lambda _: wire.packets > sounds + 50)
     assert wire.pictures == covered, "no picture leaves, while sound goes on"
     pins.pin(16).drive_high()
     await until(oak, lambda _: wire.pictures > covered)
     assert pins.pin(6).state
+    assert pins.pin(26).state
     pins.pin(24).drive_low()
     await until(oak, lambda state: state.status == "idle")
     assert not pins.pin(6).state
+    assert (pins.pin(26).state, oak.state().camera_light) == (False, "off")
     await until(elm, lambda state: not member(state, "Oak"))

@@ -25,6 +25,7 @@ class Fake:
             hub="",
             status="in_room",
             tally="live",
+            camera_light="closed",
             mic_open=True,
             members=[{"id": "1"}, {"id": "2"}],
             canvas_fps=24.5,
@@ -36,11 +37,17 @@ class Fake:
         return self.present
 
 
+SHOWN = ("state", "tally", "camera_light")
+"""The labels whose values tell one figure's lines apart."""
+
+
 async def figures(client: httpx.AsyncClient, url: str) -> dict[tuple[str, str], float]:
     answer = await client.get(url)
     assert answer.status_code == 200
     return {
-        (sample.name, sample.labels.get("state", sample.labels.get("tally", ""))): sample.value
+        (sample.name, next((sample.labels[key] for key in SHOWN if key in sample.labels), "")): (
+            sample.value
+        )
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
@@ -56,6 +63,8 @@ async def test_the_figures_are_those_of_the_moment() -> None:
         assert found["roomlet_state", "in_room"] == 1
         assert found["roomlet_state", "fault"] == 0
         assert found["roomlet_tally", "live"] == 1
+        assert found["roomlet_camera_light", "closed"] == 1
+        assert found["roomlet_camera_light", "live"] == 0
         assert found["roomlet_microphone_open", ""] == 1
         assert found["roomlet_camera_open", ""] == 0
         assert found["roomlet_members", ""] == 2
@@ -68,6 +77,7 @@ async def test_the_figures_are_those_of_the_moment() -> None:
         assert found["roomlet_state", "fault"] == 1
         assert found["roomlet_state", "in_room"] == 0
         assert ("roomlet_join_seconds", "") not in found
+        assert ("roomlet_camera_light", "live") not in found, "there is none"
     await server.stop()
     await server.stop()
 

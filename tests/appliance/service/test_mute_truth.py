@@ -21,7 +21,7 @@ import gpiozero
 import numpy as np
 import pytest
 from av import AudioFrame
-from gpiozero.pins.mock import MockFactory, MockPin
+from gpiozero.pins.mock import MockFactory
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -43,6 +43,7 @@ from hal.controls.gpio import GpioControls
 from hal.controls.virtual import VirtualControls
 from hal.device import Device
 from hal.errors import DeviceStalled, HalError
+from tests.appliance.service.faulty_pin import FaultyPin
 
 MUTE, RED, GREEN = 17, 5, 6
 DEADLINE: Final = 60.0
@@ -51,18 +52,6 @@ LONG: Final = 10.0
 
 TURNS: Final = 12
 """Steps of the loop in which a packet gets from the capture to the tap, and more."""
-
-
-class FaultyPin(MockPin):
-    """A pin whose driver can break: it raises, or nothing happens."""
-
-    fault: str | None = None
-
-    def _set_state(self, value: bool) -> None:
-        if self.fault == "raises":
-            raise OSError(5, "Input/output error")
-        if self.fault is None:
-            super()._set_state(value)
 
 
 class ToldMicrophone(Microphone):

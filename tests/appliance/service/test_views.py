@@ -13,9 +13,9 @@ from appliance.panel import PanelState
 from appliance.service.banner import banner
 from appliance.service.metrics import DeviceCollector
 from appliance.service.state import DeviceState, Situation
-from hal.controls import Status, Tally
+from hal.controls import CameraLight, Status, Tally
 from hal.controls.lamp import Pattern
-from hal.controls.patterns import STATUS_PATTERNS, TALLY_PATTERNS
+from hal.controls.patterns import CAMERA_PATTERNS, STATUS_PATTERNS, TALLY_PATTERNS
 from tests.appliance.service.conftest import MakeDevice, until
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -56,10 +56,20 @@ def test_the_documentation_tells_each_rhythm_of_the_tally_light() -> None:
     assert {name: light for name, (light, _) in told.items()} == {"off": "dark", **expected}
 
 
+def test_the_documentation_tells_each_rhythm_of_the_cameras_light() -> None:
+    told = table("service.md", "camera")
+    expected = {light.value: rhythm(pattern) for light, pattern in CAMERA_PATTERNS.items()}
+    assert {name: light for name, (light, _) in told.items()} == {"off": "dark", **expected}
+    assert set(told) == {light.value for light in CameraLight}
+
+
 def test_no_two_states_differ_by_colour_alone() -> None:
-    for patterns in (list(STATUS_PATTERNS.values()), list(TALLY_PATTERNS.values())):
-        assert len(set(patterns)) == len(patterns)
+    lights = (STATUS_PATTERNS, TALLY_PATTERNS, CAMERA_PATTERNS)
+    for patterns in lights:
+        assert len(set(patterns.values())) == len(patterns)
     assert set(STATUS_PATTERNS) == set(Status)
+    everywhere = [pattern for patterns in lights for pattern in patterns.values()]
+    assert everywhere.count(CAMERA_PATTERNS[CameraLight.CLOSED]) == 1, "no other light has it"
 
 
 @pytest.mark.parametrize("status", Status)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from hal.controls import Button, Controls, Status, Tally
+from hal.controls import Button, CameraLight, Controls, Status, Tally
 from hal.controls.combined import CombinedControls
 from hal.controls.virtual import VirtualControls
 from hal.errors import DeviceBusy, DeviceNotFound, DeviceUnplugged
@@ -162,3 +162,35 @@ async def test_one_part_is_enough_to_open() -> None:
     bench.open()
     bench.both.close()
     assert not bench.both.recover()
+
+
+async def test_the_cameras_light_is_on_each_part_that_has_one() -> None:
+    pins, phone = VirtualControls(device="pins", camera_light=True), VirtualControls(device="phone")
+    both = CombinedControls([pins, phone])
+    both.open(asyncio.get_running_loop(), lambda *_: None)
+    assert both.camera_light
+    both.set_camera_light(CameraLight.LIVE)
+    assert (pins.state.camera, phone.state.camera) == (CameraLight.LIVE, CameraLight.OFF)
+    phone.unplug()
+    both.recover()
+    both.set_camera_light(CameraLight.CLOSED)
+    assert pins.state.camera is CameraLight.CLOSED
+    both.close()
+    assert pins.state.camera is CameraLight.OFF
+    assert not CombinedControls([phone]).camera_light
+
+
+async def test_a_cameras_light_that_has_gone_is_not_done_without() -> None:
+    pins, phone = VirtualControls(device="pins", camera_light=True), VirtualControls(device="phone")
+    both = CombinedControls([pins, phone])
+    both.open(asyncio.get_running_loop(), lambda *_: None)
+    pins.unplug()
+    for light in (CameraLight.LIVE, CameraLight.CLOSED):
+        with pytest.raises(DeviceUnplugged, match="plug its controls in again"):
+            both.set_camera_light(light)
+    both.set_tally(Tally.MUTED)
+    assert phone.state.tally is Tally.MUTED, "the other lights go on"
+    pins.replug()
+    assert both.recover()
+    assert pins.state.camera is CameraLight.CLOSED
+    both.close()

@@ -12,13 +12,14 @@ import gpiozero
 import pytest
 from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 
-from hal.controls import Button, Status, Tally
+from hal.controls import Button, CameraLight, Status, Tally
 from hal.controls import gpio as module
 from hal.controls.gpio import GpioControls
+from hal.controls.patterns import CAMERA_PATTERNS, STATUS_PATTERNS
 from hal.errors import BackendUnavailable, DeviceBusy, DeviceUnplugged, OptionInvalid
 
 DEADLINE = 10
-MUTE, CAMERA, COVER, RED, GREEN, BLUE, STATUS = 17, 27, 16, 5, 6, 13, 19
+MUTE, CAMERA, COVER, RED, GREEN, BLUE, STATUS, LENS = 17, 27, 16, 5, 6, 13, 19, 26
 LEDS = {"tally_red": RED, "tally_green": GREEN, "status_pin": STATUS}
 
 
@@ -372,11 +373,11 @@ async def test_an_led_that_does_not_obey_is_told(
 async def test_status_led(bench: Bench) -> None:
     bench.controls.set_status(Status.IN_ROOM)
     assert bench.level(STATUS)
-    for status, pattern in module.STATUS_PATTERNS.items():
+    for status, pattern in STATUS_PATTERNS.items():
         bench.controls.set_status(status)
         assert (pattern == ()) == (status is Status.IN_ROOM)
-    assert set(module.STATUS_PATTERNS) == set(Status)
-    assert len(set(module.STATUS_PATTERNS.values())) == len(Status), "each has its own"
+    assert set(STATUS_PATTERNS) == set(Status)
+    assert len(set(STATUS_PATTERNS.values())) == len(Status), "each has its own"
     pin = bench.pin(STATUS)
     pin.clear_states()
     bench.controls.set_status(Status.JOINING)
@@ -385,6 +386,80 @@ async def test_status_led(bench: Bench) -> None:
             due = asyncio.Event()
             asyncio.get_running_loop().call_later(0.02, due.set)
             await due.wait()
+
+
+@pytest.mark.parametrize("active_low", [False, True])
+async def test_the_cameras_light_is_driven_when_it_returns(
+    pins: MockFactory, active_low: bool
+) -> None:
+    wired = {"camera_light_pin": LENS, "camera_light_active_low": active_low}
+    bench = Bench(pins, **LEDS, **wired)
+    with bench.open() as controls:
+        assert controls.camera_light
+        controls.set_tally(Tally.LIVE)
+        for before in CameraLight:
+            for light in CameraLight:
+                controls.set_camera_light(before)
+                controls.set_camera_light(light)
+                # What has a rhythm begins lit; it has no time yet to go dark.
+                assert bench.level(LENS) == ((light is not CameraLight.OFF) != active_low)
+        assert (bench.level(RED), bench.level(GREEN)) == (False, True), "it is a light of its own"
+    assert bench.level(LENS) == active_low
+
+
+async def test_a_camera_that_is_off_is_told_by_its_rhythm(pins: MockFactory) -> None:
+    bench = Bench(pins, camera_light_pin=LENS)
+    with bench.open() as controls:
+        pin = bench.pin(LENS)
+        controls.set_camera_light(CameraLight.LIVE)
+        pin.clear_states()
+        controls.set_camera_light(CameraLight.CLOSED)
+        async with asyncio.timeout(DEADLINE):
+            # Lit already, then dark, a short flash, dark, and from the beginning.
+            while len(pin.states) < 5:
+                due = asyncio.Event()
+                asyncio.get_running_loop().call_later(0.05, due.set)
+                await due.wait()
+        assert [bool(state.state) for state in pin.states] == [True, False, True, False, True]
+        lasted = [state.timestamp for state in pin.states][1:]
+        pattern = CAMERA_PATTERNS[CameraLight.CLOSED]
+        assert all(was >= told * 0.9 for was, told in zip(lasted, pattern, strict=True))
+        controls.set_camera_light(CameraLight.LIVE)
+        pin.clear_states()
+        due = asyncio.Event()
+        asyncio.get_running_loop().call_later(1.0, due.set)
+        await due.wait()
+        assert [bool(state.state) for state in pin.states] == [True], "never dark while live"
+
+
+async def test_a_cameras_light_that_does_not_obey_is_told(
+    pins: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(pins, **LEDS, camera_light_pin=LENS)
+    with bench.open() as controls:
+        monkeypatch.setattr(bench.pin(LENS), "_set_state", lambda value: None)
+        with pytest.raises(DeviceUnplugged, match="camera LED does not obey; check its pin"):
+            controls.set_camera_light(CameraLight.LIVE)
+        controls.set_tally(Tally.LIVE)
+        assert bench.level(GREEN)
+        monkeypatch.undo()
+
+
+async def test_brightness_of_the_cameras_light(pulsed: MockFactory) -> None:
+    bench = Bench(pulsed, camera_light_pin=LENS, camera_light_brightness=20)
+    with bench.open() as controls:
+        controls.set_camera_light(CameraLight.LIVE)
+        assert bench.pin(LENS).state == pytest.approx(0.2)
+        controls.set_camera_light(CameraLight.OFF)
+        assert bench.pin(LENS).state == 0
+
+
+async def test_without_a_pin_the_camera_has_no_light(bench: Bench) -> None:
+    assert not bench.controls.camera_light
+    levels = [bench.level(pin) for pin in (RED, GREEN, STATUS)]
+    for light in CameraLight:
+        bench.controls.set_camera_light(light)
+        assert [bench.level(pin) for pin in (RED, GREEN, STATUS)] == levels
 
 
 async def test_close_darkens_frees_and_silences(pins: MockFactory) -> None:
@@ -507,6 +582,8 @@ async def test_a_machine_without_pins(
         ({"tally_red": 5, "tally_muted": "disco"}, "tally_muted"),
         ({"tally_red": 5, "tally_brightness": 0}, "tally_brightness"),
         ({"status_pin": 5, "status_brightness": 101}, "status_brightness"),
+        ({"camera_light_pin": 5, "camera_light_brightness": 0}, "camera_light_brightness"),
+        ({"camera_light_pin": 5, "status_pin": 5}, "two parts"),
         ({"mute_pin": 5, "device": "gpiochip9"}, "gpiochip9"),
     ],
 )

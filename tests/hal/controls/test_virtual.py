@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hal.controls import Button, Status, Tally
+from hal.controls import Button, CameraLight, Status, Tally
 from hal.controls.virtual import State, VirtualControls
 from hal.errors import DeviceBusy, DeviceNotFound, DeviceUnplugged, OptionInvalid
 
@@ -133,6 +133,20 @@ async def test_close_darkens_and_silences(bench: Bench) -> None:
     assert bench.presses.empty(), "a press on its way is dropped"
     with pytest.raises(DeviceUnplugged, match="not open"):
         bench.controls.set_tally(Tally.LIVE)
+
+
+async def test_the_cameras_light_where_there_is_one(bench: Bench) -> None:
+    bench.controls.set_camera_light(CameraLight.LIVE)
+    assert bench.controls.state.camera is CameraLight.OFF, "there is none"
+    for end in ("close", "unplug"):
+        with VirtualControls(camera_light=True) as controls:
+            controls.open(asyncio.get_running_loop(), lambda *_: None)
+            controls.set_camera_light(CameraLight.LIVE)
+            assert controls.state.camera is CameraLight.LIVE
+            getattr(controls, end)()
+            assert controls.state.camera is CameraLight.OFF
+            with pytest.raises(DeviceUnplugged):
+                controls.set_camera_light(CameraLight.LIVE)
 
 
 async def test_open_twice_and_unplugged(bench: Bench) -> None:

@@ -5,9 +5,9 @@ import pytest
 from appliance.service.doctor import controls as module
 from appliance.service.doctor.check import Verdict
 from appliance.service.doctor.controls import look_at_controls
-from hal.controls import Button, Tally
+from hal.controls import Button, CameraLight, Tally
 from hal.controls.virtual import VirtualControls
-from hal.errors import DeviceNotFound
+from hal.errors import DeviceNotFound, DeviceUnplugged
 
 
 class Watcher:
@@ -15,6 +15,8 @@ class Watcher:
 
     def __init__(self, controls: VirtualControls, *, sees_green: bool = True) -> None:
         self.seen: list[tuple[str, Tally]] = []
+        self.camera: list[tuple[str, CameraLight]] = []
+        self.sees_camera = True
         self.presses = True
         self._controls = controls
         self._sees_green = sees_green
@@ -25,7 +27,11 @@ class Watcher:
             self._controls.tap(Button.MUTE)
 
     async def agrees(self, question: str) -> bool | None:
-        self.seen.append((question, self._controls.state.tally))
+        state = self._controls.state
+        if "camera" in question:
+            self.camera.append((question, state.camera))
+            return self.sees_camera
+        self.seen.append((question, state.tally))
         return "green" not in question or self._sees_green
 
 
@@ -57,6 +63,33 @@ async def test_a_light_of_the_wrong_colour() -> None:
     assert finding.verdict is Verdict.FAIL
     assert "not green" in finding.text
     assert controls.state.tally is Tally.OFF
+
+
+async def test_a_person_sees_the_light_of_the_camera_where_there_is_one() -> None:
+    controls = VirtualControls(camera_light=True)
+    watcher = Watcher(controls)
+    finding = await look_at_controls(lambda: controls, watcher)
+    assert finding.verdict is Verdict.OK
+    assert watcher.camera == [
+        ("Is the light of the camera flashing, once long and once short?", CameraLight.CLOSED),
+        ("Is the light of the camera steadily lit?", CameraLight.LIVE),
+    ]
+    watcher = Watcher(controls)
+    watcher.sees_camera = False
+    finding = await look_at_controls(lambda: controls, watcher)
+    assert finding.verdict is Verdict.FAIL
+    assert "not flashing" in finding.text
+    assert "camera_light_pin" in finding.remedy
+    assert controls.state.camera is CameraLight.OFF
+
+
+async def test_a_camera_light_that_does_not_obey_is_an_error() -> None:
+    class Broken(VirtualControls):
+        def set_camera_light(self, light: CameraLight) -> None:
+            raise DeviceUnplugged("the camera LED does not obey; check its pin")
+
+    with pytest.raises(DeviceUnplugged, match="camera LED"):
+        await look_at_controls(lambda: Broken(camera_light=True), None)
 
 
 async def test_a_button_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:

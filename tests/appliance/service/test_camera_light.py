@@ -1,0 +1,114 @@
+"""A whole device whose camera has a light on a pin: what the pin shows, and what the room sees."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import gpiozero
+import pytest
+from gpiozero.pins.mock import MockFactory
+
+from appliance.hub.server import HubServer
+from appliance.panel import PanelState
+from appliance.provisioning import Config
+from appliance.service.demo import PERMISSIONS
+from appliance.service.device import Device
+from tests.appliance.service.conftest import MakeDevice, token_for, until
+from tests.appliance.service.faulty_pin import FaultyPin
+
+GREEN, LENS, OTHER = 6, 26, 20
+
+
+@pytest.fixture
+def pins() -> Iterator[MockFactory]:
+    factory = MockFactory(pin_class=FaultyPin)
+    before, gpiozero.Device.pin_factory = gpiozero.Device.pin_factory, factory
+    yield factory
+    factory.reset()
+    gpiozero.Device.pin_factory = before
+
+
+def wired(**options: Any) -> dict[str, Any]:
+    return {"backend": "gpio", "options": {"tally_green": GREEN, **options}}
+
+
+def rewired(device: Device, **options: Any) -> Config:
+    section = type(device.config.controls).model_validate(wired(**options))
+    return device.config.model_copy(update={"controls": section})
+
+
+def sees(state: PanelState, name: str) -> bool:
+    """Whether the room is told that it sees this member."""
+    own = next((one for one in state.members if one["name"] == name), {})
+    return own.get("video_muted") is False
+
+
+async def test_a_light_that_fails_takes_the_picture_away_and_gives_it_back(
+    pins: MockFactory, make_device: MakeDevice
+) -> None:
+    oak = await make_device("Oak", 1, controls=wired(camera_light_pin=LENS))
+    elm = await make_device("Elm", 2)
+    await until(elm, lambda state: sees(state, "Oak"))
+    oak.press("camera")
+    await until(elm, lambda state: not sees(state, "Oak"))
+    # Off: the camera is let go, and its light flashes.
+    assert oak.state().camera_light == "closed"
+    await until(oak, lambda _: oak.camera.suspended)
+    pins.pin(LENS).fault = "raises"
+    oak.press("camera")
+    told = "the camera light does not work: the LEDs cannot be driven"
+    await until(oak, lambda state: any(error.startswith(told) for error in state.errors))
+    state = oak.state()
+    assert (state.camera_open, state.camera_light, state.mic_open) == (False, "fault", True)
+    assert "camera light" in oak._view.banner().text
+    pins.pin(LENS).fault = None
+    await until(elm, lambda state: sees(state, "Oak"))
+    assert (pins.pin(LENS).state, oak.state().camera_light) == (True, "live")
+    assert oak.state().errors == []
+
+
+async def test_a_reload_moves_the_light_to_another_pin_and_takes_it_away(
+    pins: MockFactory, make_device: MakeDevice
+) -> None:
+    oak = await make_device("Oak", 1, controls=wired())
+    assert oak.state().camera_light is None
+    await until(oak, lambda state: state.camera_open)
+    for lens in (LENS, OTHER):
+        await oak.adopt(rewired(oak, camera_light_pin=lens))
+        assert (pins.pin(lens).state, oak.state().camera_light) == (True, "live")
+        assert oak.state().camera_open
+    assert not pins.pin(LENS).state
+    await oak.adopt(rewired(oak))
+    assert (oak.state().camera_open, oak.state().camera_light) == (True, None)
+    assert not pins.pin(OTHER).state
+
+
+async def test_it_tells_of_a_further_camera_and_not_of_a_screen(
+    pins: MockFactory, hub: HubServer, make_device: MakeDevice
+) -> None:
+    more = [*PERMISSIONS, "room.self.additional_source", "room.self.screenshare"]
+    room = {"host": hub.url, "token": token_for(hub, "Oak", permissions=more), "user_name": "Oak"}
+    oak = await make_device("Oak", 1, room=room, controls=wired(camera_light_pin=LENS))
+    session = oak.presence.session
+    assert session is not None
+    leg = await session.add_camera(device_id="synthetic:7", width=320, height=180)
+    further = leg._devices.camera
+    assert further is not None
+    await until(oak, lambda _: further.gate.is_open)
+    own = asyncio.create_task(session.video_mute())
+    await until(oak, lambda state: not state.camera_open)
+    await own
+    assert further.gate.is_open
+    assert (pins.pin(LENS).state, oak.state().camera_light) == (True, "live")
+    await leg.video_mute()
+    assert oak.state().camera_light == "closed"
+    await leg.video_unmute()
+    assert oak.state().camera_light == "live"
+    await leg.leave()
+    assert oak.state().camera_light == "closed"
+    share = await session.start_screen_share(source="synthetic", video={"width": 320})
+    assert share._devices.camera is not None
+    await until(oak, lambda _: share._devices.camera.gate.is_open)
+    assert oak.state().camera_light == "closed"
