@@ -371,8 +371,9 @@ async def test_another_microphone_chosen_on_the_page_is_heard_in_the_room(
             tones = elm.report()["tones"]
             return tones[heard]["level_dbfs"], tones[other]["level_dbfs"]
 
+        # Gaps, as a busy machine has, are noise at each frequency: so one is held to the other.
         async with asyncio.timeout(3 * DEADLINE / 1000):
-            while not (levels()[0] > -40 and levels()[1] < -60):
+            while not (levels()[0] > -40 and levels()[1] < levels()[0] - 20):
                 await asyncio.sleep(0.05)
 
     await elm.start()
