@@ -123,13 +123,17 @@ class GateLight(ABC, Generic[Shown]):
             if self.error is None:
                 log.error("%s: %s", self.CLOSED_WITHOUT, error)
             self.error = error
-            self.works, self._driven = False, None
-            self.shown = self.FAULT
-            # Whatever of it still obeys may say so.
-            with contextlib.suppress(Exception):
-                self._put(self._controls, self.FAULT)
+            self._give_up()
         if self.on_failure is not None:
             self.on_failure()
+
+    def _give_up(self) -> None:
+        """Under the lock."""
+        self.works, self._driven = False, None
+        self.shown = self.FAULT
+        # Whatever of it still obeys may say so.
+        with contextlib.suppress(Exception):
+            self._put(self._controls, self.FAULT)
 
     def close(self) -> None:
         """Hold the gate for good and follow it no longer."""

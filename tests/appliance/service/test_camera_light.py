@@ -69,6 +69,23 @@ async def test_a_light_that_fails_takes_the_picture_away_and_gives_it_back(
     assert oak.state().errors == []
 
 
+async def test_a_tally_that_fails_is_not_blamed_on_the_light_of_the_camera(
+    pins: MockFactory, make_device: MakeDevice
+) -> None:
+    oak = await make_device("Oak", 1, controls=wired(camera_light_pin=LENS))
+    await until(oak, lambda state: state.camera_open and state.mic_open)
+    pins.pin(GREEN).fault = "raises"
+    oak.press("mute")
+    await until(oak, lambda state: not state.camera_open)
+    (error,) = oak.state().errors
+    assert error.startswith("the tally light does not work: ")
+    assert len(oak.failures) == 1
+    assert oak.state().camera_light == "fault"
+    pins.pin(GREEN).fault = None
+    await until(oak, lambda state: state.camera_open)
+    assert oak.state().errors == []
+
+
 async def test_a_reload_moves_the_light_to_another_pin_and_takes_it_away(
     pins: MockFactory, make_device: MakeDevice
 ) -> None:
