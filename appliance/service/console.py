@@ -114,7 +114,8 @@ class Console:
         return self._light.watch(gate)
 
     def watch_camera(self, gate: CameraGate) -> Callable[[], None]:
-        """The same for the light of the camera, and one more of those."""
+        """The same for the light of the camera, and one more of those.  One that is open, and only
+        now has become the room's, is closed where there is no telling of it."""
         return self._camera_lamp.watch(gate)
 
     def adopt(

@@ -145,6 +145,34 @@ async def test_it_is_lit_while_one_of_several_cameras_is_open(rig: Rig) -> None:
     assert rig.light is CameraLight.CLOSED
 
 
+async def test_it_tells_of_a_camera_that_is_open_already(rig: Rig) -> None:
+    rig.in_a_call()
+    rig.camera.mute(Party.COVER)
+    shared = CameraGate()
+    shared.unmute(Party.START)
+    end = rig.console.watch_camera(shared)
+    assert (rig.light, shared.is_open) == (CameraLight.LIVE, True)
+    end()
+    assert (rig.light, shared.is_open) == (CameraLight.CLOSED, True)
+
+
+async def test_a_camera_that_is_open_already_closes_without_its_light(rig: Rig) -> None:
+    rig.in_a_call()
+    rig.controls.fails = True
+    rig.camera.mute(Party.ROOM)
+    shared = CameraGate()
+    shared.unmute(Party.START)
+    end = rig.console.watch_camera(shared)
+    assert shared.closers == {Party.WATCHDOG}
+    end()
+    assert shared.is_open, "it is none of the room's any more"
+    end = rig.console.watch_camera(shared)
+    rig.controls.fails = False
+    await rig.until(lambda: shared.is_open)
+    assert rig.light is CameraLight.LIVE
+    end()
+
+
 async def test_a_light_that_fails_keeps_the_camera_closed_and_nothing_else(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
