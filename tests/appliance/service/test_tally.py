@@ -38,7 +38,7 @@ class Rig:
         self.controls = Witness(self.first, self.second)
         self.console = Console(self.controls, self.first, CameraGate(), retry_after=0.01)
         self.end = self.console.watch(self.second)
-        self.link = GateLink(self.first, self.second, whole=lambda: False)
+        self.link = GateLink(self.first, self.second, whole=False)
 
     @property
     def light(self) -> Tally:
