@@ -29,8 +29,14 @@ class JsonLines:
         self._size_max = size_max
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Add a line; it is on the disk (`fdatasync`) when this returns.  Raises OSError."""
-        line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+        """Add a line; it is on the disk (`fdatasync`) when this returns.
+
+        Raises OSError, and TypeError or ValueError for an entry that JSON cannot express.
+        """
+        # Half of a surrogate pair, as a server or a file's name may have one, becomes JSON's own
+        # escape of it, and is read as what it was.
+        text = json.dumps(entry, ensure_ascii=False)
+        line = text.encode(errors="backslashreplace") + b"\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         while not self._appended(line):
             pass

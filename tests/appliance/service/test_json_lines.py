@@ -30,6 +30,14 @@ def test_what_is_appended_is_read(path: Path) -> None:
     assert [json.loads(line)["why"] for line in path.read_text().splitlines()] == ["ünd\n"] * 3
 
 
+def test_half_of_a_surrogate_pair_is_kept_as_it_is(path: Path) -> None:
+    lines = JsonLines(path)
+    lines.append({"why": "é \ud800"})
+    lines.append({"why": "the next"})
+    assert [entry["why"] for entry in lines.read()] == ["é \ud800", "the next"]
+    assert path.read_text().splitlines()[0] == r'{"why": "é \ud800"}'
+
+
 def test_it_never_grows_without_bound_and_keeps_the_newest(path: Path) -> None:
     lines = JsonLines(path, size_max=100)
     for n in range(200):

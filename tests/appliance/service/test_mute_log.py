@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,17 @@ def gate(path: Path) -> Iterator[MicGate]:
     log.start()
     yield gate
     log.stop()
+
+
+def arrives(path: Path, why: str) -> bool:
+    """Whether such an entry comes within 30 s."""
+    stopped, end = threading.Event(), time.monotonic() + 30
+    for batch in follow(path, stopped):
+        if any(entry["why"] == why for entry in batch):
+            return True
+        if time.monotonic() > end:
+            stopped.set()
+    return False
 
 
 def test_who_what_when_and_why(path: Path) -> None:
@@ -109,6 +122,24 @@ def test_a_disk_that_cannot_be_written_is_said_once(
         log.stop()
     assert len(caplog.records) == 1
     assert "a gap" in caplog.text
+
+
+def test_an_entry_that_cannot_be_written_is_said_once_and_ends_nothing(
+    path: Path, gate: MicGate, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd: Any = object()
+    with caplog.at_level(logging.ERROR):
+        gate.mute(Party.ROOM, "a word of the server's: \ud800")
+        gate.mute(Party.SOFTWARE, odd)
+        gate.mute(Party.REMOTE, odd)
+        gate.mute(Party.LATCH, "the next")
+        assert arrives(path, "the next")
+    assert [(entry["who"], entry["why"]) for entry in read(path)] == [
+        ("room", "a word of the server's: \ud800"),
+        ("latch", "the next"),
+    ]
+    (record,) = caplog.records
+    assert record.getMessage() == f"{path / NAME}: an entry cannot be written"
 
 
 def test_what_comes_is_followed_into_the_next_file(path: Path, gate: MicGate) -> None:
