@@ -28,8 +28,8 @@ from appliance.service.json_lines import SIZE_MAX, Entry, JsonLines
 log = logging.getLogger(__name__)
 
 NAME: Final = "mute.jsonl"
-"""The file's name in the state directory; it and the one before hold at least the last 5,000
-changes."""
+"""The file's name in the state directory; once there is one before it, the two hold more than
+`SIZE_MAX` bytes, about the last 5,000 changes of some 200 bytes each."""
 
 LAPSES: Final = "mute-lease.jsonl"
 """The same for what the lease did."""

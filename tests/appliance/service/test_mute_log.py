@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from appliance.media.gate import MicGate, Party
+from appliance.service.json_lines import SIZE_MAX
 from appliance.service.mute_log import LAPSES, NAME, MuteLog, follow, read, state_directory
 
 
@@ -73,6 +74,21 @@ def test_who_what_when_and_why(path: Path) -> None:
         ]
     ]
     assert [entry["who"] for entry in read(path)] == ["start", "room", "room"]
+
+
+def test_a_change_takes_some_200_bytes(path: Path, gate: MicGate) -> None:
+    gate.unmute(Party.START, "the room has told the first state")
+    gate.mute(Party.ROOM, "a press on GPIO pins")
+    gate.mute(Party.LEASE, "the loop stood still for 85 ms")
+    gate.unmute(Party.LEASE, "the loop is back")
+    gate.unmute(Party.ROOM, "a press on the panel")
+    assert arrives(path, "a press on the panel")
+    lines = [
+        line for name in (NAME, LAPSES) for line in (path / name).read_bytes().splitlines(True)
+    ]
+    assert len(lines) == 5
+    assert all(150 < len(line) < 250 for line in lines)
+    assert 4500 < SIZE_MAX / (sum(map(len, lines)) / 5) < 5500, "about 5,000 fill a file"
 
 
 def test_however_much_the_lease_does_what_people_did_is_kept(path: Path) -> None:
