@@ -108,18 +108,20 @@ class Config(Section):
     @classmethod
     def from_layers(cls, layers: Layers) -> Config:
         """Check merged files.  Raises ConfigError for the first value that cannot be."""
-        values = anchored(layers)
+        values, strict = anchored(layers), _strict(layers)
         try:
-            config = cls.model_validate(values)
+            config = cls.model_validate(values, strict=strict)
         except ValidationError:
-            raise layers.error(*worst(mistakes(cls, values), layers.place)) from None
+            found = mistakes(cls, values, strict=strict)
+            raise layers.error(*worst(found, layers.place)) from None
         return cls._of(config, layers)
 
     @classmethod
     def left_of(cls, layers: Layers, wrong: Iterable[Key]) -> Config | None:
         """What merged files say without the keys that are wrong; None where that is no device."""
         try:
-            config = cls.model_validate(without(anchored(layers), wrong))
+            values = without(anchored(layers), wrong)
+            config = cls.model_validate(values, strict=_strict(layers))
         except ValidationError:
             return None
         return cls._of(config, layers)
@@ -237,12 +239,19 @@ def updates_of(layers: Layers) -> UpdatesConfig:
 
 
 def _section(layers: Layers, name: str, model: type[_S]) -> _S:
-    values = anchored(layers).get(name, {})
+    values, strict = anchored(layers).get(name, {}), _strict(layers)
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, strict=strict)
     except ValidationError:
-        key, reason = worst(mistakes(model, values), lambda k: layers.place((name, *k)))
+        found = mistakes(model, values, strict=strict)
+        key, reason = worst(found, lambda k: layers.place((name, *k)))
         raise layers.error((name, *key), reason) from None
+
+
+def _strict(layers: Layers) -> bool | None:
+    """For pydantic: what a device goes by already may have numbers in quotes, for older versions
+    took them; in all else the model decides."""
+    return False if layers.accepted else None
 
 
 def anchored(layers: Layers) -> dict[str, Any]:

@@ -46,19 +46,19 @@ class Mistake:
     2 for a rule on several."""
 
 
-def mistakes(model: type[BaseModel], values: Any) -> list[Mistake]:
-    """All that is wrong with values, up to `MOST`, by rank.
+def mistakes(model: type[BaseModel], values: Any, *, strict: bool | None = None) -> list[Mistake]:
+    """All that is wrong with values, up to `MOST`, by rank.  `strict` as pydantic has it.
 
     What may well be the consequence of another mistake is left out: a key that is missing because
     it is misspelt, a rule on values one of which is wrong.
     """
-    details = _details(model, values)
+    details = _details(model, values, strict)
     # In front, or those that are cut off may be the cause of those that are left.
     details = sorted(details, key=_rank)[:MOST]
     # Whoever asks about a section as a whole is not asked while one of its values is wrong.
     wrong = [d["loc"] for d in details if d["type"] not in ("way_in", "missing")]
     rest = without(values, wrong) if isinstance(values, Mapping) else {}
-    hidden = [detail for detail in _details(model, rest) if _is_rule(detail)] if wrong else []
+    hidden = [d for d in _details(model, rest, strict) if _is_rule(d)] if wrong else []
     blamed = [detail["loc"] for detail in details if not _is_rule(detail)]
     found: dict[tuple[Key, str], Mistake] = {}
     for detail in [*details, *hidden]:
@@ -129,9 +129,9 @@ def keys_of(model: type[BaseModel], table: Key) -> list[str]:
     return sorted(model.model_fields)
 
 
-def _details(model: type[BaseModel], values: Any) -> list[ErrorDetails]:
+def _details(model: type[BaseModel], values: Any, strict: bool | None) -> list[ErrorDetails]:
     try:
-        model.model_validate(values)
+        model.model_validate(values, strict=strict)
     except ValidationError as error:
         return error.errors(include_url=False)
     return []
