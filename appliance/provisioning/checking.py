@@ -42,7 +42,7 @@ def check(layers: Layers) -> Checked:
         found += options
         wrong += [key for key, _ in options]
     errors = [_error(layers, key, reason) for key, reason in found[:MOST]]
-    if len(found) >= MOST:
+    if len(found) > MOST:
         reason = f"has more mistakes than the {MOST} that are told; mend these first"
         errors.append(ConfigError(reason, path=layers.parts[-1].source.path))
     errors.sort(key=lambda error: in_order(layers, error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
@@ -21,7 +21,7 @@ from appliance.provisioning.devices import (
 )
 from appliance.provisioning.errors import ConfigError
 from appliance.provisioning.layers import Layers
-from appliance.provisioning.mistakes import mistakes, without, worst
+from appliance.provisioning.mistakes import AND_MORE, Mistake, mistakes, without, worst
 from appliance.provisioning.section import Section
 from appliance.provisioning.sections import (
     CalendarConfig,
@@ -112,8 +112,7 @@ class Config(Section):
         try:
             config = cls.model_validate(values, strict=strict)
         except ValidationError:
-            found = mistakes(cls, values, strict=strict)
-            raise layers.error(*worst(found, layers.place)) from None
+            raise _error(layers, mistakes(cls, values, strict=strict)) from None
         return cls._of(config, layers)
 
     @classmethod
@@ -243,9 +242,17 @@ def _section(layers: Layers, name: str, model: type[_S]) -> _S:
     try:
         return model.model_validate(values, strict=strict)
     except ValidationError:
-        found = mistakes(model, values, strict=strict)
-        key, reason = worst(found, lambda k: layers.place((name, *k)))
-        raise layers.error((name, *key), reason) from None
+        raise _error(layers, mistakes(model, values, strict=strict), name) from None
+
+
+def _error(layers: Layers, found: Sequence[Mistake], *table: str) -> ConfigError:
+    """The error of the first of mistakes in a table, which tells how to see the others where
+    somebody can."""
+    key, reason = worst(found, lambda key: layers.place((*table, *key)))
+    part = layers.part((*table, *key))
+    if len(found) > 1 and (part is None or part.is_beside):
+        reason += AND_MORE
+    return layers.error((*table, *key), reason)
 
 
 def _strict(layers: Layers) -> bool | None:

@@ -65,6 +65,11 @@ class Part:
         """Where its relative paths begin."""
         return self.folder or self.source.path.absolute().parent
 
+    @property
+    def is_beside(self) -> bool:
+        """Whether it is a file where its relative paths begin, and none of a server or a stick."""
+        return self.base == self.source.path.absolute().parent
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
