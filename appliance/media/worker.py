@@ -39,6 +39,7 @@ class Worker(ABC):
         self.turned = time.monotonic()
         """`time.monotonic` of the thread's last turn: what hangs in a driver turns no more."""
         self._observers: tuple[Observer, ...] = ()
+        self._place_observers: tuple[Callable[[], None], ...] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -73,6 +74,23 @@ class Worker(ABC):
 
         def end() -> None:
             self._observers = tuple(one for one in self._observers if one is not observer)
+
+        return end
+
+    @property
+    def trying(self) -> bool:
+        """Whether `device` is one that is only tried, and may give way to the one before."""
+        return self._trying
+
+    def observe_place(self, observer: Callable[[], None]) -> Callable[[], None]:
+        """Call `observer` on the loop when `device` or `trying` may have changed: before a device
+        that was put in place is opened, when it is open, and when the trial is over.  Nothing that
+        it gives leaves ahead of that.  Returns what ends it."""
+        self._place_observers += (observer,)
+
+        def end() -> None:
+            left = tuple(one for one in self._place_observers if one is not observer)
+            self._place_observers = left
 
         return end
 
@@ -136,6 +154,7 @@ class Worker(ABC):
             self._trying = True
             try:
                 await put()
+                self._placed()
                 await self._launch()
                 if self._error is not None:
                     raise self._error
@@ -146,12 +165,14 @@ class Worker(ABC):
                 back()
                 self._trying = False
                 self._error = before
+                self._placed()
                 if running:
                     await self._launch()
                 raise
             self._trying = False
             if not running:
                 await self._halt()
+            self._placed()
             self._tell(None)
 
     def _wake(self) -> None:
@@ -170,8 +191,15 @@ class Worker(ABC):
         if self._opened is not None:
             self._opened.set()
         self._error = error
+        if error is None:
+            # Some devices are known only once they are open.  What the thread reads is behind this.
+            self._placed()
         if not self._trying:
             self._tell(error)
+
+    def _placed(self) -> None:
+        for observer in self._place_observers:
+            observer()
 
     def _tell(self, error: HalError | None) -> None:
         for observer in (self.on_error, *self._observers):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, Literal, TypeAlias, cast
 
@@ -107,6 +107,20 @@ async def other_speakers(lost: Device) -> list[Speaker]:
     found = await asyncio.to_thread(_find, "speaker", nothing, AUTO, several=True)
     others = [one for one in found if one.device.id != lost.id]
     return cast(list[Speaker], [one for one in others if one.device.backend == lost.backend])
+
+
+async def first(tries: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Do the first that works.  Raises the last one's error: HalError, Overconstrained."""
+    error: Exception = DeviceNotFound("there is no other device; plug one in")
+    for attempt in tries:
+        try:
+            await attempt()
+        except (HalError, constraints.Overconstrained) as failure:
+            error = failure
+        else:
+            return
+    with constrained():
+        raise error
 
 
 def check_camera(device: Device, got: VideoFormat, wish: MediaTrackConstraints) -> None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from appliance.media import constraints
 from appliance.media.capture import CameraCapture, MicCapture
 from appliance.media.constraints import MediaTrackConstraints
 from appliance.media.gate import CameraGate, Gate, MicGate, Party
@@ -18,7 +17,7 @@ from appliance.media.worker import Worker
 from hal.camera import Camera, VideoFormat
 from hal.device import Device
 from hal.display import Display
-from hal.errors import DeviceNotFound, DeviceUnplugged, HalError
+from hal.errors import DeviceUnplugged, HalError
 
 from . import choice
 from .errors import NotInUse, Overconstrained
@@ -40,7 +39,8 @@ class Devices:
 
     Called on the loop: `on_device` when a device fails (with its error), and when it works
     again (with None); `on_swapped` with the device before and after, when another one took its
-    place and no method of this class was the reason.
+    place and no method of this class was the reason; `on_placed` when the captures or their
+    devices may be others, ahead of what those give (see `Worker.observe_place`).
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Devices:
         self.display = DisplayPlayout(display) if isinstance(display, Display) else display
         self.on_device: Callable[[DeviceKind, Device, HalError | None], None] | None = None
         self.on_swapped: Callable[[DeviceKind, Device, Device], None] | None = None
+        self.on_placed: Callable[[], None] | None = None
         self._given_stream = local_stream is not None
         self._made: list[MicCapture | CameraCapture | SpeakerPlayout] = []
         self._made_display = isinstance(display, Display)
@@ -76,6 +77,7 @@ class Devices:
         self._asked: set[DeviceKind] = set()
         self._changing = asyncio.Lock()
         self._links: list[Callable[[], None]] = []
+        self._places: list[Callable[[], None]] = []
         self._tasks = Tasks()
 
     @property
@@ -104,6 +106,7 @@ class Devices:
         async with self._changing:
             if not self._given_stream:
                 await self._fill(plan, audio, video)
+            self._attend()
             if plan.receive_audio and self.speaker is None:
                 self.speaker = SpeakerPlayout(await choice.speaker(self._speaker_id))
                 self._made.append(self.speaker)
@@ -128,9 +131,10 @@ class Devices:
         await self._tasks.close()
         for kind in tuple(self._watched):
             self._unwatch(kind)
-        for unlink in self._links:
-            unlink()
+        for end in (*self._links, *self._places):
+            end()
         self._links.clear()
+        self._places.clear()
         made, self._made = self._made, []
         if not self._given_stream:
             self.local_stream = None
@@ -219,6 +223,7 @@ class Devices:
             self.local_stream = LocalStream(
                 stream.microphone or old_stream.microphone, stream.camera or old_stream.camera
             )
+            self._attend()
             made = [old for _, _, old in pairs if old in self._made]
             self._made = [one for one in self._made if one not in made]
             await asyncio.gather(*(one.stop() for one in made))
@@ -302,7 +307,7 @@ class Devices:
     ) -> None:
         """For an extra device: the first that opens, or the error."""
         if self._beside is not None:
-            await self._first(tries)
+            await choice.first(tries)
 
     async def _swap(self, kind: DeviceKind, tries: list[Callable[[], Awaitable[None]]]) -> None:
         """Do the first that works; that one device failed before is no news of another."""
@@ -310,7 +315,7 @@ class Devices:
         self._failed.discard(kind)
         self._asked.add(kind)
         try:
-            await self._first(tries)
+            await choice.first(tries)
         except BaseException:
             if failed:
                 self._failed.add(kind)
@@ -319,19 +324,6 @@ class Devices:
             self._asked.discard(kind)
             if kind in self._watched:
                 self._present[kind] = self._watched[kind][0].device
-
-    async def _first(self, tries: list[Callable[[], Awaitable[None]]]) -> None:
-        """Do the first that works; raises the last one's error."""
-        error: Exception = DeviceNotFound("there is no other device; plug one in")
-        for attempt in tries:
-            try:
-                await attempt()
-            except (HalError, constraints.Overconstrained) as failure:
-                error = failure
-            else:
-                return
-        with choice.constrained():
-            raise error
 
     def _check(self, plan: MediaPlan) -> None:
         camera = self.camera
@@ -349,6 +341,18 @@ class Devices:
 
         self._links.append(outer.subscribe(follow))
         follow(outer)
+
+    def _attend(self) -> None:
+        """The captures may be others now: see which devices they have, and will have."""
+        for end in self._places:
+            end()
+        captures = (self.microphone, self.camera)
+        self._places = [one.observe_place(self._placed) for one in captures if one is not None]
+        self._placed()
+
+    def _placed(self) -> None:
+        if self.on_placed is not None:
+            self.on_placed()
 
     def _watch(self, kind: DeviceKind, worker: Worker) -> None:
         if kind in self._watched:
@@ -387,6 +391,6 @@ class Devices:
                 return
             try:
                 found = await choice.other_speakers(lost)
-                await self._first([partial(playout.swap, one) for one in found])
+                await choice.first([partial(playout.swap, one) for one in found])
             except (HalError, Overconstrained) as error:
                 log.info("there is no other loudspeaker: %s", error)

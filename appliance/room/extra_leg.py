@@ -16,7 +16,6 @@ from appliance.media.capture import CameraCapture, MicCapture
 from appliance.signaling.errors import SignalingError
 from appliance.signaling.payload import Payload
 from hal.camera import Camera
-from hal.device import Device
 from hal.errors import DeviceNotFound, DeviceUnplugged, HalError
 
 from .call import BYE_TIMEOUT, Call, CallState, Dialog, Wishes
@@ -26,7 +25,6 @@ from .device_properties import DeviceProperties
 from .devices import DeviceKind, Devices
 from .emitter import EventEmitter
 from .errors import AlreadyJoined, NotJoined, SessionEnded
-from .gate_link import GateLink
 from .home import Home
 from .methods import MemberMethods
 from .mute import MuteSync
@@ -35,6 +33,7 @@ from .phase import Phase
 from .plan import Constraints, MediaPlan
 from .recovery import Recovery
 from .tasks import Tasks
+from .tie import Tie
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +50,8 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
 
     marker: ClassVar[str]
     """What it is called in the list of subscriptions."""
+    apart: ClassVar[bool] = False
+    """Whether its picture is none of the room's, unless the camera is the room's own."""
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
             allow_remote_unmute=home.allow_remote_unmute, source=source, beside=home.devices
         )
         self._devices.on_device = self._device_changed
+        self._devices.on_placed = self.retie
         self._muting = Muting()
         self._wishes = wishes
         self._phase = Phase.NEW
@@ -78,9 +80,8 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
         self._call: Call | None = None
         self._recovery: Recovery | None = None
         self._tasks = Tasks()
-        self._links: list[GateLink] = []
+        self._ties: list[Tie[MicCapture] | Tie[CameraCapture]] = []
         self._observed: list[Callable[[], None]] = []
-        self._unwatch: list[Callable[[], None]] = []
         self._gone: set[DeviceKind] = set()
         self._teardown: asyncio.Task[None] | None = None
 
@@ -125,8 +126,8 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
         self._phase = Phase.JOINING
         try:
             await self._devices.open(self._plan, *self._constraints)
-            self._link()
-            self._announce()
+            # As long as nothing can open yet.
+            self._tie()
             self._muting.start(
                 self._devices, self._plan, self._tell_mute, self._home.stop_while_muted
             )
@@ -187,10 +188,10 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
         if self._phase is Phase.JOINED and self._recovery is not None:
             self._recovery.begin()
 
-    def relink(self) -> None:
-        """Devices have changed: see which gates hold which now."""
-        for link in self._links:
-            link.follow()
+    def retie(self) -> None:
+        """Devices may have changed: see which gates hold which now."""
+        for tie in self._ties:
+            tie.follow()
 
     @property
     def ended(self) -> bool:
@@ -268,25 +269,13 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
         else:
             await self._enter()
 
-    def _link(self) -> None:
-        own, main = self._devices, self._home.devices
-        pairs = ((own.microphone, main.microphone), (own.camera, main.camera))
-        for mine, leader in pairs:
-            if mine is not None and leader is not None and self._follows(mine):
-                whole = partial(_same_device, mine, leader)
-                self._links.append(GateLink(leader.gate, mine.gate, whole=whole))
-
-    def _announce(self) -> None:
-        """Tell whoever shows in a light what is open, as long as it cannot open yet."""
-        microphone, camera = self._devices.microphone, self._devices.camera
-        if microphone is not None and self._home.on_microphone is not None:
-            self._unwatch.append(self._home.on_microphone(microphone))
-        if camera is not None and self._home.on_camera is not None and self._follows(camera):
-            self._unwatch.append(self._home.on_camera(camera))
-
-    def _follows(self, capture: MicCapture | CameraCapture) -> bool:
-        """Whether a button or cover of the room holds this capture as well."""
-        return True
+    def _tie(self) -> None:
+        own, main, home = self._devices, self._home.devices, self._home
+        self._ties = [
+            Tie(lambda: own.microphone, lambda: main.microphone, home.on_microphone),
+            Tie(lambda: own.camera, lambda: main.camera, home.on_camera, apart=self.apart),
+        ]
+        self.retie()
 
     def _observe(self) -> None:
         for stop in self._observed:
@@ -304,10 +293,6 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
     def _stream_replaced(self) -> None:
         self._gone.clear()
         self._observe()
-
-    def _swapped(self, kind: DeviceKind, previous: Device, current: Device) -> None:
-        self.relink()
-        super()._swapped(kind, previous, current)
 
     def _source_changed(self, kind: DeviceKind, error: HalError | None) -> None:
         if isinstance(error, DeviceUnplugged | DeviceNotFound):
@@ -358,13 +343,11 @@ class ExtraLeg(DeviceProperties, EventEmitter, MemberMethods, DeviceMethods):
             await call.close()
         for stop in self._observed:
             stop()
-        for link in self._links:
-            link.close()
-        self._observed, self._links, self._recovery = [], [], None
+        self._observed, self._recovery = [], None
         await self._devices.close()
-        for unwatch in self._unwatch:
-            unwatch()
-        self._unwatch = []
+        for tie in self._ties:
+            tie.close()
+        self._ties = []
 
 
 class RoomSessionDevice(ExtraLeg):
@@ -380,6 +363,8 @@ class RoomSessionScreenShare(ExtraLeg):
     """A screen, or whatever else gives pictures to look at together."""
 
     marker = "screenshare"
+    # A cover closes the camera of the room, not what somebody shows.
+    apart = True
 
     @property
     def _sources(self) -> set[DeviceKind]:
@@ -388,11 +373,3 @@ class RoomSessionScreenShare(ExtraLeg):
 
     def _dialog(self) -> Dialog:
         return {"screen_share": True, **super()._dialog()}
-
-    def _follows(self, capture: MicCapture | CameraCapture) -> bool:
-        # A cover closes the camera of the room, not what somebody shows.
-        return isinstance(capture, MicCapture) or _same_device(capture, self._home.devices.camera)
-
-
-def _same_device(one: MicCapture | CameraCapture, other: MicCapture | CameraCapture | None) -> bool:
-    return other is not None and one.device.id == other.device.id

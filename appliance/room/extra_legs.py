@@ -92,10 +92,10 @@ class ExtraLegs:
         for leg in self.present:
             leg.follow()
 
-    def relink(self) -> None:
-        """The session's devices have changed."""
+    def retie(self) -> None:
+        """The session's devices may have changed."""
         for leg in self._legs:
-            leg.relink()
+            leg.retie()
 
     async def end(self, bye: float | None) -> None:
         """End all of them, with a goodbye of at most `bye` seconds or without one."""

@@ -43,4 +43,4 @@ class Home:
     on_microphone: Callable[[MicCapture], Callable[[], None]] | None
     """Called with each further microphone before it can open; what it returns, at its end."""
     on_camera: Callable[[CameraCapture], Callable[[], None]] | None
-    """The same for each further camera; what is shared as a screen is none."""
+    """The same for each further camera; what is shared as a screen is none, but see `Tie`."""

@@ -92,6 +92,9 @@ class LegMethods(ABC):
         `video={"device_id": "/dev/v4l/by-id/..."}` for what comes in by HDMI.  By default it is the
         X11 screen of this machine.  As soon as it is in the room, the room changes to
         `layout`, and members go to `positions` (by id, or "self" for the screen).
+
+        A button or a cover of the camera does not mean the screen; but while both are one and the
+        same device, whatever closes the session's camera closes the screen.
         """
         if audio is False and video is False:
             raise TypeError("start_screen_share() needs audio, video or both")

@@ -7,11 +7,10 @@ from typing import Any
 
 from appliance.media.capture import CameraCapture, MicCapture
 from appliance.signaling.connection import Connection
-from hal.device import Device
 
 from .call import Call, Leg
 from .device_methods import SpeakerMethods
-from .devices import DeviceKind, Devices
+from .devices import Devices
 from .events import SUBSCRIBE
 from .handover import Handover
 from .home import Home
@@ -97,7 +96,3 @@ class OwnCalls(RoomMethods, SpeakerMethods, Handover):
 
     def _stream_replaced(self) -> None:
         self._overlay.rebind(self._devices.camera)
-
-    def _swapped(self, kind: DeviceKind, previous: Device, current: Device) -> None:
-        self._legs.relink()
-        super()._swapped(kind, previous, current)

@@ -149,12 +149,14 @@ class RoomSession(RoomProperties, EventEmitter, OwnCalls, WorkMethods, LegMethod
         self._state = RoomState()
         self._works = Works(self._rpc, KINDS)
         self._legs = ExtraLegs(self._state)
+        self._devices.on_placed = self._legs.retie
         self._muting = Muting()
         self.on_microphone: Callable[[MicCapture], Callable[[], None]] | None = None
         """Called with each further microphone, as long as it cannot be heard yet; what it
         returns is called when that one is closed for good."""
         self.on_camera: Callable[[CameraCapture], Callable[[], None]] | None = None
-        """The same with each further camera.  What is shared as a screen is none."""
+        """The same with each further camera.  What is shared as a screen is none, except while it
+        is the device of the session's own camera: nothing of that leaves ahead of the call."""
 
         self.renew_token: Callable[[], Awaitable[str]] | None = None
         """Gives a newer token; asked from two minutes before the present one ends."""

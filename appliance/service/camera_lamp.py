@@ -7,7 +7,6 @@ import logging
 from appliance.media.gate import SAFETY, CameraGate, Party
 from appliance.service.gate_light import GateLight
 from hal.controls import CameraLight, Controls
-from hal.errors import HalError
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +23,15 @@ class CameraLamp(GateLight[CameraLight]):
         super().__init__(controls, gate)
         self.works = not controls.camera_light
 
-    def fail(self, error: HalError) -> None:
-        """See `GateLight.fail`."""
-        if self._controls.camera_light:
-            super().fail(error)
-        else:
+    def fail_along(self) -> None:
+        """The controls fail for something else, which is told there; this one is not to blame, and
+        does not work before `mended`.  To be called after `hold`."""
+        if not self._controls.camera_light:
             self.mended()
+            return
+        with self._lock:
+            self.error = None
+            self._give_up()
 
     def refresh(self) -> None:
         """Drive it anew: the controls have other parts than before."""

@@ -103,7 +103,7 @@ class Console:
 
     @property
     def camera_error(self) -> HalError | None:
-        """Why the light of the camera could not be driven."""
+        """Why the light of the camera could not be driven; None where `error` is all there is."""
         return self._camera_lamp.error
 
     def watch(self, gate: MicGate) -> Callable[[], None]:
@@ -114,7 +114,8 @@ class Console:
         return self._light.watch(gate)
 
     def watch_camera(self, gate: CameraGate) -> Callable[[], None]:
-        """The same for the light of the camera, and one more of those."""
+        """The same for the light of the camera, and one more of those.  One that is open, and only
+        now has become the room's, is closed where there is no telling of it."""
         return self._camera_lamp.watch(gate)
 
     def adopt(
@@ -320,7 +321,7 @@ class Console:
             self._switches.unreadable(self.controls)
             failure = self._failure(error)
             self._light.fail(failure)
-            self._camera_lamp.fail(failure)
+            self._camera_lamp.fail_along()
             return
         self._opened()
 
@@ -332,7 +333,7 @@ class Console:
             self._camera_lamp.mended()
         else:
             # The controls will be closed and opened again and again: the camera does not flicker.
-            self._camera_lamp.fail(self.error)
+            self._camera_lamp.fail_along()
         self.show(self._status)
 
     def _failure(self, error: Exception) -> HalError:
@@ -383,7 +384,7 @@ class Console:
         # The gates first, for the lights may show anything after it.
         self._hold(str(error), self.controls)
         self._light.fail(error)
-        self._camera_lamp.fail(error)
+        self._camera_lamp.fail_along()
         self._after_failure()
 
     def _changed(self) -> None:

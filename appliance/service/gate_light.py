@@ -79,16 +79,27 @@ class GateLight(ABC, Generic[Shown]):
             self.shown = self.FAULT
 
     def watch(self, gate: Gate) -> Callable[[], None]:
-        """Speak for one more gate, which is closed now.  Returns what ends it."""
+        """Speak for one more gate; one that is open is closed where the light does not work.
+        Returns what ends it."""
         with self._lock:
             self._others += (gate,)
         unbind = self._bind(gate)
+        if gate.is_open:
+            try:
+                self._drive_truth()
+            except Exception as error:
+                gate.mute(Party.WATCHDOG, str(error))
+            if self.on_change is not None:
+                self.on_change()
 
         def end() -> None:
             unbind()
             gate.before_open = None
             with self._lock:
                 self._others = tuple(one for one in self._others if one is not gate)
+                self._opening.discard(gate)
+            # Nobody else would ever withdraw it.
+            gate.unmute(Party.WATCHDOG, "the light speaks for it no longer")
             self._show_truth()
 
         return end
@@ -123,13 +134,17 @@ class GateLight(ABC, Generic[Shown]):
             if self.error is None:
                 log.error("%s: %s", self.CLOSED_WITHOUT, error)
             self.error = error
-            self.works, self._driven = False, None
-            self.shown = self.FAULT
-            # Whatever of it still obeys may say so.
-            with contextlib.suppress(Exception):
-                self._put(self._controls, self.FAULT)
+            self._give_up()
         if self.on_failure is not None:
             self.on_failure()
+
+    def _give_up(self) -> None:
+        """Under the lock."""
+        self.works, self._driven = False, None
+        self.shown = self.FAULT
+        # Whatever of it still obeys may say so.
+        with contextlib.suppress(Exception):
+            self._put(self._controls, self.FAULT)
 
     def close(self) -> None:
         """Hold the gate for good and follow it no longer."""

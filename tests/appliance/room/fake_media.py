@@ -23,11 +23,13 @@ class FakeCapture:
         self.device = Device(f"{kind}-1", f"The {kind}", kind, "fake")
         self.running = False
         self.failed = False
+        self.trying = False
         self.error: Any = None
         self.preview: Any = None
         self.wanted = self.format = VideoFormat(640, 360, 15.0)
         self.changed = asyncio.Event()
         self.observers: list[Callable[[Any], None]] = []
+        self.places: list[Callable[[], None]] = []
 
     @property
     def suspended(self) -> bool:
@@ -47,6 +49,10 @@ class FakeCapture:
     def observe(self, observer: Callable[[Any], None]) -> Callable[[], None]:
         self.observers.append(observer)
         return lambda: self.observers.remove(observer)
+
+    def observe_place(self, observer: Callable[[], None]) -> Callable[[], None]:
+        self.places.append(observer)
+        return lambda: self.places.remove(observer)
 
     async def take_gate(self, gate: Gate) -> None:
         self.gate = gate

@@ -19,7 +19,7 @@ def open_gate() -> MicGate:
 @pytest.mark.parametrize("party", [Party.ROOM, Party.CONFIG, Party.LATCH, Party.WATCHDOG])
 def test_people_and_safety_hold_both(party: Party) -> None:
     leader, gate = open_gate(), open_gate()
-    link = GateLink(leader, gate, whole=lambda: False)
+    link = GateLink(leader, gate, whole=False)
     leader.mute(party)
     assert gate.closers == {Party.LATCH}
     leader.unmute(party)
@@ -31,26 +31,26 @@ def test_people_and_safety_hold_both(party: Party) -> None:
 
 @pytest.mark.parametrize("party", [Party.SOFTWARE, Party.REMOTE, Party.START])
 def test_others_hold_both_only_for_the_same_device(party: Party) -> None:
-    same = False
     leader, gate = open_gate(), open_gate()
-    link = GateLink(leader, gate, whole=lambda: same)
+    link = GateLink(leader, gate, whole=False)
     leader.mute(party)
     assert gate.is_open
-    same = True
-    link.follow()
+    link.whole = True
     assert not gate.is_open
+    link.whole = False
+    assert gate.is_open
 
 
 def test_closed_from_the_beginning() -> None:
     leader, gate = open_gate(), open_gate()
     leader.mute(Party.ROOM)
-    GateLink(leader, gate, whole=lambda: False)
+    GateLink(leader, gate, whole=False)
     assert not gate.is_open
 
 
 def test_what_else_holds_the_gate_stays() -> None:
     leader, gate = open_gate(), open_gate()
-    GateLink(leader, gate, whole=lambda: False)
+    GateLink(leader, gate, whole=False)
     gate.mute(Party.SOFTWARE)
     leader.mute(Party.ROOM)
     leader.unmute(Party.ROOM)
@@ -59,7 +59,7 @@ def test_what_else_holds_the_gate_stays() -> None:
 
 def test_many_threads_end_on_the_last_state() -> None:
     leader, gate = open_gate(), open_gate()
-    GateLink(leader, gate, whole=lambda: True)
+    GateLink(leader, gate, whole=True)
 
     def press(party: Party) -> None:
         for _ in range(300):

@@ -145,6 +145,34 @@ async def test_it_is_lit_while_one_of_several_cameras_is_open(rig: Rig) -> None:
     assert rig.light is CameraLight.CLOSED
 
 
+async def test_it_tells_of_a_camera_that_is_open_already(rig: Rig) -> None:
+    rig.in_a_call()
+    rig.camera.mute(Party.COVER)
+    shared = CameraGate()
+    shared.unmute(Party.START)
+    end = rig.console.watch_camera(shared)
+    assert (rig.light, shared.is_open) == (CameraLight.LIVE, True)
+    end()
+    assert (rig.light, shared.is_open) == (CameraLight.CLOSED, True)
+
+
+async def test_a_camera_that_is_open_already_closes_without_its_light(rig: Rig) -> None:
+    rig.in_a_call()
+    rig.controls.fails = True
+    rig.camera.mute(Party.ROOM)
+    shared = CameraGate()
+    shared.unmute(Party.START)
+    end = rig.console.watch_camera(shared)
+    assert shared.closers == {Party.WATCHDOG}
+    end()
+    assert shared.is_open, "it is none of the room's any more"
+    end = rig.console.watch_camera(shared)
+    rig.controls.fails = False
+    await rig.until(lambda: shared.is_open)
+    assert rig.light is CameraLight.LIVE
+    end()
+
+
 async def test_a_light_that_fails_keeps_the_camera_closed_and_nothing_else(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -179,7 +207,9 @@ async def test_a_light_that_fails_as_the_camera_closes(rig: Rig) -> None:
     assert rig.light is CameraLight.CLOSED
 
 
-async def test_while_the_tally_fails_the_camera_closes_once(rig: Rig) -> None:
+async def test_while_the_tally_fails_the_camera_closes_once(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
     """Its light goes out each time that the controls are opened again."""
     rig.in_a_call()
     epoch = rig.camera.epoch
@@ -196,16 +226,35 @@ async def test_while_the_tally_fails_the_camera_closes_once(rig: Rig) -> None:
     rig.controls.open = reopened  # type: ignore[method-assign]
     await rig.until(lambda: count > 3)
     assert rig.camera.epoch == epoch + 1
+    assert "the tally is broken" in str(rig.console.error)
+    assert rig.console.camera_light is CameraLight.FAULT
+    assert rig.console.camera_error is None, "it is not to blame"
+    told = {record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR}
+    assert told == {f"the microphone stays closed without its tally light: {rig.console.error}"}
     rig.controls.tally_fails = False
     await rig.until(lambda: rig.camera.is_open)
     assert rig.light is CameraLight.LIVE
+
+
+async def test_both_lights_are_told_of_where_both_fail(rig: Rig) -> None:
+    rig.in_a_call()
+    rig.controls.fails = rig.controls.tally_fails = True
+    rig.microphone.mute(Party.ROOM)
+    await rig.until(lambda: not rig.camera.is_open)
+    rig.controls.tally_fails = False
+    await rig.until(lambda: rig.console.error is None)
+    assert "check its pin" in str(rig.console.camera_error)
+    assert not rig.camera.is_open
+    rig.controls.fails = False
+    await rig.until(lambda: rig.camera.is_open)
 
 
 async def test_controls_that_are_pulled_take_the_camera_with_them(rig: Rig) -> None:
     rig.in_a_call()
     rig.controls.unplug()
     await rig.until(lambda: not rig.camera.is_open)
-    assert rig.console.camera_error is not None
+    assert (rig.console.error is None, rig.console.camera_error) == (False, None), "told once"
+    assert rig.console.camera_light is CameraLight.FAULT
     rig.controls.replug()
     await rig.until(lambda: rig.camera.is_open)
     assert rig.light is CameraLight.LIVE

@@ -15,10 +15,13 @@ from appliance.panel import PanelState
 from appliance.provisioning import Config
 from appliance.service.demo import PERMISSIONS
 from appliance.service.device import Device
+from hal.controls import CameraLight
 from tests.appliance.service.conftest import MakeDevice, token_for, until
 from tests.appliance.service.faulty_pin import FaultyPin
 
-GREEN, LENS, OTHER = 6, 26, 20
+GREEN, LENS, OTHER, COVER = 6, 26, 20, 16
+
+SMALL: dict[str, Any] = {"width": 320, "frame_rate": 10}
 
 
 @pytest.fixture
@@ -69,6 +72,23 @@ async def test_a_light_that_fails_takes_the_picture_away_and_gives_it_back(
     assert oak.state().errors == []
 
 
+async def test_a_tally_that_fails_is_not_blamed_on_the_light_of_the_camera(
+    pins: MockFactory, make_device: MakeDevice
+) -> None:
+    oak = await make_device("Oak", 1, controls=wired(camera_light_pin=LENS))
+    await until(oak, lambda state: state.camera_open and state.mic_open)
+    pins.pin(GREEN).fault = "raises"
+    oak.press("mute")
+    await until(oak, lambda state: not state.camera_open)
+    (error,) = oak.state().errors
+    assert error.startswith("the tally light does not work: ")
+    assert len(oak.failures) == 1
+    assert oak.state().camera_light == "fault"
+    pins.pin(GREEN).fault = None
+    await until(oak, lambda state: state.camera_open)
+    assert oak.state().errors == []
+
+
 async def test_a_reload_moves_the_light_to_another_pin_and_takes_it_away(
     pins: MockFactory, make_device: MakeDevice
 ) -> None:
@@ -85,12 +105,16 @@ async def test_a_reload_moves_the_light_to_another_pin_and_takes_it_away(
     assert not pins.pin(OTHER).state
 
 
+def free(hub: HubServer) -> dict[str, Any]:
+    """The room, with the right to show more in it."""
+    more = [*PERMISSIONS, "room.self.additional_source", "room.self.screenshare"]
+    return {"host": hub.url, "token": token_for(hub, "Oak", permissions=more), "user_name": "Oak"}
+
+
 async def test_it_tells_of_a_further_camera_and_not_of_a_screen(
     pins: MockFactory, hub: HubServer, make_device: MakeDevice
 ) -> None:
-    more = [*PERMISSIONS, "room.self.additional_source", "room.self.screenshare"]
-    room = {"host": hub.url, "token": token_for(hub, "Oak", permissions=more), "user_name": "Oak"}
-    oak = await make_device("Oak", 1, room=room, controls=wired(camera_light_pin=LENS))
+    oak = await make_device("Oak", 1, room=free(hub), controls=wired(camera_light_pin=LENS))
     session = oak.presence.session
     assert session is not None
     leg = await session.add_camera(device_id="synthetic:7", width=320, height=180)
@@ -108,7 +132,55 @@ async def test_it_tells_of_a_further_camera_and_not_of_a_screen(
     assert oak.state().camera_light == "live"
     await leg.leave()
     assert oak.state().camera_light == "closed"
-    share = await session.start_screen_share(source="synthetic", video={"width": 320})
+    share = await session.start_screen_share(source="synthetic", video=SMALL)
     assert share._devices.camera is not None
     await until(oak, lambda _: share._devices.camera.gate.is_open)
     assert oak.state().camera_light == "closed"
+
+
+@pytest.mark.parametrize("mover", ["screen", "camera"])
+async def test_a_screen_is_told_of_while_it_is_the_rooms_own_camera(
+    pins: MockFactory, hub: HubServer, make_device: MakeDevice, mover: str
+) -> None:
+    controls = wired(camera_light_pin=LENS, cover_pin=COVER)
+    oak = await make_device("Oak", 1, room=free(hub), controls=controls)
+    session = oak.presence.session
+    assert session is not None
+    share = await session.start_screen_share(source="synthetic", video=SMALL)
+    screen = share.local_video_track
+    assert screen is not None
+    apart, own, moves = screen.device.id, oak.camera.device.id, share
+    if mover == "camera":
+        apart, own, moves = own, apart, session
+    gate = screen.gate
+    await until(oak, lambda _: gate.is_open)
+    pins.pin(COVER).drive_low()
+    await until(oak, lambda state: state.camera_light == "closed")
+    assert gate.is_open, "a cover does not mean a screen"
+    lies: list[str] = []
+
+    def moved(_: object) -> None:
+        same = screen.device.id == oak.camera.device.id
+        if same and gate.is_open and oak.console.camera_light is not CameraLight.LIVE:
+            lies.append("open while dark")
+
+    gate.subscribe(moved)
+    await moves.update_camera(device_id=own)
+    assert screen.device.id == oak.camera.device.id
+    assert not gate.is_open
+    assert oak.state().camera_light == "closed"
+    pins.pin(COVER).drive_high()
+    await until(oak, lambda state: state.camera_open)
+    assert gate.is_open
+    assert (pins.pin(LENS).state, oak.state().camera_light) == (True, "live")
+    # Without its light the one is as closed as the other.
+    pins.pin(COVER).drive_low()
+    await until(oak, lambda state: state.camera_light == "closed")
+    pins.pin(LENS).fault = "raises"
+    pins.pin(COVER).drive_high()
+    await until(oak, lambda state: state.camera_light == "fault")
+    assert (gate.is_open, oak.state().camera_open) == (False, False)
+    await moves.update_camera(device_id=apart)
+    await until(oak, lambda _: gate.is_open)
+    assert oak.state().camera_light == "fault"
+    assert lies == []

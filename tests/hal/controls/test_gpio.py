@@ -420,8 +420,10 @@ async def test_a_camera_that_is_off_is_told_by_its_rhythm(pins: MockFactory) -> 
                 due = asyncio.Event()
                 asyncio.get_running_loop().call_later(0.05, due.set)
                 await due.wait()
-        assert [bool(state.state) for state in pin.states] == [True, False, True, False, True]
-        lasted = [state.timestamp for state in pin.states][1:]
+        # It may have gone on meanwhile.
+        round_of_it = pin.states[:5]
+        assert [bool(state.state) for state in round_of_it] == [True, False, True, False, True]
+        lasted = [state.timestamp for state in round_of_it][1:]
         pattern = CAMERA_PATTERNS[CameraLight.CLOSED]
         assert all(was >= told * 0.9 for was, told in zip(lasted, pattern, strict=True))
         controls.set_camera_light(CameraLight.LIVE)
