@@ -190,7 +190,7 @@ def devices(**changes: object) -> dict[str, object]:
             {"backend": "alsa", "id": "hw:2", "label": "Speakerphone"},
         ],
         "used": {"backend": "alsa", "id": "hw:1"},
-        "wanted": {"backend": "alsa", "id": "hw:1"},
+        "wanted": {"backend": "alsa", "id": "hw:1", "label": "Speakerphone"},
         "changed": False,
         "error": "",
         **changes,
