@@ -58,9 +58,8 @@ async def moved(device: FakeDevice, presses: list[tuple[str, str]]) -> None:
 
 async def picture_is_seen(page: Page) -> None:
     """The first of an endless answer is: one that does not come has no size."""
-    await page.wait_for_function(
-        "document.getElementById('picture').naturalWidth > 16", timeout=DEADLINE
-    )
+    picture = page.locator("#picture")
+    await expect(picture).not_to_have_js_property("naturalWidth", 0, timeout=DEADLINE)
 
 
 async def led_says(page: Page, text: str, tally: str) -> None:
@@ -226,9 +225,9 @@ async def test_a_picture_that_was_refused_is_asked_for_again(
 ) -> None:
     page = await chromium.new_page()
     await page.route("**/screen.mjpg*", lambda route: route.abort(), times=1)
-    refused = asyncio.ensure_future(page.wait_for_event("requestfailed"))
-    await page.goto(panel.url)
-    assert "screen.mjpg" in (await refused).url
+    async with page.expect_event("requestfailed") as refused:
+        await page.goto(panel.url)
+    assert "screen.mjpg" in (await refused.value).url
     await picture_is_seen(page)
     await page.close()
 
