@@ -63,8 +63,8 @@ async def picture_is_seen(page: Page) -> None:
 
 
 async def led_says(page: Page, text: str, tally: str) -> None:
-    await expect(page.locator("#led-text")).to_have_text(text)
-    await expect(page.locator("#led")).to_have_attribute("data-tally", tally)
+    await expect(page.locator("#led-text")).to_have_text(text, timeout=DEADLINE)
+    await expect(page.locator("#led")).to_have_attribute("data-tally", tally, timeout=DEADLINE)
 
 
 async def test_button_on_the_page_is_the_button_of_the_device(page: Page, device: Device) -> None:
@@ -206,12 +206,14 @@ async def test_all_of_a_page_comes_with_it(chromium: Browser, panel: Panel) -> N
 
 
 async def test_a_page_that_gets_few_connections_is_whole(chromium: Browser, panel: Panel) -> None:
-    """Of the connections that one address may have, others behind it hold all but three."""
+    """Of the connections that one address may have, others behind it hold all but three: they look
+    at the picture."""
     url = urlsplit(panel.url)
     async with contextlib.AsyncExitStack() as others:
         for _ in range(server._CONNECTIONS_EACH - 3):
             _, writer = await asyncio.open_connection(url.hostname, url.port)
             others.callback(writer.close)
+            writer.write(f"GET /screen.mjpg HTTP/1.0\r\nHost: {url.netloc}\r\n\r\n".encode())
         page = await chromium.new_page()
         await page.goto(panel.url)
         await led_says(page, "LIVE", "live")
