@@ -45,7 +45,7 @@ from appliance.provisioning import Config  # noqa: E402
 from appliance.service.device import Device  # noqa: E402
 from appliance.service.guest import guest_token  # noqa: E402
 from appliance.service.hardware import build  # noqa: E402
-from appliance.service.wire import audible  # noqa: E402
+from appliance.service.wire import Ear  # noqa: E402
 
 MUTE, RED, GREEN = 17, 5, 6
 
@@ -60,6 +60,7 @@ class Ears:
 
     def __init__(self) -> None:
         self.last: dict[int, float] = {}
+        self._ears: dict[int, Ear] = {}
         add = Inlet.add
 
         def listening(inlet: Inlet, packet: RtpPacket) -> tuple[bool, None]:
@@ -72,7 +73,7 @@ class Ears:
     def _hear(self, packet: RtpPacket) -> None:
         at = time.monotonic()
         data: bytes = packet._data  # type: ignore[attr-defined]
-        if data and audible(data):
+        if data and self._ears.setdefault(packet.ssrc, Ear()).hears(data):
             self.last[packet.ssrc] = at
 
     async def new_stream(self, known: set[int]) -> int:

@@ -9,20 +9,27 @@ from typing import Any, Final
 
 from appliance.media.errors import CodecError
 from appliance.media.leg import MediaLeg
-from appliance.media.opus import OpusDecoder
+from appliance.media.opus import RATE, OpusDecoder
 from hal.audio.spectrum import rms_dbfs
 
 AUDIBLE_DBFS: Final = -60.0
 """A packet whose sound is louder is audible."""
 
 
-def audible(payload: bytes) -> bool:
-    """Whether an Opus packet carries sound of its own.  Raises CodecError for what is no Opus.
+BLENDED: Final = 5 * RATE // 1000
+"""Samples at the beginning of what a decoder gives that are blended from the packet before: 5 ms.
+In the first packet of silence they are the end of a sound that had left already."""
 
-    It is decoded without a memory: with one, the first 5 ms of silence have the end of the sound
-    in the packet before, which had left already.
-    """
-    return rms_dbfs(OpusDecoder().decode(payload)) > AUDIBLE_DBFS
+
+class Ear:
+    """Tells which packets of one Opus stream carry sound of their own."""
+
+    def __init__(self) -> None:
+        self._decoder = OpusDecoder()
+
+    def hears(self, payload: bytes) -> bool:
+        """Whether the stream's next packet is audible.  Raises CodecError for what is no Opus."""
+        return rms_dbfs(self._decoder.decode(payload)[BLENDED:]) > AUDIBLE_DBFS
 
 
 class SentSound:
@@ -38,12 +45,14 @@ class SentSound:
         self.last_audible: float | None = None
         self._lock = threading.Lock()
         self._ssrc: int | None = None
+        self._ear = Ear()
 
     def begin(self, offer: str) -> None:
         """A call with this offer begins: its sound is told by the ssrc in there."""
         ssrc = audio_ssrc(offer)
         with self._lock:
             self._ssrc = ssrc
+            self._ear = Ear()
 
     def sent(self, data: bytes) -> None:
         """Take one outgoing packet, RTP or RTCP."""
@@ -52,7 +61,7 @@ class SentSound:
             return
         moment = time.monotonic()
         try:
-            is_audible = audible(payload)
+            is_audible = self._ear.hears(payload)
         except CodecError:
             return
         self.packets += 1

@@ -23,7 +23,7 @@ from appliance.media.opus import OpusDecoder
 from appliance.media.packet import MediaPacket
 from appliance.media.peer import Peer
 from appliance.service.console import Console
-from appliance.service.wire import audible
+from appliance.service.wire import Ear
 from hal.audio.synthetic import SyntheticMicrophone
 from hal.controls.gpio import GpioControls
 from tests.appliance.media.conftest import level_at, until
@@ -65,7 +65,8 @@ class FarEnd:
 
     def audible(self) -> list[tuple[float, bool]]:
         """When each packet came, and whether it carries sound by itself."""
-        return [(one.arrival, audible(one.data)) for one in list(self.packets)]
+        ear = Ear()
+        return [(one.arrival, ear.hears(one.data)) for one in list(self.packets)]
 
     def close(self) -> None:
         self._run(self.peer.close())

@@ -34,7 +34,7 @@ from appliance.media.peer import Peer
 from appliance.room.errors import GateHeld
 from appliance.room.mute import MuteSync
 from appliance.service.console import Console
-from appliance.service.wire import audible, audio_ssrc, rtp_payload
+from appliance.service.wire import Ear, audio_ssrc, rtp_payload
 from appliance.signaling.errors import Disconnected, PermissionDenied, SignalingError
 from hal.audio import PERIOD, RATE, Microphone
 from hal.controls import Button, Tally
@@ -114,6 +114,7 @@ class Studio:
         self.caller = Peer(addresses=("127.0.0.1",))
         self.callee = Peer(addresses=("127.0.0.1",))
         self.on_sound: Callable[[bool], None] = lambda audible: None
+        self._ear = Ear()
         self.ssrc = self.run(self._connect())
         self.caller.tap = self._tap
 
@@ -130,7 +131,7 @@ class Studio:
     def _tap(self, data: bytes) -> None:
         payload = rtp_payload(data, self.ssrc)
         if payload is not None:
-            self.on_sound(audible(payload))
+            self.on_sound(self._ear.hears(payload))
 
     def close(self) -> None:
         self.run(self.caller.close())

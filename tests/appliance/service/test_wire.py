@@ -6,6 +6,7 @@ import numpy as np
 
 from appliance.media.opus import FRAME, OpusEncoder, Samples
 from appliance.service.wire import SentSound, audio_ssrc, rtp_payload
+from hal.audio.spectrum import rms_dbfs
 
 OFFER = "v=0\r\nm=video 9 X 97\r\na=ssrc:7 cname:x\r\nm=audio 9 X 96\r\na=ssrc:42 cname:x\r\n"
 TONE = (8000 * np.sin(2 * np.pi * 1000 * np.arange(FRAME) / 48_000)).astype(np.int16)
@@ -57,6 +58,15 @@ def test_audible_packets_are_counted_and_dated() -> None:
     send(sent, encoder, SILENCE, 11)
     assert sent.last_audible == last
     assert sent.packets == 21
+
+
+def test_a_quiet_tone_is_heard_in_each_packet() -> None:
+    sent, encoder = SentSound(), OpusEncoder()
+    sent.begin(OFFER)
+    quiet = (TONE * 10 ** (-35 / 20)).astype(np.int16)
+    assert -55 < rms_dbfs(quiet) < -45
+    send(sent, encoder, quiet, 20)
+    assert sent.audible >= 19
 
 
 def test_garbage_of_our_own_ssrc_counts_for_nothing() -> None:
