@@ -236,6 +236,12 @@ async def test_a_device_is_chosen_refused_and_given_back(
     await expect(choice).to_have_accessible_description(
         "Speakerphone is not there; this one stands in."
     )
+    # Where the configuration leaves it to the backend, and that has found none yet.
+    whichever = {"backend": "alsa", "id": "", "label": "first microphone"}
+    maintenance.tell("devices", devices(used=used, wanted=whichever))
+    await expect(choice).to_have_accessible_description(
+        "first microphone is not there; this one stands in."
+    )
     await no_wider_than_the_page(page)
 
 
