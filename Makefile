@@ -43,7 +43,8 @@ test: lint ## every check and every test
 	@# says 5 where ARGS leaves nothing to one of the two.
 	@fast=0 e2e=0; \
 	$(BIN)/pytest -n auto --dist loadfile -m "not lab and not e2e" $(ARGS) || fast=$$?; \
-	if [ $$fast -eq 0 ] || [ $$fast -eq 5 ]; then $(BIN)/pytest -m e2e $(ARGS) || e2e=$$?; fi; \
+	if [ $$fast -eq 0 ] || [ $$fast -eq 5 ]; then \
+	    $(BIN)/pytest -m e2e $(or $(ARGS),tests/e2e) || e2e=$$?; fi; \
 	case "$$fast $$e2e" in "0 0" | "0 5" | "5 0") ;; *) exit 1 ;; esac
 
 .PHONY: test-fast

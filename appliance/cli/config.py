@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from appliance.cli.exit_code import ExitCode
+
+if TYPE_CHECKING:
+    from appliance.provisioning.checking import Checked
+    from appliance.provisioning.layers import Layers
 
 ROOT_HELP = "The root of the device's files: a mounted image."
 
@@ -28,23 +33,37 @@ class Secrets(StrEnum):
 
 @app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Each is one device.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE...]", help="Each is one device.")
+    ] = None,
     over: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The fleet's file, which lies below each.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The fleet's file, which lies below each and is no device itself."
+        ),
     ] = None,
     here: Annotated[
         bool,
         typer.Option(
-            "--here", help="This is the device: a file that they name and is missing is a mistake."
+            "--here",
+            help="This is the device: a file that they name and is missing is a mistake. Without a"
+            " FILE all its own are looked at.",
         ),
     ] = False,
+    root: Annotated[Path, typer.Option(help=ROOT_HELP)] = Path("/"),
 ) -> int:
     """Whether configurations can be, and the files that they name: silence, or a line for each
     mistake."""
+    if files:
+        outcomes = _devices(files, over)
+    elif here and over is None:
+        outcomes = [_this_device(root)]
+    else:
+        raise typer.BadParameter("name the file of each device; without one, --here alone does")
     told: dict[str, None] = {}
     good = True
-    for path in files:
-        lines, is_good = _look_at(path, over, here)
+    for look in outcomes:
+        lines, is_good = _look(look, here)
         good = good and is_good
         # What is wrong with the fleet's file is so for each device: once is enough.
         told |= dict.fromkeys(lines)
@@ -53,23 +72,62 @@ def check(
     return ExitCode.OK if good else ExitCode.CONFIGURATION
 
 
-def _look_at(path: Path, over: Path | None, here: bool) -> tuple[list[str], bool]:
+_Device = Callable[[], "tuple[Layers, Checked]"]
+"""The look at the files of one device; raises ConfigError for one that cannot be read."""
+
+
+def _this_device(root: Path) -> _Device:
+    from appliance.provisioning.checking import check_device
+    from appliance.provisioning.identity import identify
+    from appliance.provisioning.places import Places
+
+    return lambda: check_device(Places.under(root), identify(root))
+
+
+def _devices(files: Sequence[Path], over: Path | None) -> list[_Device]:
+    """Those whose files are given: with a fleet's file not that, nor what one of them includes."""
+    from appliance.provisioning import ConfigError
+    from appliance.provisioning.checking import check
+    from appliance.provisioning.layers import Layers, read_parts
+    from appliance.provisioning.places import Places
+
+    # As on the devices, where all of a fleet's files are together, and what they name is there.
+    folder = None if over is None else Places().local
+
+    def read(path: Path) -> Layers:
+        below = [] if over is None else read_parts("fleet", over, folder=folder)
+        return Layers([*below, *read_parts("device", path, folder=folder)])
+
+    def look(path: Path) -> tuple[Layers, Checked]:
+        layers = read(path)
+        return layers, check(layers)
+
+    if over is None:
+        return [partial(look, path) for path in files]
+    beneath = {over.resolve()}
+    for path in files:
+        with contextlib.suppress(ConfigError):
+            beneath |= {part.source.path.resolve() for part in read(path).parts[:-1]}
+    devices = [path for path in files if path.resolve() not in beneath]
+    if not devices:
+        raise typer.BadParameter(f"none of the files is a device's; name one that {over} is for")
+    return [partial(look, path) for path in devices]
+
+
+def _look(look: _Device, here: bool) -> tuple[list[str], bool]:
     """What is to be said of one device, and whether it can be."""
     from appliance.provisioning import ConfigError
-    from appliance.provisioning.checking import check, in_order
-    from appliance.provisioning.layers import Layers, read_parts
+    from appliance.provisioning.checking import in_order
     from appliance.service.named_files import troubles
 
-    try:
-        below = [] if over is None else list(read_parts("fleet", over))
-        layers = Layers([*below, *read_parts("device", path)])
-    except ConfigError as error:
-        return [str(error)], False
     with _warnings() as warnings:
-        checked = check(layers)
+        try:
+            layers, checked = look()
+        except ConfigError as error:
+            return [str(error)], False
         found = [] if checked.config is None else list(troubles(checked.config))
-    remarks = [] if here else [trouble.error for trouble in found if trouble.unseen]
-    mistakes = [*checked.mistakes, *(t.error for t in found if here or not t.unseen)]
+    remarks = [] if here else [one.remark for one in found if one.remark is not None]
+    mistakes = [*checked.mistakes, *(one.error for one in found if here or one.remark is None)]
     lines = [
         f"warning: {error}" if error in remarks else str(error)
         for error in sorted([*mistakes, *remarks], key=lambda error: in_order(layers, error))

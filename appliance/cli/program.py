@@ -6,6 +6,7 @@ code by its kind; `--debug` adds the traceback.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -77,6 +78,9 @@ def _common(
 def main() -> None:
     """Run the command and exit with the code of what happened."""
     end_with_parent()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As the standard error has it: what cannot be shown must not end the command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run())
 
 

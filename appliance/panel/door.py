@@ -11,8 +11,6 @@ import asyncio
 import html
 import math
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from string import Template
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -22,9 +20,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from appliance.panel.access import Access
+from appliance.panel.documents import LOGIN
 from appliance.web.hosts import refuse
-
-_PAGE: Final = Path(__file__).parent / "page" / "login.html"
 
 FORM_BYTES: Final = 4096
 """The longest form that is read."""
@@ -151,7 +148,7 @@ def _page(message: str = "", status: int = 200, wait: float = 0.0) -> Response:
     # A message that is there from the start is no news to a screen reader: it is read with the
     # field, which has the focus, and the title is read before.
     note = f'<p id="message" class="note bad" role="alert">{html.escape(message)}</p>'
-    text = Template(_PAGE.read_text("utf-8")).substitute(
+    text = LOGIN.text(
         title=html.escape(message) or "Log in",
         message=note if message else "",
         described=f'aria-describedby="{"message help" if message else "help"}"'

@@ -17,15 +17,18 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from appliance.panel.documents import LOGIN, PANEL
 from appliance.web.hosts import HostNames, refuse, same_host
 
 _LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
 
+_SCRIPTS: Final = " ".join([*PANEL.scripts, *LOGIN.scripts])
+_STYLES: Final = " ".join(dict.fromkeys([*PANEL.styles, *LOGIN.styles]))
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors "
+    f"default-src 'none'; script-src {_SCRIPTS}; style-src {_STYLES}; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "
 )
-
+"""No script and no style runs but those that stand in our documents."""
 
 _DOCUMENTS: Final = ("/", "/login")
 """What may be opened from a link or a frame."""

@@ -33,6 +33,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
+    HTMLResponse,
     JSONResponse,
     PlainTextResponse,
     Response,
@@ -42,6 +43,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from appliance.panel.access import Access
 from appliance.panel.device import PanelDevice, PanelError
+from appliance.panel.documents import PANEL
 from appliance.panel.door import Door, admitted
 from appliance.panel.guard import Guard
 from appliance.panel.live import Live, state_json
@@ -54,14 +56,8 @@ from appliance.web.embedded import EmbeddedServer
 from appliance.web.listener import Listener
 from appliance.web.protocols import HttpProtocol, WebSocketProtocol
 
-_PAGE: Final = Path(__file__).parent / "page"
-_FILES: Final = {
-    f"/{path.name}": path
-    for folder in (_PAGE, SHARED)
-    for path in sorted(folder.iterdir())
-    if path.suffix in (".js", ".css", ".svg")
-}
-"""What is the same for everybody; nothing in them is secret."""
+_ICON: Final = "/favicon.svg"
+"""The one part of the pages that is asked for by itself; nothing in it is secret."""
 _BOUNDARY: Final = b"picture"
 _COMMAND_BYTES: Final = 4096
 """Longest message that the live socket takes."""
@@ -72,7 +68,7 @@ _PATIENCE: Final = 10.0
 _CONNECTIONS: Final = 64
 """Connections at once, beyond which none is taken: the room must not run out of files."""
 _CONNECTIONS_EACH: Final = 16
-"""Of them from one address: a page has three or four, a browser may have several pages."""
+"""Of them from one address: a page has up to four, a browser may have several pages."""
 _BACKLOG: Final = 256
 """Connections that wait to be looked at; what is too many is closed when it is its turn."""
 
@@ -236,11 +232,13 @@ class Panel:
         return listener
 
     def _app(self, live: Live) -> Starlette:
-        async def page(_: Request) -> Response:
-            return FileResponse(_PAGE / "index.html")
+        whole = PANEL.text()
 
-        async def static(request: Request) -> Response:
-            return FileResponse(_FILES[request.url.path])
+        async def page(_: Request) -> Response:
+            return HTMLResponse(whole)
+
+        async def icon(_: Request) -> Response:
+            return FileResponse(SHARED / _ICON.lstrip("/"))
 
         async def state(_: Request) -> Response:
             return Response(
@@ -288,7 +286,7 @@ class Panel:
         door: list[Route] = []
         if self._access is not None:
             way_in = Door(
-                self._access, port=self._port, secure=self._tls is not None, public=_FILES
+                self._access, port=self._port, secure=self._tls is not None, public=(_ICON,)
             )
             middleware.append(Middleware(way_in.middleware))
             door = way_in.routes()
@@ -297,7 +295,7 @@ class Panel:
                 Route("/", page),
                 *door,
                 Route("/api/session", session),
-                *(Route(path, static) for path in _FILES),
+                Route(_ICON, icon),
                 Route("/api/state", state),
                 Route("/api/report", report),
                 Route("/api/bundle", bundle),

@@ -13,9 +13,12 @@ from pydantic import ValidationError
 
 from appliance.provisioning.config import Config, DeviceConfig, anchored
 from appliance.provisioning.errors import ConfigError
+from appliance.provisioning.identity import Identity
 from appliance.provisioning.layers import Layers
+from appliance.provisioning.mirror import Mirror
 from appliance.provisioning.mistakes import MOST, mistakes, without
 from appliance.provisioning.options import option_mistakes
+from appliance.provisioning.places import Places, lasting_layers, panel_parts, unconfigured
 from appliance.provisioning.source import Key
 from hal import registry
 from hal.device import Kind
@@ -42,11 +45,27 @@ def check(layers: Layers) -> Checked:
         found += options
         wrong += [key for key, _ in options]
     errors = [_error(layers, key, reason) for key, reason in found[:MOST]]
-    if len(found) >= MOST:
+    if len(found) > MOST:
         reason = f"has more mistakes than the {MOST} that are told; mend these first"
         errors.append(ConfigError(reason, path=layers.parts[-1].source.path))
     errors.sort(key=lambda error: in_order(layers, error))
     return Checked(errors, Config.left_of(layers, wrong))
+
+
+def check_device(places: Places, identity: Identity) -> tuple[Layers, Checked]:
+    """Look at all files of a device as they are now, those that it fetched and what was changed at
+    the panel too: what its next reload would go by.  Raises ConfigError for one that is no TOML or
+    includes what it cannot."""
+    below = lasting_layers(places, identity, Mirror(places.mirror).read())
+    layers = Layers([*below.parts, *panel_parts(places)])
+    checked = check(layers)
+    if "room" in layers.values:
+        return layers, checked
+    told = [
+        unconfigured(places, identity, below) if error.key == "room" else error
+        for error in checked.mistakes
+    ]
+    return layers, Checked(told, checked.config)
 
 
 def in_order(layers: Layers, error: ConfigError) -> tuple[int, int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
@@ -21,7 +21,7 @@ from appliance.provisioning.devices import (
 )
 from appliance.provisioning.errors import ConfigError
 from appliance.provisioning.layers import Layers
-from appliance.provisioning.mistakes import mistakes, without, worst
+from appliance.provisioning.mistakes import AND_MORE, Mistake, mistakes, without, worst
 from appliance.provisioning.section import Section
 from appliance.provisioning.sections import (
     CalendarConfig,
@@ -108,18 +108,19 @@ class Config(Section):
     @classmethod
     def from_layers(cls, layers: Layers) -> Config:
         """Check merged files.  Raises ConfigError for the first value that cannot be."""
-        values = anchored(layers)
+        values, strict = anchored(layers), _strict(layers)
         try:
-            config = cls.model_validate(values)
+            config = cls.model_validate(values, strict=strict)
         except ValidationError:
-            raise layers.error(*worst(mistakes(cls, values), layers.place)) from None
+            raise _error(layers, mistakes(cls, values, strict=strict)) from None
         return cls._of(config, layers)
 
     @classmethod
     def left_of(cls, layers: Layers, wrong: Iterable[Key]) -> Config | None:
         """What merged files say without the keys that are wrong; None where that is no device."""
         try:
-            config = cls.model_validate(without(anchored(layers), wrong))
+            values = without(anchored(layers), wrong)
+            config = cls.model_validate(values, strict=_strict(layers))
         except ValidationError:
             return None
         return cls._of(config, layers)
@@ -237,12 +238,27 @@ def updates_of(layers: Layers) -> UpdatesConfig:
 
 
 def _section(layers: Layers, name: str, model: type[_S]) -> _S:
-    values = anchored(layers).get(name, {})
+    values, strict = anchored(layers).get(name, {}), _strict(layers)
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, strict=strict)
     except ValidationError:
-        key, reason = worst(mistakes(model, values), lambda k: layers.place((name, *k)))
-        raise layers.error((name, *key), reason) from None
+        raise _error(layers, mistakes(model, values, strict=strict), name) from None
+
+
+def _error(layers: Layers, found: Sequence[Mistake], *table: str) -> ConfigError:
+    """The error of the first of mistakes in a table, which tells how to see the others where
+    somebody can."""
+    key, reason = worst(found, lambda key: layers.place((*table, *key)))
+    part = layers.part((*table, *key))
+    if len(found) > 1 and (part is None or part.is_beside):
+        reason += AND_MORE
+    return layers.error((*table, *key), reason)
+
+
+def _strict(layers: Layers) -> bool | None:
+    """For pydantic: what a device goes by already may have numbers in quotes, for older versions
+    took them; in all else the model decides."""
+    return False if layers.accepted else None
 
 
 def anchored(layers: Layers) -> dict[str, Any]:

@@ -57,11 +57,18 @@ class Part:
     values: Mapping[str, Any]
     folder: Path | None = None
     """Where its relative paths begin, if not beside it."""
+    accepted: bool = False
+    """Whether it was in force once, perhaps with an older version, that took numbers in quotes."""
 
     @property
     def base(self) -> Path:
         """Where its relative paths begin."""
         return self.folder or self.source.path.absolute().parent
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether it is a file where its relative paths begin, and none of a server or a stick."""
+        return self.base == self.source.path.absolute().parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,8 @@ class Layers:
         for part in parts:
             _merge(values, part.values, ())
         self.values: Final[Mapping[str, Any]] = values
+        self.accepted: Final = any(part.accepted for part in parts)
+        """Whether there is a `Part` of them that is."""
 
     def dump(self) -> str:
         """All of it as one text, for `restore`; the same layers give the same text."""
@@ -108,13 +117,15 @@ class Layers:
 
     @classmethod
     def restore(cls, text: str) -> Layers:
-        """What `dump` made a text of.  Raises ValueError or KeyError for any other text."""
+        """What `dump` made a text of when it was accepted.  Raises ValueError or KeyError for any
+        other text."""
         parts = []
         for entry in json.loads(text):
             source = Source(Path(entry["path"]), entry["text"])
             values = source.parse()
             values.pop(INCLUDE, None)
-            parts.append(Part(entry["layer"], source, values, Path(entry["folder"])))
+            folder = Path(entry["folder"])
+            parts.append(Part(entry["layer"], source, values, folder, accepted=True))
         return cls(parts)
 
     @classmethod

@@ -22,6 +22,9 @@ CANDIDATES: Final = 8
 MOST: Final = 100
 """Mistakes that are told of one configuration: rubbish has thousands, and each takes a while."""
 
+AND_MORE: Final = " (and more, which roomlet config check names)"
+"""What is said behind one of several mistakes."""
+
 RULES: Final = ("way_in", "unguarded", "missing")
 """Kinds of mistakes that are of several values together, or of none."""
 
@@ -31,8 +34,6 @@ _TYPES: Final = {
     "float_type": "must be a number",
 }
 """What to write where TOML has a type of its own for a value."""
-
-_PASSWORD: Final = re.compile(r"(?<=://)[^/@\s'\"]+(?=@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +47,35 @@ class Mistake:
     2 for a rule on several."""
 
 
-def mistakes(model: type[BaseModel], values: Any) -> list[Mistake]:
-    """All that is wrong with values, up to `MOST`, by rank.
+def mistakes(model: type[BaseModel], values: Any, *, strict: bool | None = None) -> list[Mistake]:
+    """All that is wrong with values, by rank; one more than `MOST` stands for however many there
+    are.  `strict` as pydantic has it.
 
     What may well be the consequence of another mistake is left out: a key that is missing because
     it is misspelt, a rule on values one of which is wrong.
     """
-    details = _details(model, values)
-    # In front, or those that are cut off may be the cause of those that are left.
-    details = sorted(details, key=_rank)[:MOST]
+    details = sorted(_details(model, values, strict), key=_rank)
+    found: dict[tuple[Key, str], Mistake] = {}
+
+    def add(detail: ErrorDetails) -> None:
+        mistake = Mistake(detail["loc"], _reason(detail, model), _rank(detail))
+        found.setdefault((mistake.key, mistake.reason), mistake)
+
+    blamed = []
+    for detail in details:
+        if not _is_rule(detail):
+            add(detail)
+            blamed.append(detail["loc"])
+        if len(found) > MOST:
+            return list(found.values())
     # Whoever asks about a section as a whole is not asked while one of its values is wrong.
     wrong = [d["loc"] for d in details if d["type"] not in ("way_in", "missing")]
     rest = without(values, wrong) if isinstance(values, Mapping) else {}
-    hidden = [detail for detail in _details(model, rest) if _is_rule(detail)] if wrong else []
-    blamed = [detail["loc"] for detail in details if not _is_rule(detail)]
-    found: dict[tuple[Key, str], Mistake] = {}
+    hidden = [d for d in _details(model, rest, strict) if _is_rule(d)] if wrong else []
     for detail in [*details, *hidden]:
-        if _is_rule(detail) and _follows(detail, blamed, model):
-            continue
-        reason = _reason(detail, model)
-        mistake = Mistake(detail["loc"], reason, _rank(detail))
-        found.setdefault((mistake.key, reason), mistake)
-    return list(found.values())
+        if _is_rule(detail) and not _follows(detail, blamed, model):
+            add(detail)
+    return list(found.values())[: MOST + 1]
 
 
 def worst(
@@ -77,8 +85,7 @@ def worst(
     causes = [mistake for mistake in found if mistake.rank == found[0].rank]
     # To find a place takes milliseconds.
     first = min(causes[:CANDIDATES], key=lambda one: place(one.key) or (0, 0))
-    others = " (and more, which roomlet config check names)" if len(found) > 1 else ""
-    return first.key, first.reason + others
+    return first.key, first.reason
 
 
 def without(values: Mapping[str, Any], keys: Iterable[Key]) -> dict[str, Any]:
@@ -118,8 +125,19 @@ def in_words(detail: ErrorDetails) -> str:
 
 def shown(value: Any) -> str:
     """A wrong value as it stands in a message: short, and without a password."""
-    text = _PASSWORD.sub("...", repr(value))
+    text = _without_password(repr(value))
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _without_password(text: str) -> str:
+    """What is wrong need not be an address, so one is taken for granted: what stands between the
+    first colon, or its two slashes, and the last @ is left out."""
+    end = text.rfind("@")
+    colon = text.find(":", 0, max(end, 0))
+    if colon < 0:
+        return text
+    begin = colon + (3 if text.startswith("//", colon + 1) else 1)
+    return f"{text[:begin]}...{text[end:]}"
 
 
 def keys_of(model: type[BaseModel], table: Key) -> list[str]:
@@ -129,9 +147,9 @@ def keys_of(model: type[BaseModel], table: Key) -> list[str]:
     return sorted(model.model_fields)
 
 
-def _details(model: type[BaseModel], values: Any) -> list[ErrorDetails]:
+def _details(model: type[BaseModel], values: Any, strict: bool | None) -> list[ErrorDetails]:
     try:
-        model.model_validate(values)
+        model.model_validate(values, strict=strict)
     except ValidationError as error:
         return error.errors(include_url=False)
     return []

@@ -17,9 +17,10 @@ All methods but `fetch` and `take` do a few milliseconds of file work and may be
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ class Provisioner:
             if self.store.state().current is None:
                 raise
             notes.append(f"the new configuration is refused: {error}")
-        return self._running(tuple(notes))
+        return self._running(tuple(notes), settle=True)
 
     def look(self) -> Running:
         """What is in force, for others than the service: nothing is changed by it.
@@ -152,17 +153,41 @@ class Provisioner:
         layers = lasting_layers(self.places, self.identity, self._mirror.read())
         return updates_of(Layers([*layers.parts, *panel_parts(self.places)]))
 
-    def _running(self, notes: tuple[str, ...]) -> Running:
-        state = self.store.state()
+    def _running(self, notes: tuple[str, ...], *, settle: bool = False) -> Running:
+        """The first of the kept ones that can be; with `settle` one that cannot, as after an update
+        of the program, counts as failed from now on."""
+        state, wrong = self.store.state(), None
         if state.current is None:
             raise ConfigError(f"there is no configuration yet; write {self.places.local / DEVICE}")
-        for generation in (state.current, state.last_good):
+        for generation, layers in self._kept():
+            try:
+                config, layers, more = self._with_overrides(layers)
+            except ConfigError as error:
+                wrong = wrong or error
+                continue
+            if wrong is not None:
+                failed = f"configuration {state.current} can no longer be used ({wrong})"
+                notes = (*notes, f"{failed}; configuration {generation} is in force")
+                if settle:
+                    self.store.roll_back(state.current, f"it can no longer be used: {wrong}")
+            on_trial = state.on_trial and generation == state.current
+            return Running(config, layers, generation, on_trial, (*notes, *more))
+        raise wrong or StoreError(f"{self.store.folder}: no generation can be read; check the disk")
+
+    def _kept(self) -> Iterator[tuple[int, Layers]]:
+        """What the device may go by, as far as it can be read: the one in force comes first."""
+        state = self.store.state()
+        for generation in dict.fromkeys((state.current, state.last_good)):
             layers = None if generation is None else self.store.layers(generation)
             if generation is not None and layers is not None:
-                config, layers, more = self._with_overrides(layers)
-                on_trial = state.on_trial and generation == state.current
-                return Running(config, layers, generation, on_trial, (*notes, *more))
-        raise StoreError(f"{self.store.folder}: no generation can be read; check the disk")
+                yield generation, layers
+
+    def _can_be(self, layers: Layers) -> bool:
+        try:
+            self._checked(layers)
+        except ConfigError:
+            return False
+        return True
 
     def propose(self, *, again: bool = False) -> int | None:
         """Put the files as they are now in force, on trial; None if nothing is new.
@@ -212,7 +237,7 @@ class Provisioner:
 
     def roll_back(self, running: Running, reason: str) -> Running:
         """Bring the last good configuration back.  Where there is none, this one stays."""
-        state = self.store.roll_back(running.generation, reason)
+        state = self.store.roll_back(running.generation, reason, self._can_be)
         log.error(
             "configuration %d failed (%s); configuration %s is in force",
             running.generation,
@@ -324,10 +349,9 @@ class Provisioner:
             self.propose()
         except (ConfigError, Refused) as error:
             log.debug("the files of this device are not in force: %s", error)
-        current = self.store.state().current
-        layers = None if current is None else self.store.layers(current)
-        if layers is not None:
-            return provisioning_of(layers)
+        for _, layers in self._kept():
+            with contextlib.suppress(ConfigError):
+                return provisioning_of(layers)
         try:
             return provisioning_of(lasting_layers(self.places, self.identity, self._mirror.read()))
         except ConfigError:

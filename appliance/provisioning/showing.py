@@ -134,9 +134,12 @@ def _secrets(key: str, value: Any) -> Iterator[str]:
 
 
 def password_in(text: str) -> str | None:
-    """The password of an address; None without one, and for what is no address."""
+    """The password of an address, also of one without a scheme, as a room's host; None without one,
+    and for what is no address."""
+    if "@" not in text or any(c.isspace() for c in text):
+        return None
     try:
-        return urlsplit(text).password if "://" in text else None
+        return urlsplit(text if "://" in text else f"//{text}").password
     except ValueError:
         return None
 

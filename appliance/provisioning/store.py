@@ -114,17 +114,20 @@ class Store:
 
         self._change(change)
 
-    def roll_back(self, generation: int, reason: str) -> State:
+    def roll_back(
+        self, generation: int, reason: str, usable: Callable[[Layers], bool] = lambda _: True
+    ) -> State:
         """Bring the last good one back, and remember why.
 
-        Nothing, if `generation` is no longer in force.  Where no other was ever good it stays.
+        Nothing, if `generation` is no longer in force.  Where no other was ever good it stays, and
+        so it does where the last good one can no longer be read or is not `usable`.
         """
 
         def change(state: State) -> None:
             if state.current != generation or not state.on_trial:
                 return
-            usable = state.last_good is not None and self.layers(state.last_good) is not None
-            back_to = state.last_good if usable else None
+            good = None if state.last_good is None else self.layers(state.last_good)
+            back_to = state.last_good if good is not None and usable(good) else None
             layers = self.layers(generation)
             digest = "" if layers is None else digest_of(layers)
             refusal = Refusal(digest=digest, reason=reason, generation=generation, back_to=back_to)

@@ -101,7 +101,8 @@ def _packed(config: Config, mutes: Path, ring: LogRing, parts: Mapping[str, Any]
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, text in sorted(texts.items()):
-            packed.writestr(name, text)
+            # The log and the names of files may hold half of a surrogate pair.
+            packed.writestr(name, text.encode(errors="backslashreplace"))
     return file.getvalue()
 
 

@@ -96,7 +96,8 @@ class Choice:
         shared = self._device.config.screen_share.device
         listed = [one for one in found if one.id != shared]
         for known in (below, self._home(source), self._device.workers[source].device):
-            if known is None:
+            # One that was never opened may stand for whatever is found first: that is none yet.
+            if known is None or not known.id:
                 continue
             if (known.backend, known.id) not in [(one.backend, one.id) for one in listed]:
                 listed.append(known)
@@ -110,7 +111,7 @@ class Choice:
 
     def _below(self, source: Source) -> HalDevice | None:
         """The device that the files name, whatever was chosen above them: no look may find it.
-        None where they name none."""
+        None where they name none.  One without an id stands for whatever is found first."""
         section: SourceConfig = getattr(self._files(), source)
         if section.backend == AUTO:
             return None
@@ -148,7 +149,7 @@ class Choice:
                         for one in self._with_used(source, found[source])
                     ],
                     "used": _named(self._device.workers[source].device),
-                    "wanted": _named(self._home(source)),
+                    "wanted": _named(self._home(source)) | {"label": self._home(source).label},
                     "changed": any(key in changes.get(source, {}) for key in KEYS),
                     "error": str(self._device.workers[source].error or ""),
                 }

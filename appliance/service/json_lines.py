@@ -29,17 +29,23 @@ class JsonLines:
         self._size_max = size_max
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Add a line; it is on the disk (`fdatasync`) when this returns.  Raises OSError."""
-        line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+        """Add a line; it is on the disk (`fdatasync`) when this returns.
+
+        Raises OSError, and TypeError or ValueError for an entry that JSON cannot express.
+        """
+        # Half of a surrogate pair, as a server or a file's name may have one, becomes JSON's own
+        # escape of it, and is read as what it was.
+        text = json.dumps(entry, ensure_ascii=False)
+        line = text.encode(errors="backslashreplace") + b"\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         while not self._appended(line):
             pass
 
     def read(self) -> Iterator[Entry]:
-        """The entries, oldest first, of the file before and of the present one.  What is no entry
-        is left out."""
-        for one in (self._before, self.path):
-            with contextlib.suppress(FileNotFoundError), one.open("rb") as file:
+        """The entries, oldest first, of the file before and of the present one, as they are when
+        the first is asked for.  What is no entry is left out."""
+        with contextlib.ExitStack() as stack:
+            for file in [stack.enter_context(one) for one in _opened(self._before, self.path)]:
                 for line in file:
                     yield from _parsed(line)
 
@@ -72,29 +78,19 @@ class Tail:
 
     def __init__(self, path: Path, before: Path) -> None:
         self._path = path
-        self._before: Path | None = before
+        self._before = before
         self._file: BinaryIO | None = None
+        """The newest that was read, wherever it is by now."""
         self._rest = b""
 
     def read(self) -> list[Entry]:
         """The entries so far, at the first time; then those that have come since the last time."""
-        found: list[Entry] = []
-        if self._before is not None:
-            with contextlib.suppress(FileNotFoundError):
-                found += self._entries(self._before.read_bytes())
-            self._before, self._rest = None, b""
-        while True:
-            if self._file is None:
-                try:
-                    self._file = self._path.open("rb")
-                except FileNotFoundError:
-                    return found
-            # Asked first: whatever is found after it was written before it.
-            replaced = _replaced(self._file, self._path)
-            found += self._entries(self._file.read())
-            if not replaced:
-                return found
-            self.close()
+        if self._file is None:
+            return self._next()
+        # Asked first: whatever is found after it was written before it.
+        replaced = _replaced(self._file, self._path)
+        found = self._entries(self._file.read())
+        return found + self._next() if replaced else found
 
     def close(self) -> None:
         """Give the file back.  Safe to call twice."""
@@ -102,9 +98,41 @@ class Tail:
             self._file.close()
         self._file, self._rest = None, b""
 
+    def _next(self) -> list[Entry]:
+        """The entries of the files that came after the one that was read."""
+        found: list[Entry] = []
+        for file in _opened(self._before, self._path):
+            if self._file is not None and os.path.sameopenfile(self._file.fileno(), file.fileno()):
+                file.close()
+                continue
+            self.close()
+            self._file = file
+            found += self._entries(file.read())
+        return found
+
     def _entries(self, data: bytes) -> list[Entry]:
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [entry for line in lines for entry in _parsed(line)]
+
+
+def _opened(before: Path, path: Path) -> list[BinaryIO]:
+    """Those of the two files that there are, as they are at one moment; the caller closes them."""
+    while True:
+        with contextlib.ExitStack() as stack:
+            present = _open(path, stack)
+            older = _open(before, stack)
+            # The present one may have become the one before in between, and a new one begun.
+            if path.exists() if present is None else _replaced(present, path):
+                continue
+            stack.pop_all()
+            return [file for file in (older, present) if file is not None]
+
+
+def _open(path: Path, stack: contextlib.ExitStack) -> BinaryIO | None:
+    try:
+        return stack.enter_context(path.open("rb"))
+    except FileNotFoundError:
+        return None
 
 
 def _ends_well(file: BinaryIO) -> bool:

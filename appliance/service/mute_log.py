@@ -28,8 +28,8 @@ from appliance.service.json_lines import SIZE_MAX, Entry, JsonLines
 log = logging.getLogger(__name__)
 
 NAME: Final = "mute.jsonl"
-"""The file's name in the state directory; it and the one before hold at least the last 5,000
-changes."""
+"""The file's name in the state directory; once there is one before it, the two hold more than
+`SIZE_MAX` bytes, about the last 5,000 changes of some 200 bytes each."""
 
 LAPSES: Final = "mute-lease.jsonl"
 """The same for what the lease did."""
@@ -52,7 +52,7 @@ class MuteLog:
 
     The gates change on any thread and must not wait for a disk, so a thread of its own writes,
     and each line is on the disk before the next one is begun.  A file that cannot be written is
-    said once; the device goes on.
+    said once, and so is an entry that cannot; the device goes on, and so does the log.
     """
 
     def __init__(self, directory: Path, device: str, *, size_max: int = SIZE_MAX) -> None:
@@ -96,10 +96,16 @@ class MuteLog:
                 file.append(entry)
                 self._broken = False
             except OSError as error:
-                if not self._broken:
-                    reason = (error.strerror or "cannot be written").lower()
-                    log.error("%s: %s; the log of mutes has a gap now", file.path, reason)
-                self._broken = True
+                reason = (error.strerror or "cannot be written").lower()
+                self._gap("%s: %s; the log of mutes has a gap now", file.path, reason)
+            except Exception:
+                # It must not end the thread: all that comes after it would be lost, too.
+                self._gap("%s: an entry cannot be written", file.path, exc_info=True)
+
+    def _gap(self, message: str, *arguments: object, exc_info: bool = False) -> None:
+        if not self._broken:
+            log.error(message, *arguments, exc_info=exc_info)
+        self._broken = True
 
 
 def read(directory: Path) -> Iterator[Entry]:

@@ -80,7 +80,8 @@ class LiveStory:
     """Tells what comes, as it comes, but for the lease: within a minute of its last line what it
     does is held back, and told in one.
 
-    What anybody else does is told at once, a gate that stays closed too, and what was held with it.
+    What anybody else does is told at once, and so are a gate that stays closed and one that opens
+    after it was told as closed; what was held back with it, too.
     """
 
     def __init__(self, story: Story) -> None:
@@ -88,27 +89,36 @@ class LiveStory:
         self._held: list[Entry] = []
         self._closed: dict[Gate, float] = {}
         """Since when the lease holds what nobody was told of."""
+        self._shut: set[Gate] = set()
+        """Those that were last told as held by the lease: until the next line people believe so."""
         self._told = float("-inf")
 
     def lines(self, entries: Iterable[Entry], now: float) -> list[str]:
         """The lines that are due `now` (`time.monotonic`), with further entries or without."""
-        others = False
+        others, opened = False, set[Gate]()
         for entry in entries:
             self._held.append(entry)
+            gate = _gate(entry)
             if not _is_lapse(entry):
                 others = True
             elif _closes(entry):
-                self._closed[_gate(entry)] = now
+                self._closed[gate] = now
+                opened.discard(gate)
             else:
-                self._closed.pop(_gate(entry), None)
+                self._closed.pop(gate, None)
+                opened.add(gate)
         stays = any(now - since >= STAYS for since in self._closed.values())
-        due = self._story.each or others or stays or now - self._told >= TOGETHER
+        news = others or stays or not opened.isdisjoint(self._shut)
+        due = self._story.each or news or now - self._told >= TOGETHER
         return self.rest(now) if due else []
 
     def rest(self, now: float) -> list[str]:
         """The lines of what is held back."""
         held, self._held = self._held, []
         self._closed.clear()
+        for entry in held:
+            change = self._shut.add if _is_held(entry) else self._shut.discard
+            change(_gate(entry))
         if any(map(_is_lapse, held)):
             self._told = now
         return self._story.lines(held)
@@ -116,6 +126,10 @@ class LiveStory:
 
 def _is_lapse(entry: Entry) -> bool:
     return entry.get("who") == Party.LEASE.value
+
+
+def _is_held(entry: Entry) -> bool:
+    return Party.LEASE.value in entry.get("closers", [])
 
 
 def _closes(entry: Entry) -> bool:

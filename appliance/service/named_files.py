@@ -27,8 +27,9 @@ class Trouble:
 
     error: ConfigError
     """As a run tells it, with the place of the key that names it."""
-    unseen: bool
-    """Whether it is not here, or not for this user to read: where the device is it may be fine."""
+    remark: ConfigError | None = None
+    """What is to be said instead where a configuration is only written, of a file that is not here,
+    or not for this user to read: where the device is it may be fine.  None for other files."""
 
 
 def look_at_secrets(config: Config) -> None:
@@ -47,9 +48,11 @@ def troubles(config: Config) -> Iterator[Trouble]:
         section, _, name = (error.key or "").partition(".")
         value = getattr(getattr(config, section), name)
         if isinstance(value, Path):
-            yield Trouble(error, _is_unseen(value))
+            unseen = f"{value} cannot be looked at here; the device needs it"
+            remark = config.error((section, name), unseen) if _is_unseen(value) else None
+            yield Trouble(error, remark)
         elif os.environ.get(CREDENTIALS):
-            yield Trouble(error, unseen=False)
+            yield Trouble(error)
 
 
 def _readers(config: Config) -> tuple[Callable[[], object], ...]:

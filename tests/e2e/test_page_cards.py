@@ -190,7 +190,7 @@ def devices(**changes: object) -> dict[str, object]:
             {"backend": "alsa", "id": "hw:2", "label": "Speakerphone"},
         ],
         "used": {"backend": "alsa", "id": "hw:1"},
-        "wanted": {"backend": "alsa", "id": "hw:1"},
+        "wanted": {"backend": "alsa", "id": "hw:1", "label": "Speakerphone"},
         "changed": False,
         "error": "",
         **changes,
@@ -235,6 +235,12 @@ async def test_a_device_is_chosen_refused_and_given_back(
     maintenance.tell("devices", devices(used=used))
     await expect(choice).to_have_accessible_description(
         "Speakerphone is not there; this one stands in."
+    )
+    # Where the configuration leaves it to the backend, and that has found none yet.
+    whichever = {"backend": "alsa", "id": "", "label": "first microphone"}
+    maintenance.tell("devices", devices(used=used, wanted=whichever))
+    await expect(choice).to_have_accessible_description(
+        "first microphone is not there; this one stands in."
     )
     await no_wider_than_the_page(page)
 

@@ -109,6 +109,21 @@ async def test_in_and_out_by_keyboard(page: Page, panel: Panel, device: FakeDevi
     assert device.presses == []
 
 
+async def test_the_way_out_is_asked_for_again(chromium: Browser, panel: Panel) -> None:
+    """Where the panel refused the connection by which the page would have learnt of it."""
+    page = await chromium.new_page()
+    await page.goto(panel.url)
+    await type_pin(page)
+    out = page.get_by_role("button", name="Log out")
+    await expect(out).to_be_visible(timeout=DEADLINE)
+    await page.route("**/api/session", lambda route: route.abort(), times=1)
+    async with page.expect_event("requestfailed") as refused:
+        await page.reload()
+    assert (await refused.value).url.endswith("/api/session")
+    await expect(out).to_be_visible(timeout=DEADLINE)
+    await page.close()
+
+
 async def test_a_lock_is_told_and_ends(page: Page, clock: Clock) -> None:
     alert = page.get_by_role("alert")
     for _ in range(4):

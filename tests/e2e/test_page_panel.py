@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 from panel_page import DEADLINE, opened
 from playwright.async_api import Browser, Page, expect
 
 from appliance.media.gate import Party
-from appliance.panel import Panel, PanelState
+from appliance.panel import Panel, PanelState, server
 from appliance.panel.device import TallyName
 from hal.controls import Status
 from tests.appliance.panel.fake_device import FakeDevice, plain_picture
@@ -54,9 +56,15 @@ async def moved(device: FakeDevice, presses: list[tuple[str, str]]) -> None:
             await device.moved.wait()
 
 
+async def picture_is_seen(page: Page) -> None:
+    """The first of an endless answer is: one that does not come has no size."""
+    picture = page.locator("#picture")
+    await expect(picture).not_to_have_js_property("naturalWidth", 0, timeout=DEADLINE)
+
+
 async def led_says(page: Page, text: str, tally: str) -> None:
-    await expect(page.locator("#led-text")).to_have_text(text)
-    await expect(page.locator("#led")).to_have_attribute("data-tally", tally)
+    await expect(page.locator("#led-text")).to_have_text(text, timeout=DEADLINE)
+    await expect(page.locator("#led")).to_have_attribute("data-tally", tally, timeout=DEADLINE)
 
 
 async def test_button_on_the_page_is_the_button_of_the_device(page: Page, device: Device) -> None:
@@ -183,17 +191,47 @@ async def test_a_device_that_is_gone_is_neither_live_nor_muted(
     await expect(page.locator("#mute")).to_be_enabled()
 
 
-@pytest.mark.parametrize("part", ["plot.js", "panel.css"])
-async def test_a_page_of_which_a_part_did_not_come_comes_again(
-    chromium: Browser, panel: Panel, part: str
+async def test_all_of_a_page_comes_with_it(chromium: Browser, panel: Panel) -> None:
+    """No part of it can be refused by itself; the rest is asked for by its own script."""
+    page = await chromium.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.on("websocket", lambda socket: asked.append(urlsplit(socket.url).path))
+    await page.goto(panel.url)
+    await led_says(page, "LIVE", "live")
+    await expect(page.locator("#led")).to_have_css("display", "flex")
+    await picture_is_seen(page)
+    assert sorted({*asked} - {"/favicon.svg"}) == ["/", "/api/live", "/api/session", "/screen.mjpg"]
+    await page.close()
+
+
+async def test_a_page_that_gets_few_connections_is_whole(chromium: Browser, panel: Panel) -> None:
+    """Of the connections that one address may have, others behind it hold all but three: they look
+    at the picture."""
+    url = urlsplit(panel.url)
+    async with contextlib.AsyncExitStack() as others:
+        for _ in range(server._CONNECTIONS_EACH - 3):
+            _, writer = await asyncio.open_connection(url.hostname, url.port)
+            others.callback(writer.close)
+            writer.write(f"GET /screen.mjpg HTTP/1.0\r\nHost: {url.netloc}\r\n\r\n".encode())
+        page = await chromium.new_page()
+        await page.goto(panel.url)
+        await led_says(page, "LIVE", "live")
+        await expect(page.locator("#led")).to_have_css("display", "flex")
+    await picture_is_seen(page)
+    await page.close()
+
+
+async def test_a_picture_that_was_refused_is_asked_for_again(
+    chromium: Browser, panel: Panel
 ) -> None:
     page = await chromium.new_page()
-    await page.route(f"**/{part}", lambda route: route.abort(), times=1)
-    missing = asyncio.ensure_future(page.wait_for_event("requestfailed"))
-    await page.goto(panel.url)
-    assert (await missing).url.endswith(part)
-    await led_says(page, "LIVE", "live")
-    await expect(page.locator("#led")).to_have_css("display", "flex", timeout=DEADLINE)
+    await page.route("**/screen.mjpg*", lambda route: route.abort(), times=1)
+    async with page.expect_event("requestfailed") as refused:
+        await page.goto(panel.url)
+    assert "screen.mjpg" in (await refused.value).url
+    await picture_is_seen(page)
+    await page.close()
 
 
 async def test_a_silent_device_loses_the_pages_trust(page: Page, panel: Panel) -> None:

@@ -56,10 +56,9 @@ function label(device, all) {
 }
 
 function remark(one) {
-  const wanted = one.devices.find((device) => key(device) === key(one.wanted));
   if (one.error) return one.error;
   if (key(one.used) !== key(one.wanted)) {
-    return `${wanted?.label ?? one.wanted.id} is not there; this one stands in.`;
+    return `${one.wanted.label} is not there; this one stands in.`;
   }
   if (!one.changed) return "";
   return told.lasting

@@ -3,7 +3,7 @@
 // device cannot be heard.
 
 const BEAT_LIMIT = 6000; // ms without any message after which the last state counts for nothing
-const RETRY = 1500;
+const RETRY = 1500; // ms, give or take half of it, so that pages do not come back in step
 
 const news = new EventTarget();
 const cards = new Map(); // of each card the parts of the page that show its news
@@ -58,7 +58,7 @@ function lost() {
   hearing = false;
   offered = new Set();
   spread("state", null);
-  setTimeout(connect, RETRY);
+  setTimeout(connect, RETRY * (0.5 + Math.random()));
 }
 
 // ---- cards: a card's news come only while somebody looks at it -----------------------------------

@@ -3,10 +3,14 @@
 import { $, setText } from "./dom.js";
 import { hear } from "./live.js";
 
+const AGAIN = 2000; // ms, and up to as many more, so that pages do not ask in step
+
 let source = "screen";
 let heard = false;
+let again = 0;
 
 function showPicture() {
+  clearTimeout(again);
   const image = $("picture");
   const seen = heard && !document.hidden;
   image.classList.toggle("dark", !seen);
@@ -30,4 +34,8 @@ hear("state", (s) => {
 });
 $("show-screen").addEventListener("click", () => choosePicture("screen"));
 $("show-self").addEventListener("click", () => choosePicture("self"));
+$("picture").addEventListener("error", () => {
+  clearTimeout(again);
+  again = setTimeout(showPicture, AGAIN * (1 + Math.random()));
+});
 document.addEventListener("visibilitychange", showPicture);

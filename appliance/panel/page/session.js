@@ -3,6 +3,7 @@
 import { hear } from "./live.js";
 
 let asking = false;
+let known = false;
 
 async function look() {
   if (asking) return;
@@ -10,7 +11,10 @@ async function look() {
   try {
     const answer = await fetch("api/session", { cache: "no-store" });
     if (answer.status === 401) location.replace("login");
-    else if (answer.ok) document.getElementById("log-out").hidden = !(await answer.json()).pin;
+    else if (answer.ok) {
+      document.getElementById("log-out").hidden = !(await answer.json()).pin;
+      known = true;
+    }
   } catch {
     // The device is away, which the page says already.
   } finally {
@@ -19,7 +23,10 @@ async function look() {
 }
 
 hear("state", (state) => {
-  if (state === null) look();
+  if (state === null || !known) look();
+});
+hear("beat", () => {
+  if (!known) look();
 });
 
 look();

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from appliance.cli.exit_code import ExitCode
 from appliance.provisioning import Config, load
+from appliance.provisioning.mirror import Held, Holding, Mirror
 from tests.appliance.cli.command import complaint, roomlet
 
 ROOM = '[room]\nhost = "ws://hub"\ntoken = "c4n4ry"\n'
@@ -63,16 +64,23 @@ async def test_check_looks_at_the_files_that_are_named(tmp_path: Path) -> None:
     missing = await roomlet("config", "check", path)
     assert (missing.code, missing.out) == (0, "")
     assert missing.err.splitlines() == [
-        f"roomlet: warning: {path}, line {line}, column 1: {key}: {tmp_path}/{name}:"
+        f"roomlet: warning: {path}, line {line}, column 1: {key}: {tmp_path}/{name}"
+        " cannot be looked at here; the device needs it"
+        for line, key, name in (
+            (3, "room.token_file", "room.token"),
+            (5, "panel.pin_file", "panel.pin"),
+        )
+    ]
+    here = await roomlet("config", "check", "--here", path)
+    assert (here.code, here.out) == (ExitCode.CONFIGURATION, "")
+    assert here.err.splitlines() == [
+        f"roomlet: {path}, line {line}, column 1: {key}: {tmp_path}/{name}:"
         f" no such file or directory; put the {what} there"
         for line, key, name, what in (
             (3, "room.token_file", "room.token", "room token"),
             (5, "panel.pin_file", "panel.pin", "PIN"),
         )
     ]
-    here = await roomlet("config", "check", "--here", path)
-    assert here.code == ExitCode.CONFIGURATION
-    assert here.err == missing.err.replace("warning: ", "")
     # What is there and is wrong is a mistake wherever it is looked at; others are warned of.
     write(tmp_path / "panel.pin", "123")
     write(tmp_path / "room.token", "abc").chmod(0o644)
@@ -111,6 +119,88 @@ async def test_check_of_devices_over_the_file_of_their_fleet(tmp_path: Path) -> 
     assert "room: is missing" in complaint(
         await roomlet("config", "check", device), ExitCode.CONFIGURATION
     )
+
+
+async def test_the_files_of_a_fleet_are_checked_as_its_devices_take_them(tmp_path: Path) -> None:
+    www = tmp_path / "www"
+    # No device by itself, nor with what lies below it: each device says its room.
+    fleet = write(www / "fleet.toml", 'include = "site.toml"\n[camera]\nrate = 15\n')
+    site = write(www / "site.toml", "[speaker]\nvolume = 40\n")
+    floor = write(www / "floor.toml", '[panel]\npin_file = "panel.pin"\n')
+    text = 'include = "floor.toml"\n[room]\nhost = "h"\ntoken_file = "room.token"\n'
+    oak, elm = write(www / "oak.toml", text), write(www / "elm.toml", text)
+    # What is beside them here is published, and is not what the devices have.
+    write(www / "room.token", "")
+    command = ("config", "check", *sorted(www.glob("*.toml")), "--over", fleet)
+    result = await roomlet(*command)
+    assert (result.code, result.out) == (0, "")
+    unseen = "cannot be looked at here; the device needs it"
+    pin = f"{floor}, line 2, column 1: panel.pin_file: /etc/roomlet/panel.pin {unseen}"
+    assert result.err.splitlines() == [
+        f"roomlet: warning: {line}"
+        for line in (
+            pin,
+            f"{elm}, line 4, column 1: room.token_file: /etc/roomlet/room.token {unseen}",
+            f"{oak}, line 4, column 1: room.token_file: /etc/roomlet/room.token {unseen}",
+        )
+    ]
+    # A mistake in what they share is told once, and that a device would not go beyond the folder.
+    write(site, "[speaker]\nvolume = 400\n")
+    write(tmp_path / "other.toml", "")
+    write(oak, text.replace("floor.toml", "../other.toml"))
+    result = await roomlet(*command)
+    assert result.code == ExitCode.CONFIGURATION
+    assert [line for line in result.err.splitlines() if "warning" not in line] == [
+        f"roomlet: {site}, line 2, column 1: speaker.volume:"
+        " input should be less than or equal to 100, not 400",
+        f"roomlet: {oak}, line 1, column 1: include:"
+        " ../other.toml is no plain name; put the file beside it",
+    ]
+    alone = await roomlet("config", "check", fleet, "--over", www / "../www/fleet.toml")
+    assert "none of the files is a device's" in complaint(alone, ExitCode.USAGE)
+
+
+async def test_check_of_this_device_looks_at_all_its_files(tmp_path: Path) -> None:
+    command = ("config", "check", "--here", "--root", tmp_path)
+    local = tmp_path / "etc/roomlet"
+    assert f"no configuration was found; write {local}/device.toml" in complaint(
+        await roomlet(*command), ExitCode.CONFIGURATION
+    )
+    device = write(local / "device.toml", "[provisioning]\ninterval = 900\n")
+    assert f"no [room] is configured; write {device}" in complaint(
+        await roomlet(*command), ExitCode.CONFIGURATION
+    )
+    # The fleet's files came from its server.
+    state = tmp_path / "var/lib/roomlet/provisioning"
+    fleet = '[room]\nhost = "h"\ntoken_file = "room.token"\n[camera]\nrate = "15"\n'
+    holding = Holding()
+    holding.web.files["fleet.toml"] = Held(text=fleet, signature="")
+    state.mkdir(parents=True)
+    Mirror(state / "fleet.json").write(holding)
+    changes = write(state / "overrides.toml", "[speaker]\nvolume = 400\n")
+    result = await roomlet(*command)
+    assert (result.code, result.out) == (ExitCode.CONFIGURATION, "")
+    assert result.err.splitlines() == [
+        f"roomlet: web/fleet.toml, line 3, column 1: room.token_file: {local}/room.token:"
+        " no such file or directory; put the room token there",
+        "roomlet: web/fleet.toml, line 5, column 1: camera.rate:"
+        " must be a number, without quotes, not '15'",
+        f"roomlet: {changes}, line 2, column 1: speaker.volume:"
+        " input should be less than or equal to 100, not 400",
+    ]
+    write(local / "room.token", "abc")
+    changes.unlink()
+    holding.web.files["fleet.toml"].text = fleet.replace('"15"', "15")
+    Mirror(state / "fleet.json").write(holding)
+    assert await roomlet(*command) == (0, "", "")
+    # To look is to change nothing.
+    assert [path.name for path in state.iterdir()] == ["fleet.json"]
+
+
+async def test_check_without_a_file_is_of_this_device_alone() -> None:
+    for options in ((), ("--over", "fleet.toml"), ("--here", "--over", "fleet.toml")):
+        line = complaint(await roomlet("config", "check", *options), ExitCode.USAGE)
+        assert "name the file of each device; without one, --here alone does" in line
 
 
 async def test_show_tells_the_source_of_each_value(tmp_path: Path) -> None:

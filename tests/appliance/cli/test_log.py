@@ -49,6 +49,21 @@ async def test_the_log_of_mutes_is_told(tmp_path: Path) -> None:
     assert lines[1].endswith("  microphone: room closes (a press on GPIO pins); now closed by room")
 
 
+@pytest.mark.parametrize("locale", [{"PYTHONUTF8": "1"}, {"PYTHONIOENCODING": "utf-8"}])
+async def test_half_of_a_surrogate_pair_is_told_as_its_number(
+    tmp_path: Path, locale: dict[str, str]
+) -> None:
+    gate, log = MicGate(), MuteLog(tmp_path, "Oak")
+    log.follow(gate, "microphone")
+    log.start()
+    gate.mute(Party.ROOM, "é \ud800")
+    log.stop()
+    result = await roomlet("log", "mute", "--state", tmp_path, **locale)
+    assert (result.code, result.err) == (0, "")
+    assert r"room closes (é \ud800); now" in result.out
+    assert [entry["why"] for entry in await told(tmp_path)] == ["é \ud800"]
+
+
 async def test_for_machines(tmp_path: Path) -> None:
     fill(tmp_path)
     assert [entry["who"] for entry in await told(tmp_path)] == ["start", "room"]

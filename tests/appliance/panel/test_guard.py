@@ -14,7 +14,7 @@ from appliance.panel import Panel, guard
 from appliance.panel.guard import Guard, ancestors
 from tests.appliance.panel.fake_device import FakeDevice
 
-PATHS = ("/", "/panel.js", "/api/state", "/api/report", "/screen.jpg")
+PATHS = ("/", "/favicon.svg", "/api/state", "/api/report", "/screen.jpg")
 
 
 def authority(panel: Panel) -> str:

@@ -120,7 +120,7 @@ async def test_nobody_comes_in_without_a_good_certificate(
     for certificate in bad:
         context = visitor(authority, certificate)
         async with httpx.AsyncClient(base_url=with_certificates.url, verify=context) as client:
-            for path in ("/", "/login", "/panel.css", "/api/state"):
+            for path in ("/", "/login", "/favicon.svg", "/api/state"):
                 with pytest.raises(httpx.TransportError):
                     await client.get(path)
         # No answer at all; which error that is depends on who speaks first.

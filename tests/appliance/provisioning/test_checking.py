@@ -125,12 +125,34 @@ def test_of_rubbish_a_part_is_told_and_that_it_is_one() -> None:
     assert found.config is None
 
 
+def test_as_many_mistakes_as_are_told_are_all_of_them() -> None:
+    some = "".join(f"x{number} = 1\n" for number in range(MOST - 1))
+    whole = checked(device=ROOM + "[camera]\n" + some + "[speaker]\nvolume = 'x'\n")
+    assert [mistake.key for mistake in whole.mistakes[-2:]] == ["camera.x98", "speaker.volume"]
+    assert len(whole.mistakes) == MOST
+    assert whole.config is not None
+    # With one more, of a backend's options too, there is more to tell.
+    for more in ("[log]\nlevel = 'x'\n", "[display]\nbackend = 'sld'\n"):
+        found = checked(device=ROOM + "[camera]\n" + some + "[speaker]\nvolume = 'x'\n" + more)
+        assert len(found.mistakes) == MOST + 1
+        assert lines(found)[0].startswith(f"device.toml: has more mistakes than the {MOST} ")
+
+
+def test_what_follows_from_another_mistake_counts_for_none() -> None:
+    some = "".join(f"x{number} = 1\n" for number in range(MOST - 1))
+    follows = "[room]\nhots = 'h'\nname = 'x'\nguest = true\n"
+    found = checked(device=follows + "[camera]\n" + some)
+    assert len(found.mistakes) == MOST
+    assert found.mistakes[0].key == "room.hots"
+
+
 def test_no_secret_is_in_a_mistake() -> None:
     found = checked(
         device='[room]\nhost = 7\ntoken = ["c4n4ry"]\n[provisioning]\nproxy = "x://a:c4n4ry@b"\n'
         '[calendar]\nurl = "http://calendar.example/c4n4ry/oak.ics"\n'
+        '[network]\nturn_url = "turn:alice:c4n4ry@relay:3478"\n'
     )
-    assert len(found.mistakes) == 4
+    assert len(found.mistakes) == 5
     assert "c4n4ry" not in "".join(lines(found))
     odd = checked(device=ROOM + "[calendar]\nurl = ['http://calendar.example/c4n4ry']\n")
     assert [mistake.key for mistake in odd.mistakes] == ["calendar.url"]

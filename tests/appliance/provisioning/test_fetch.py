@@ -147,6 +147,30 @@ async def test_a_signed_mistake_is_refused_once_and_for_all_told(
     assert await device.fetch() == 2
 
 
+async def test_what_no_command_on_the_device_finds_is_not_pointed_at_and_no_password_told(
+    device: Provisioner, fleet: FleetFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    fleet.put("fleet.toml", FLEET)
+    await device.fetch()
+    kept(device)
+    wrong = 'turn_url = "turn:alice:c4n4ry@relay:3478"\nstun_url = "x"\n'
+    fleet.put("fleet.toml", f"{FLEET}[network]\n{wrong}")
+    with caplog.at_level("DEBUG"), pytest.raises(ConfigError) as caught:
+        await device.fetch()
+    (refusal,) = device.status().refusals
+    (note,) = device.begin().notes
+    assert str(caught.value) == refusal.reason
+    assert refusal.reason.startswith("web/fleet.toml, line 10, column 1: network.turn_url: must be")
+    assert refusal.reason.endswith(", not 'turn:...@relay:3478'")
+    assert "c4n4ry" not in note + caplog.text
+    # With the same in a file of the device one can look.
+    fleet.put("fleet.toml", FLEET)
+    device.places.local.mkdir(parents=True)
+    (device.places.local / "device.toml").write_text(f"[network]\n{wrong}")
+    with pytest.raises(ConfigError, match=r"\(and more, which roomlet config check names\)$"):
+        await device.fetch()
+
+
 async def test_fifty_mebibytes_are_not_taken(
     device: Provisioner, fleet: FleetFolder, server: StaticServer
 ) -> None:

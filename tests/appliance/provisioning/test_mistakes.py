@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from appliance.provisioning.config import Config
-from appliance.provisioning.mistakes import mistakes, unknown, without, worst
+from appliance.provisioning.mistakes import mistakes, shown, unknown, without, worst
 
 ROOM = {"host": "ws://hub", "name": "demo", "guest": True}
 
@@ -48,16 +49,37 @@ def test_without_its_mistakes_only_rules_are_left(values: dict[str, Any]) -> Non
 def test_the_one_that_is_told_is_the_likeliest_cause() -> None:
     found = mistakes(Config, {"room": ROOM | {"hots": 1}, "camera": {"rate": "x"}})
     assert [mistake.rank for mistake in found] == [0, 1]
-    more = " (and more, which roomlet config check names)"
-    assert worst(found, lambda _: None) == (
-        ("room", "hots"),
-        f"unknown key, did you mean host?{more}",
-    )
+    assert worst(found, lambda _: None) == (("room", "hots"), "unknown key, did you mean host?")
     assert worst(found[1:], lambda _: None)[1] == "must be a number, without quotes, not 'x'"
     # Of equals, the one that stands first.
     both = mistakes(Config, {"room": ROOM, "camera": {"rate": "x", "width": "y"}})
     lines = {("camera", "rate"): (9, 1), ("camera", "width"): (7, 1)}
     assert worst(both, lambda key: lines[key])[0] == ("camera", "width")  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("turn:alice:c4n4ry@relay:3478", "'turn:...@relay:3478'"),
+        ("ftp://u:c4/n4ry@p:1", "'ftp://...@p:1'"),
+        ("u:c4n4ry@hub x", "'u:...@hub x'"),
+        ("https://c4n4ry@hub", "'https://...@hub'"),
+        ("u:c4@n4ry@hub", "'u:...@hub'"),
+        ("u:c4'\"\nn4ry@hub", None),
+        ("u:" + "c4n4ry" * 20 + "@hub", "'u:...@hub'"),
+        (["a", "http://u:c4n4ry@p"], "['a', 'http://...@p']"),
+        ({"proxy": "u:c4n4ry@p"}, "{'proxy':...@p'}"),
+        # Nothing to hide.
+        ("oak@rooms.example", "'oak@rooms.example'"),
+        ("oak@hub:80", "'oak@hub:80'"),
+        ("@:", "'@:'"),
+        ("http://hub:80", "'http://hub:80'"),
+        (7, "7"),
+    ],
+)
+def test_no_password_of_what_may_be_an_address_is_shown(value: Any, text: str | None) -> None:
+    assert shown(value) == text or text is None
+    assert not re.search("c4|n4ry", shown(value))
 
 
 @pytest.mark.parametrize(

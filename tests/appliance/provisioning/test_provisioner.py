@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import shutil
@@ -12,10 +13,11 @@ import pytest
 from appliance.provisioning import ConfigError, Health, Verdict
 from appliance.provisioning.errors import StoreError
 from appliance.provisioning.identity import Identity
+from appliance.provisioning.mirror import Mirror
 from appliance.provisioning.places import Places
 from appliance.provisioning.probation import STARTS
 from appliance.provisioning.provisioner import Provisioner, changed_sections
-from tests.appliance.provisioning.conftest import kept
+from tests.appliance.provisioning.conftest import FLEET, FleetFolder, kept
 
 ROOM = '[room]\nhost = "ws://hub"\nname = "demo"\nguest = true\n'
 
@@ -226,6 +228,116 @@ def test_a_generation_lost_by_the_disk_is_put_together_anew(alone: Provisioner) 
     shutil.rmtree(alone.places.local)
     with pytest.raises(StoreError, match="no generation can be read"):
         alone.begin()
+
+
+# --- kept by an older version, that took what this one refuses
+
+
+def older(device: Provisioner, text: str) -> None:
+    """What is in force and in its topmost file, as a version took it that let this into it."""
+    device_file(device, in_force(device, text))
+
+
+def in_force(device: Provisioner, text: str) -> str:
+    """Add to the topmost file of what is in force; what that file is then."""
+    path = device.places.state / f"{device.store.state().current}.json"
+    files = json.loads(path.read_text())
+    files[-1]["text"] += text
+    path.write_text(json.dumps(files))
+    return str(files[-1]["text"])
+
+
+def test_what_an_older_version_took_in_quotes_stays_in_force(alone: Provisioner) -> None:
+    device_file(alone, ROOM)
+    first = kept(alone)
+    older(alone, '[speaker]\nvolume = "50"\n[policy]\nauto_join = "false"\n')
+    for running in (alone.begin(), alone.reload(), alone.look()):
+        assert (running.generation, running.on_trial) == (first.generation, False)
+        assert (running.config.speaker.volume, running.config.policy.auto_join) == (50, False)
+        assert running.notes == ()
+    # What is changed at the panel lies above it still.
+    alone.override(("camera", "width"), 640)
+    assert alone.reload().config.camera.width == 640
+    with pytest.raises(ConfigError, match="volume"):
+        alone.override(("speaker", "volume"), "loud")
+    # A new one is held to what a file may say now.
+    device_file(alone, ROOM + '[speaker]\nvolume = "51"\n')
+    running = alone.reload()
+    assert running.config.speaker.volume == 50
+    (note,) = running.notes
+    assert "must be a whole number, without quotes, not '51'" in note
+
+
+def test_one_on_trial_that_can_no_longer_be_gives_way_to_the_last_good_one(
+    alone: Provisioner,
+) -> None:
+    device_file(alone, ROOM)
+    kept(alone)
+    older(alone, '[speaker]\nvolume = "33"\n')
+    device_file(alone, ROOM + "[camera]\nwidth = 640\n")
+    assert alone.begin().generation == 2
+    older(alone, "[speaker]\nloudness = 3\n")
+    looked = alone.look()
+    assert alone.store.state().current == 2
+    running = alone.begin()
+    assert looked.notes == running.notes
+    assert (running.generation, running.on_trial) == (1, False)
+    assert running.config.speaker.volume == 33
+    (note,) = running.notes
+    assert note.startswith("configuration 2 can no longer be used (")
+    assert "speaker.loudness: unknown key" in note
+    assert note.endswith("; configuration 1 is in force")
+    assert "\n" not in note
+    # It is told for good, and once.
+    status = alone.status()
+    assert (status.generation, status.on_trial) == (1, False)
+    (refusal,) = status.refusals
+    assert (refusal.generation, refusal.back_to) == (2, 1)
+    assert "speaker.loudness: unknown key" in refusal.reason
+    assert alone.begin().notes == ()
+
+
+async def test_where_to_look_for_a_better_one_is_known_of_the_last_good_one_too(
+    device: Provisioner, fleet: FleetFolder
+) -> None:
+    for volume in (10, 11):
+        fleet.put("fleet.toml", FLEET + f"[speaker]\nvolume = {volume}\n")
+        await device.fetch()
+        running = kept(device) if volume == 10 else device.begin()
+    odd = in_force(device, "[provisioning]\nservers = 3\n")
+    mirror = Mirror(device.places.mirror)
+    holding = mirror.read()
+    holding.web.files["fleet.toml"].text = odd
+    mirror.write(holding)
+    assert device.propose() is None
+    assert device.store.state().current == running.generation == 2
+    fleet.put("fleet.toml", FLEET + "[speaker]\nvolume = 12\n")
+    assert await device.fetch() == 3
+    assert device.begin().config.speaker.volume == 12
+
+
+def test_a_last_good_one_that_can_no_longer_be_does_not_come_back(alone: Provisioner) -> None:
+    device_file(alone, ROOM)
+    kept(alone)
+    older(alone, "[speaker]\nloudness = 3\n")
+    device_file(alone, ROOM + "[speaker]\nvolume = 5\n")
+    running = alone.begin()
+    assert running.on_trial
+    back = alone.roll_back(running, "it is too quiet")
+    assert (back.generation, back.config.speaker.volume) == (2, 5)
+    (refusal,) = alone.status().refusals
+    assert (refusal.generation, refusal.back_to) == (2, None)
+
+
+def test_where_none_can_be_any_more_it_is_said_why(alone: Provisioner) -> None:
+    device_file(alone, ROOM)
+    kept(alone)
+    older(alone, "[speaker]\nloudness = 3\n")
+    with pytest.raises(ConfigError, match=r"speaker\.loudness: unknown key"):
+        alone.begin()
+    # Mended, it is taken.
+    device_file(alone, ROOM)
+    assert alone.begin().generation == 2
 
 
 # --- changes at the panel

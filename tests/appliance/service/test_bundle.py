@@ -134,6 +134,21 @@ async def test_it_tells_what_helps(make_device: MakeDevice, ring: LogRing) -> No
         assert name == "README.txt" or name.encode() in parts["README.txt"]
 
 
+async def test_half_of_a_surrogate_pair_does_not_prevent_it(
+    make_device: MakeDevice, ring: LogRing
+) -> None:
+    oak = await make_device("Oak", 1, joined=False)
+    logging.getLogger("appliance.of.this.test").warning("a file's name: \udce9")
+    oak.situation.fault("canary", "a file's name: \udce9")
+    oak.microphone_gate.mute(Party.SOFTWARE, "a word of the server's: \ud800")
+    oak.mute_log.stop()
+    parts = unpacked(await bundle(oak, History(lambda: counters(oak)), ring))
+    assert rb"a file's name: \udce9" in parts["log.txt"]
+    assert json.loads(parts["state.json"])["status_reason"] == "a file's name: \udce9"
+    entries = [json.loads(line) for line in parts["mute.jsonl"].decode().splitlines()]
+    assert "a word of the server's: \ud800" in [entry["why"] for entry in entries]
+
+
 async def test_of_the_log_of_mutes_there_are_the_newest(
     make_device: MakeDevice, ring: LogRing
 ) -> None:

@@ -201,6 +201,36 @@ async def test_what_the_files_name_stays_in_the_list(oak: Provisioned) -> None:
     assert oak.device.speaker.device.id == str(sound)
 
 
+async def test_whatever_is_found_first_is_no_device_of_the_list(oak: Provisioned) -> None:
+    await oak.start(ProvisionedSettings(oak.provisioner))
+    choice = choice_of(oak)
+    await choice.choose("camera", "synthetic", "synthetic:3")
+    # The files name a backend and leave the rest to it.
+    values = tomllib.loads(oak.file.read_text())
+    values["camera"] = {"backend": "v4l2", "rate": 20}
+    oak.file.write_text(tomli_w.dumps(values))
+    oak.reload.set()
+    await until(oak.device, lambda _: oak.device.config.camera.rate == 20)
+    camera = (await kinds(choice))["camera"]
+    assert [one["id"] for one in camera["devices"]] == ["synthetic:1", "synthetic:3"]
+    with pytest.raises(Refused, match="no such camera"):
+        await choice.choose("camera", "v4l2", "")
+    assert oak.device.camera.device.id == "synthetic:3"
+
+
+async def test_what_was_never_found_is_named_and_not_listed(
+    make_device: MakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hal.camera.v4l2.find", list)
+    camera = {"backend": "v4l2", "fallback": ["synthetic:3"]}
+    elm = await make_device("Elm", 2, find=find, camera=camera)
+    await until(elm, lambda _: elm.camera.device.id == "synthetic:3")
+    told = (await kinds(Choice(elm, None, find=find)))["camera"]
+    assert told["used"] == synthetic(3)
+    assert told["wanted"] == {"backend": "v4l2", "id": "", "label": "first USB camera"}
+    assert [one["id"] for one in told["devices"]] == ["synthetic:1", "synthetic:3"]
+
+
 async def test_simulated_devices_are_listed_where_a_file_names_them(oak: Provisioned) -> None:
     await oak.start(ProvisionedSettings(oak.provisioner))
     found = await kinds(Choice(oak.device, oak.daemon))

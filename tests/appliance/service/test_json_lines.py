@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
-from appliance.service.json_lines import JsonLines
+from appliance.service.json_lines import Entry, JsonLines
 
 
 @pytest.fixture
@@ -28,6 +30,14 @@ def test_what_is_appended_is_read(path: Path) -> None:
         lines.append({"n": n, "why": "ünd\n"})
     assert numbers(lines) == [0, 1, 2]
     assert [json.loads(line)["why"] for line in path.read_text().splitlines()] == ["ünd\n"] * 3
+
+
+def test_half_of_a_surrogate_pair_is_kept_as_it_is(path: Path) -> None:
+    lines = JsonLines(path)
+    lines.append({"why": "é \ud800"})
+    lines.append({"why": "the next"})
+    assert [entry["why"] for entry in lines.read()] == ["é \ud800", "the next"]
+    assert path.read_text().splitlines()[0] == r'{"why": "é \ud800"}'
 
 
 def test_it_never_grows_without_bound_and_keeps_the_newest(path: Path) -> None:
@@ -103,4 +113,84 @@ def test_what_there_is_already_is_read_first(path: Path) -> None:
     with path.open("ab") as file:
         file.write(b': ""}\n')
     assert tail.read() == [{"n": 50, "why": ""}]
+    tail.close()
+
+
+def by_reading(lines: JsonLines) -> list[Entry]:
+    return list(lines.read())
+
+
+def by_following(lines: JsonLines) -> list[Entry]:
+    tail = lines.tail()
+    try:
+        return tail.read()
+    finally:
+        tail.close()
+
+
+@pytest.mark.parametrize("read", [by_reading, by_following])
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("opening", [1, 2])
+@pytest.mark.parametrize("put_away", [1, 2, 3])
+def test_nothing_is_lost_to_who_reads_while_a_full_file_is_put_away(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    read: Callable[[JsonLines], list[Entry]],
+    moment: str,
+    opening: int,
+    put_away: int,
+) -> None:
+    lines = JsonLines(path, size_max=100)
+    last = 0
+
+    def write() -> None:
+        nonlocal last
+        last += 1
+        lines.append({"n": last})
+
+    def fill(times: int) -> None:
+        """Write until the file was put away that often."""
+        for _ in range(times):
+            file = path.stat().st_ino
+            while path.stat().st_ino == file:
+                write()
+
+    write()
+    fill(2)
+    while path.stat().st_size < 60:
+        write()
+    so_far, to_open, openings = last, Path.open, 0
+
+    def racing(self: Path, *arguments: Any, **options: Any) -> IO[Any]:
+        nonlocal openings
+        openings += 1
+        now = openings == opening
+        if now and moment == "before":
+            fill(put_away)
+        file = to_open(self, *arguments, **options)
+        if now and moment == "after":
+            fill(put_away)
+        return file
+
+    monkeypatch.setattr(Path, "open", racing)
+    found = [entry["n"] for entry in read(lines)]
+    monkeypatch.undo()
+    assert last > so_far, "it was put away"
+    assert found[-1] >= so_far
+    assert found == list(range(found[0], found[-1] + 1)), "in order, and each once"
+    assert sum(len(json.dumps({"n": n})) + 1 for n in found) > 100, "both files"
+
+
+def test_who_looks_away_while_two_files_are_filled_reads_what_is_left_of_them(path: Path) -> None:
+    lines = JsonLines(path, size_max=100)
+    tail = lines.tail()
+    lines.append({"n": 0})
+    assert tail.read() == [{"n": 0}]
+    path.replace(path.with_name(f"{path.name}.1"))
+    assert tail.read() == [], "there is no new one yet, and the old one was read"
+    lines.append({"n": 1})
+    path.replace(path.with_name(f"{path.name}.1"))
+    lines.append({"n": 2})
+    assert tail.read() == [{"n": 1}, {"n": 2}]
+    assert tail.read() == []
     tail.close()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from appliance.media.gate import MicGate, Party
+from appliance.service.json_lines import SIZE_MAX
 from appliance.service.mute_log import LAPSES, NAME, MuteLog, follow, read, state_directory
 
 
@@ -26,6 +29,17 @@ def gate(path: Path) -> Iterator[MicGate]:
     log.start()
     yield gate
     log.stop()
+
+
+def arrives(path: Path, why: str) -> bool:
+    """Whether such an entry comes within 30 s."""
+    stopped, end = threading.Event(), time.monotonic() + 30
+    for batch in follow(path, stopped):
+        if any(entry["why"] == why for entry in batch):
+            return True
+        if time.monotonic() > end:
+            stopped.set()
+    return False
 
 
 def test_who_what_when_and_why(path: Path) -> None:
@@ -60,6 +74,21 @@ def test_who_what_when_and_why(path: Path) -> None:
         ]
     ]
     assert [entry["who"] for entry in read(path)] == ["start", "room", "room"]
+
+
+def test_a_change_takes_some_200_bytes(path: Path, gate: MicGate) -> None:
+    gate.unmute(Party.START, "the room has told the first state")
+    gate.mute(Party.ROOM, "a press on GPIO pins")
+    gate.mute(Party.LEASE, "the loop stood still for 85 ms")
+    gate.unmute(Party.LEASE, "the loop is back")
+    gate.unmute(Party.ROOM, "a press on the panel")
+    assert arrives(path, "a press on the panel")
+    lines = [
+        line for name in (NAME, LAPSES) for line in (path / name).read_bytes().splitlines(True)
+    ]
+    assert len(lines) == 5
+    assert all(150 < len(line) < 250 for line in lines)
+    assert 4500 < SIZE_MAX / (sum(map(len, lines)) / 5) < 5500, "about 5,000 fill a file"
 
 
 def test_however_much_the_lease_does_what_people_did_is_kept(path: Path) -> None:
@@ -109,6 +138,24 @@ def test_a_disk_that_cannot_be_written_is_said_once(
         log.stop()
     assert len(caplog.records) == 1
     assert "a gap" in caplog.text
+
+
+def test_an_entry_that_cannot_be_written_is_said_once_and_ends_nothing(
+    path: Path, gate: MicGate, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd: Any = object()
+    with caplog.at_level(logging.ERROR):
+        gate.mute(Party.ROOM, "a word of the server's: \ud800")
+        gate.mute(Party.SOFTWARE, odd)
+        gate.mute(Party.REMOTE, odd)
+        gate.mute(Party.LATCH, "the next")
+        assert arrives(path, "the next")
+    assert [(entry["who"], entry["why"]) for entry in read(path)] == [
+        ("room", "a word of the server's: \ud800"),
+        ("latch", "the next"),
+    ]
+    (record,) = caplog.records
+    assert record.getMessage() == f"{path / NAME}: an entry cannot be written"
 
 
 def test_what_comes_is_followed_into_the_next_file(path: Path, gate: MicGate) -> None:

@@ -154,10 +154,34 @@ class TestWhatComes:
         assert line.endswith("now closed by lease")
         # Once: another device's lapses are held back as before.
         assert live.lines(lapse(3, device="Elm"), 7003.0) == []
-        assert live.lines([lapse(3)[1]], 7010.0) == []
-        oak = [line for line in live.lines([], 7062.0) if "Oak" in line]
-        assert len(oak) == 1
-        assert oak[0].endswith("now open")
+        elm, oak = live.lines([lapse(10)[1]], 7010.0)
+        assert "Elm's microphone: lease closes" in elm
+        assert "Oak's microphone: lease releases" in oak
+        assert oak.endswith("now open")
+        assert live.lines(lapse(11), 7011.0) == []
+
+    def test_the_opening_of_a_gate_that_was_told_as_closed_is_told_at_once(self) -> None:
+        live = LiveStory(Story())
+        # A lapse of 100 ms that falls into two looks.
+        closing, opening = lapse(0)
+        (line,) = live.lines([closing], 7000.0)
+        assert line.endswith("now closed by lease")
+        (line,) = live.lines([opening], 7000.25)
+        assert line.endswith("now open")
+        assert live.lines([lapse(1)[0]], 7001.0) == []
+        assert live.lines([lapse(1)[1]], 7001.25) == [], "nobody was told that it is closed"
+        # What a person does tells that the lease holds it as well.
+        told = live.lines([lapse(2)[0], entry(2, "room", "close", closers=["lease", "room"])], 7002)
+        assert told[-1].endswith("now closed by lease, room")
+        (line,) = live.lines([entry(2.1, "lease", "open", closers=["room"])], 7002.25)
+        assert line.endswith("now closed by room")
+
+    def test_a_gate_that_is_closed_again_at_once_is_no_news(self) -> None:
+        live = LiveStory(Story())
+        assert len(live.lines([lapse(0)[0]], 7000.0)) == 1
+        assert live.lines([lapse(0)[1], lapse(0.2)[0]], 7000.25) == []
+        (line,) = live.lines([lapse(0.2)[1]], 7000.5)
+        assert line.endswith("now open")
 
     def test_what_is_held_back_is_told_in_the_end(self) -> None:
         live = LiveStory(Story())
@@ -197,6 +221,23 @@ def test_no_act_of_a_person_is_told_together_with_another(
     assert people == [line for line in Story(each=True).lines(entries) if ": lease " not in line], (
         "word for word, as without the lease"
     )
+
+
+@given(st.lists(st.tuples(st.sampled_from(["lease", "lease", "room"]), st.booleans()), max_size=60))
+def test_what_is_told_as_closed_by_the_lease_is_so(looks: list[tuple[str, bool]]) -> None:
+    live, closers, last = LiveStory(Story()), set[str](), ""
+    for number, (who, looked) in enumerate(looks):
+        act = "open" if who in closers else "close"
+        closers ^= {who}
+        at = number / 4
+        entries = [entry(at, who, act, closers=sorted(closers))]
+        if looked and who == "lease":  # both in one look
+            act = "open" if who in closers else "close"
+            closers ^= {who}
+            entries.append(entry(at + 0.1, who, act, closers=sorted(closers)))
+        last = [last, *live.lines(entries, 7000.0 + at)][-1]
+        state = last.rpartition("; now ")[2]
+        assert "lease" not in state or "lease" in closers, last
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def files(tmp_path: Path) -> Config:
 
 
 def told(config: Config) -> dict[str, bool]:
-    found = [(trouble.error.key or "", trouble.unseen) for trouble in troubles(config)]
+    found = [(trouble.error.key or "", trouble.remark is not None) for trouble in troubles(config)]
     assert len(dict(found)) == len(found)
     return dict(found)
 
