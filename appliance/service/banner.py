@@ -22,6 +22,7 @@ def banner(
     covered: bool = False,
     camera_off: bool = False,
     unlit: bool = False,
+    fails_camera: bool = False,
     agreed: bool = True,
     link: str = "",
     booked: str = "",
@@ -31,9 +32,10 @@ def banner(
     `closers` are those of the microphone's gate, `reason` is why the status is what it is.
     `missing` are the classes of devices of which there is none, `covered` is whether the privacy
     cover closes the camera, `camera_off` is whether somebody has turned it off, `unlit` is whether
-    it is closed for want of its light, `agreed` is whether the room shows what is muted here.  In a
-    call in which all is well nothing covers the picture; outside of one, the QR code of `link` is
-    shown.  `booked` is what there is to say of the calendar.
+    it is closed for want of its light, `fails_camera` is whether what makes the tally fail closes
+    it, too, `agreed` is whether the room shows what is muted here.  In a call in which all is well
+    nothing covers the picture; outside of one, the QR code of `link` is shown.  `booked` is what
+    there is to say of the calendar.
     """
     muted = tally is Tally.MUTED
     match status:
@@ -53,7 +55,8 @@ def banner(
         case Status.IN_ROOM if Party.LEASE in closers:
             return Banner("The device does not answer. The microphone is off.", muted=True)
         case Status.IN_ROOM if tally is Tally.FAULT:
-            return Banner("The mute light does not work. The microphone is off.", muted=True)
+            off = "Microphone and camera are off." if fails_camera else "The microphone is off."
+            return Banner(f"The controls do not work. {off}", muted=True)
         case Status.IN_ROOM:
             texts = [_muted_by(closers)] if muted else []
             texts += [text for kind, text in _MISSING.items() if kind in missing]

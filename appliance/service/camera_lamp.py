@@ -16,7 +16,6 @@ class CameraLamp(GateLight[CameraLight]):
     nothing of it can fail."""
 
     OFF, LIVE, FAULT = CameraLight.OFF, CameraLight.LIVE, CameraLight.FAULT
-    CLOSED_WITHOUT = "the camera stays closed without its light"
     BACK = "the camera light is back"
 
     def __init__(self, controls: Controls, gate: CameraGate) -> None:
@@ -65,6 +64,10 @@ class CameraLamp(GateLight[CameraLight]):
             super().close()
         else:
             self._end()
+
+    @property
+    def _closed_without(self) -> str:
+        return "the camera stays closed without its light"
 
     def _put(self, controls: Controls, shown: CameraLight) -> None:
         if controls.camera_light:

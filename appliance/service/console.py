@@ -93,8 +93,14 @@ class Console:
 
     @property
     def error(self) -> HalError | None:
-        """Why the tally light could not be driven."""
+        """Why the controls fail: they do not open, or the tally light could not be driven."""
         return self._light.error
+
+    @property
+    def fails_camera(self) -> bool:
+        """Whether `error` holds the camera closed, too."""
+        held = Party.WATCHDOG in self._camera.closers
+        return self.error is not None and self.controls.camera_light and held
 
     @property
     def camera_light(self) -> CameraLight | None:
@@ -308,8 +314,11 @@ class Console:
 
     def _after_failure(self) -> None:
         if self.error is not None:
-            self._microphone.mute(Party.WATCHDOG, str(self.error))
+            # The camera does not wait for its light to go out as the controls are opened again.
+            self._hold(str(self.error), self.controls)
+            self._camera_lamp.fail_along()
             self._failed.set()
+            self._changed()
         if self.camera_error is not None:
             self._camera.mute(Party.WATCHDOG, str(self.camera_error))
 
@@ -384,7 +393,6 @@ class Console:
         # The gates first, for the lights may show anything after it.
         self._hold(str(error), self.controls)
         self._light.fail(error)
-        self._camera_lamp.fail_along()
         self._after_failure()
 
     def _changed(self) -> None:

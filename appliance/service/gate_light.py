@@ -37,8 +37,6 @@ class GateLight(ABC, Generic[Shown]):
     OFF: Shown
     LIVE: Shown
     FAULT: Shown
-    CLOSED_WITHOUT: ClassVar[str]
-    """For the log: what stays closed while the light fails."""
     BACK: ClassVar[str]
     """For the log: what is back."""
 
@@ -57,6 +55,11 @@ class GateLight(ABC, Generic[Shown]):
         self._silent = False
         self._lock = threading.RLock()
         self._end = self._bind(gate)
+
+    @property
+    @abstractmethod
+    def _closed_without(self) -> str:
+        """For the log: what stays closed while the light fails."""
 
     @abstractmethod
     def _put(self, controls: Controls, shown: Shown) -> None:
@@ -132,7 +135,7 @@ class GateLight(ABC, Generic[Shown]):
         """The light cannot be trusted any more; on any thread."""
         with self._lock:
             if self.error is None:
-                log.error("%s: %s", self.CLOSED_WITHOUT, error)
+                log.error("%s: %s", self._closed_without, error)
             self.error = error
             self._give_up()
         if self.on_failure is not None:

@@ -11,8 +11,14 @@ class TallyLight(GateLight[Tally]):
     """Speaks for the gate of the microphone, and for others beside it."""
 
     OFF, LIVE, FAULT = Tally.OFF, Tally.LIVE, Tally.FAULT
-    CLOSED_WITHOUT = "the microphone stays closed without its tally light"
     BACK = "the controls are back"
+
+    @property
+    def _closed_without(self) -> str:
+        """The camera is told of here, for its own light fails along and is not blamed."""
+        if self._controls.camera_light:
+            return "the microphone and the camera stay closed without their controls"
+        return "the microphone stays closed without its controls"
 
     def _put(self, controls: Controls, shown: Tally) -> None:
         controls.set_tally(shown)

@@ -52,16 +52,18 @@ class Troubles:
         light: HalError | None,
         camera_light: HalError | None,
         *,
+        fails_camera: bool,
         agreed: bool,
         reason: str,
         notes: Iterable[str],
     ) -> list[str]:
-        """All that is wrong.  `light` is why the tally light fails, `camera_light` the same of the
-        camera's, `agreed` whether the room shows what is muted here, `reason` why the device is
-        out of order, if it is."""
+        """All that is wrong.  `light` is why the controls fail, `fails_camera` whether the camera
+        is closed for it, too, `camera_light` why that light alone fails, `agreed` whether the room
+        shows what is muted here, `reason` why the device is out of order, if it is."""
         texts = [str(error) for error in self._failures.values()]
         if light is not None:
-            texts.append(f"the tally light does not work: {light}")
+            off = "microphone and camera are off" if fails_camera else "the microphone is off"
+            texts.append(f"the controls do not work, so {off}: {light}")
         if camera_light is not None:
             texts.append(f"the camera light does not work: {camera_light}")
         if not agreed:

@@ -41,6 +41,7 @@ class View:
             covered=Party.COVER in closers,
             camera_off=bool(closers & TURNED_OFF),
             unlit=Party.WATCHDOG in closers,
+            fails_camera=device.console.fails_camera,
             agreed=device.agreement.holds,
             link=device.panel_link,
             booked=device.calendar.sentence(),
@@ -99,6 +100,7 @@ class View:
         return device.troubles.texts(
             device.console.error,
             device.console.camera_error,
+            fails_camera=device.console.fails_camera,
             agreed=device.agreement.holds,
             reason=present.reason if present.status is Status.FAULT else "",
             notes=[*device.hotplug.notes, *device.parts.notes],

@@ -25,9 +25,15 @@ class Device(FakeDevice):
 
     tally: TallyName | None = None
     status = Status.IN_ROOM
+    camera_closers: tuple[Party, ...] = ()
 
     def state(self) -> PanelState:
-        state = dataclasses.replace(super().state(), status=self.status.value)
+        state = dataclasses.replace(
+            super().state(),
+            status=self.status.value,
+            camera_open=not self.camera_closers,
+            camera_closers=[party.value for party in self.camera_closers],
+        )
         return state if self.tally is None else dataclasses.replace(state, tally=self.tally)
 
 
@@ -148,6 +154,20 @@ async def test_each_state_of_the_device_has_words_of_its_own(page: Page, device:
         device.status = status
         device.tell()
         await expect(page.locator("#status")).to_have_text(f"{words[status]}.")
+
+
+async def test_the_key_of_the_camera_offers_only_what_a_press_does(
+    page: Page, device: Device
+) -> None:
+    for closers, words in (
+        ((), "Turn camera off"),
+        ((Party.ROOM,), "Turn camera on"),
+        ((Party.ROOM, Party.WATCHDOG), "Camera held closed"),
+        ((Party.WATCHDOG, Party.COVER), "Camera covered"),
+    ):
+        device.camera_closers = closers
+        device.tell()
+        await expect(page.get_by_role("button", name=words, exact=True)).to_be_visible()
 
 
 async def test_outside_a_call_there_is_nothing_to_hang_up(page: Page, device: Device) -> None:

@@ -84,14 +84,20 @@ function why(s) {
   }
 }
 
+// Where a press opens nothing: what holds the camera, for the faults under the keys say why.
+function heldWords(s, thing) {
+  if (s === null || thing !== "camera") return null;
+  if (s.camera_closers.includes("cover")) return "Camera covered";
+  return s.camera_closers.includes("watchdog") ? "Camera held closed" : null;
+}
+
 function renderKey(key, s, open, thing, image) {
   key.disabled = s === null;
   if (s === null) key.classList.remove("down");
   key.querySelector("use").setAttribute("href", open === false ? `${image}-off` : image);
   // Everywhere: the icon is what is now, the words are what the key does.
   const [close, free] = thing === "camera" ? ["Turn camera off", "Turn camera on"] : ["Mute", "Unmute"];
-  const covered = thing === "camera" && s !== null && s.camera_closers.includes("cover");
-  const words = covered ? "Camera covered" : open === false ? free : close;
+  const words = heldWords(s, thing) ?? (open === false ? free : close);
   setText(key.querySelector("span"), words);
   // The visible words come first, so that a voice command finds the key by them.
   key.setAttribute("aria-label", thing === "camera" ? words : `${words} microphone`);

@@ -52,8 +52,10 @@ def test_the_mark_stays_while_the_connection_is_lost() -> None:
 
 def test_a_broken_light_is_told() -> None:
     shown = banner(Status.IN_ROOM, Tally.FAULT, {Party.WATCHDOG}, room="demo")
-    assert "The microphone is off" in shown.text
-    assert shown.muted
+    assert shown == Banner("The controls do not work. The microphone is off.", muted=True)
+    closers = {Party.WATCHDOG}
+    both = banner(Status.IN_ROOM, Tally.FAULT, closers, room="demo", unlit=True, fails_camera=True)
+    assert both == Banner("The controls do not work. Microphone and camera are off.", muted=True)
 
 
 def test_a_covered_camera_is_told() -> None:

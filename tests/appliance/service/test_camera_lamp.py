@@ -48,10 +48,10 @@ class Witness(VirtualControls):
 
 
 class Rig:
-    def __init__(self, **options: object) -> None:
+    def __init__(self, *, retry_after: float = 0.01, **options: object) -> None:
         self.microphone, self.camera = MicGate(), CameraGate()
         self.controls = Witness(self.camera, latching=["cover"], **options)
-        self.console = Console(self.controls, self.microphone, self.camera, retry_after=0.01)
+        self.console = Console(self.controls, self.microphone, self.camera, retry_after=retry_after)
 
     @property
     def light(self) -> CameraLight:
@@ -230,10 +230,42 @@ async def test_while_the_tally_fails_the_camera_closes_once(
     assert rig.console.camera_light is CameraLight.FAULT
     assert rig.console.camera_error is None, "it is not to blame"
     told = {record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR}
-    assert told == {f"the microphone stays closed without its tally light: {rig.console.error}"}
+    closed = "the microphone and the camera stay closed without their controls"
+    assert told == {f"{closed}: {rig.console.error}"}
     rig.controls.tally_fails = False
     await rig.until(lambda: rig.camera.is_open)
     assert rig.light is CameraLight.LIVE
+
+
+@pytest.mark.parametrize(
+    ("light", "closed"),
+    [
+        (True, "the microphone and the camera stay closed without their controls"),
+        (False, "the microphone stays closed without its controls"),
+    ],
+)
+async def test_controls_that_do_not_open_are_told_with_all_that_they_close(
+    caplog: pytest.LogCaptureFixture, light: bool, closed: str
+) -> None:
+    rig = Rig(camera_light=light)
+    rig.controls.unplug()
+    await rig.console.start()
+    assert rig.console.fails_camera is light
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert told == [f"{closed}: {rig.console.error}"]
+    await rig.console.stop()
+
+
+async def test_the_camera_closes_at_once_where_the_tally_fails() -> None:
+    rig = Rig(retry_after=3600)
+    await rig.console.start()
+    rig.in_a_call()
+    assert not rig.console.fails_camera
+    rig.controls.tally_fails = True
+    rig.microphone.mute(Party.ROOM)
+    await rig.until(lambda: not rig.camera.is_open)
+    assert rig.console.fails_camera
+    await rig.console.stop()
 
 
 async def test_both_lights_are_told_of_where_both_fail(rig: Rig) -> None:
@@ -241,6 +273,8 @@ async def test_both_lights_are_told_of_where_both_fail(rig: Rig) -> None:
     rig.controls.fails = rig.controls.tally_fails = True
     rig.microphone.mute(Party.ROOM)
     await rig.until(lambda: not rig.camera.is_open)
+    assert rig.console.fails_camera
+    assert rig.console.camera_error is None, "that of the controls is told"
     rig.controls.tally_fails = False
     await rig.until(lambda: rig.console.error is None)
     assert "check its pin" in str(rig.console.camera_error)
@@ -335,6 +369,7 @@ async def test_without_a_light_nothing_of_it_closes_the_camera() -> None:
     epoch = rig.camera.epoch
     rig.microphone.unmute(Party.START)
     await rig.until(lambda: rig.console.error is not None)
+    assert not rig.console.fails_camera
     assert (rig.console.camera_error, rig.console.camera_light) == (None, None)
     rig.adopt(None)
     rig.controls.tally_fails = False

@@ -81,7 +81,10 @@ async def test_a_tally_that_fails_is_not_blamed_on_the_light_of_the_camera(
     oak.press("mute")
     await until(oak, lambda state: not state.camera_open)
     (error,) = oak.state().errors
-    assert error.startswith("the tally light does not work: ")
+    off = "so microphone and camera are off: the LEDs cannot be driven"
+    assert error.startswith(f"the controls do not work, {off}")
+    shown = oak._view.banner().text
+    assert shown == "The controls do not work. Microphone and camera are off."
     assert len(oak.failures) == 1
     assert oak.state().camera_light == "fault"
     pins.pin(GREEN).fault = None
