@@ -56,6 +56,8 @@ class PanelState:
     """A value of `hal.controls.Status`: what the device is doing."""
     status_reason: str = ""
     """Why, in one sentence; empty when there is nothing to explain."""
+    press_joins: bool = False
+    """Whether a press of the mute button calls the device into a room, and so is nothing else."""
     visiting: bool = False
     """Whether `room` is another one than the device's own, where it is for a while."""
     tally: TallyName = "off"

@@ -120,11 +120,16 @@ class Presence:
     def claim(self, button: Button) -> bool:
         """Whether a press of this button calls the device into its room, and so is nothing else:
         that of the mute button, while the device stays out."""
-        if button is not Button.MUTE or self._task is None or not self._duty.idle:
+        if button is not Button.MUTE or not self.waits:
             return False
         self._upkeep.use()
         self._duty.called()
         return True
+
+    @property
+    def waits(self) -> bool:
+        """Whether the device stays out, until a press of the mute button or a meeting calls it."""
+        return self._task is not None and self._duty.idle
 
     def hang_up(self) -> bool:
         """A person wants the device out of its room.  Says whether it was in it, or on its way."""

@@ -61,6 +61,7 @@ class View:
             name=str(own.get("name") or device.config.room.user_name),
             room=presence.entry.room,
             hub="" if host is None else websocket_url(host, ""),
+            press_joins=presence.waits and device.situation.present.status is Status.IDLE,
             visiting=presence.visiting,
             status=device.situation.present.status.value,
             status_reason=device.situation.present.reason,

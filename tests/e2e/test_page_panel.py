@@ -26,11 +26,13 @@ class Device(FakeDevice):
     tally: TallyName | None = None
     status = Status.IN_ROOM
     camera_closers: tuple[Party, ...] = ()
+    press_joins = False
 
     def state(self) -> PanelState:
         state = dataclasses.replace(
             super().state(),
             status=self.status.value,
+            press_joins=self.press_joins,
             camera_open=not self.camera_closers,
             camera_closers=[party.value for party in self.camera_closers],
         )
@@ -154,6 +156,20 @@ async def test_each_state_of_the_device_has_words_of_its_own(page: Page, device:
         device.status = status
         device.tell()
         await expect(page.locator("#status")).to_have_text(f"{words[status]}.")
+
+
+async def test_the_key_that_joins_is_named_so(page: Page, device: Device) -> None:
+    await asyncio.to_thread(device.gate.mute, Party.START)
+    for joins, name, words in (
+        (False, "Unmute microphone", "Unmute"),
+        (True, "Join the call", "Join"),
+        (False, "Unmute microphone", "Unmute"),
+    ):
+        device.press_joins = joins
+        device.tell()
+        key = page.get_by_role("button", name=name, exact=True)
+        await expect(key).to_have_text(words)
+        await expect(key).to_have_attribute("id", "mute")
 
 
 async def test_the_key_of_the_camera_offers_only_what_a_press_does(

@@ -97,10 +97,12 @@ function renderKey(key, s, open, thing, image) {
   key.querySelector("use").setAttribute("href", open === false ? `${image}-off` : image);
   // Everywhere: the icon is what is now, the words are what the key does.
   const [close, free] = thing === "camera" ? ["Turn camera off", "Turn camera on"] : ["Mute", "Unmute"];
-  const words = heldWords(s, thing) ?? (open === false ? free : close);
+  const joins = thing !== "camera" && s?.press_joins === true;
+  const words = joins ? "Join" : heldWords(s, thing) ?? (open === false ? free : close);
   setText(key.querySelector("span"), words);
   // The visible words come first, so that a voice command finds the key by them.
-  key.setAttribute("aria-label", thing === "camera" ? words : `${words} microphone`);
+  const object = thing === "camera" ? "" : joins ? " the call" : " microphone";
+  key.setAttribute("aria-label", words + object);
 }
 
 hear("state", (s) => {

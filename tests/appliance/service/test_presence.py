@@ -23,11 +23,13 @@ async def test_a_device_that_waits_is_called_by_its_button(make_device: MakeDevi
     device = await make_device(joined=False, policy={"auto_join": False})
     await until(device, lambda state: state.status == "idle")
     assert device.state().status_reason == "press the button to join"
+    assert device.state().press_joins
     assert device.microphone.suspended
     assert device.camera.suspended
     tap(device, "camera")
     tap(device)
     await until(device, lambda state: state.status == "in_room" and state.mic_open)
+    assert not device.state().press_joins
     # The press that called it in was no press of mute; that of the camera counts as ever.
     assert Party.ROOM not in device.microphone_gate.closers
     assert Party.ROOM in device.camera_gate.closers
