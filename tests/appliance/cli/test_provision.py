@@ -102,9 +102,23 @@ async def test_from_a_table_to_a_device(site: Path) -> None:
     assert "signed fleet.toml\n" in signed.out
 
 
+@pytest.mark.parametrize("command", ["verify", "bundle"])
+async def test_a_public_key_that_is_not_there_is_named(site: Path, command: str) -> None:
+    out = ("--out", site / "f.tar.gz") if command == "bundle" else ()
+
+    async def refused(key: str | Path) -> str:
+        result = await roomlet("provision", command, site / "fleet", "--public-key", key, *out)
+        return complaint(result, ExitCode.CONFIGURATION)
+
+    assert f"{site}/fleet.pub: there is no such file" in await refused(site / "fleet.pub")
+    assert "RWabc: there is no such file" in await refused("RWabc")
+    other = site / "template.toml"
+    assert f"{other} is not a minisign public key" in await refused(other)
+
+
 async def test_a_locked_key_without_its_password_is_one_line(site: Path) -> None:
     data = Path(__file__).parents[1] / "provisioning/data"
     wrong = await roomlet("provision", "sign", site / "fleet", "--key", data / "fleet.toml")
-    assert "is not a minisign secret key" in complaint(wrong, ExitCode.CONFIGURATION)
+    assert "fleet.toml is not a minisign secret key" in complaint(wrong, ExitCode.CONFIGURATION)
     gone = await roomlet("provision", "sign", site / "fleet", "--key", site / "gone.key")
     assert "gone.key: no such file" in complaint(gone, ExitCode.OTHER)
