@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -262,12 +264,32 @@ def _of(path: Path) -> Iterator[None]:
 
 
 def _password(path: Path | None, *, confirm: bool = False) -> str:
+    """That of the secret key.  Raises BadParameter where there is none and nobody to ask."""
     if path is not None:
-        return _text(path).rstrip("\n")
+        given = _text(path).rstrip("\n")
+        if not given:
+            raise typer.BadParameter(
+                f"--password-file: {path} is empty; write the password into it"
+            )
+        return given
+    if not _can_ask():
+        raise typer.BadParameter(
+            "the secret key needs a password, and there is no terminal to ask for it; "
+            "give it with --password-file"
+        )
     answer: str = typer.prompt(
         "Password of the secret key", hide_input=True, confirmation_prompt=confirm, err=True
     )
     return answer
+
+
+def _can_ask() -> bool:
+    """Whether a password can be typed unseen: as `getpass` looks for a terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return sys.stdin.isatty()
+    return True
 
 
 def _text(path: Path) -> str:
