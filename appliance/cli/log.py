@@ -71,9 +71,16 @@ def mute(
         None if since is None else moment(since), _parties(by or ()), frozenset(device or ())
     )
     state = state or mute_log.state_directory()
-    batches: Iterable[Iterable[Entry]] = _followed(state) if follow else [mute_log.read(state)]
+    # Where there is a folder a log may come yet.
+    if not (state.is_dir() if follow else mute_log.exists(state)):
+        raise typer.BadParameter(
+            f"there is no log of mutes in {state}; name the device's state directory with --state"
+        )
+    batches: Iterable[list[Entry]] = _followed(state) if follow else [list(mute_log.read(state))]
     story = LiveStory(Story(each=every))
-    for batch in batches:
+    for number, batch in enumerate(batches):
+        if number == 0:
+            _known(wanted.devices, batch, state)
         entries = filter(wanted, batch)
         told = (
             [json.dumps(entry, ensure_ascii=False) for entry in entries]
@@ -94,6 +101,15 @@ def _followed(state: Path) -> Iterator[list[Entry]]:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     return mute_log.follow(state, stopped)
+
+
+def _known(names: Iterable[str], entries: list[Entry], state: Path) -> None:
+    """Raises BadParameter for a device that a log which is not empty does not have."""
+    known = sorted({str(entry["device"]) for entry in entries if entry.get("device")})
+    for name in names if entries else ():
+        if name not in known:
+            others = f"there are {', '.join(known)}" if known else "it names none"
+            raise typer.BadParameter(f"--device: {name!r} is not in the log of {state}; {others}")
 
 
 def _parties(names: Iterable[str]) -> frozenset[str]:

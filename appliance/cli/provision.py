@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +15,8 @@ import typer
 from appliance.cli.config import ROOT_HELP
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from appliance.provisioning.minisign import PublicKey, SecretKey
 
 PUBLIC_HELP = "minisign public key: its file, or the key itself."
@@ -212,33 +218,78 @@ def _tell(generation: int | None) -> None:
 
 
 def _public(given: str) -> PublicKey:
-    from appliance.provisioning.minisign import PublicKey
+    from appliance.provisioning.minisign import MinisignError, PublicKey
 
+    path = Path(given)
     try:
-        path = Path(given)
-        return PublicKey.parse(_text(path) if path.is_file() else given)
-    except OSError:
-        # Too long for the name of a file.
+        text = _text(path)
+    except OSError as error:
+        # A key itself is no name of a file, or too long for one.
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            raise
+    else:
+        with _of(path):
+            return PublicKey.parse(text)
+    try:
         return PublicKey.parse(given)
+    except MinisignError as error:
+        raise MinisignError(
+            f"{given}: there is no such file, nor is it a minisign public key itself; "
+            "check the path, or copy the key whole"
+        ) from error
 
 
 def _secret(path: Path, password_file: Path | None) -> SecretKey:
     from appliance.provisioning.minisign import Locked, SecretKey
 
     text = _text(path)
+    with _of(path):
+        try:
+            return SecretKey.parse(text)
+        except Locked:
+            return SecretKey.parse(text, _password(password_file))
+
+
+@contextlib.contextmanager
+def _of(path: Path) -> Iterator[None]:
+    """Has the error of a key say which file it is in."""
+    from appliance.provisioning.minisign import Locked, MinisignError
+
     try:
-        return SecretKey.parse(text)
+        yield
     except Locked:
-        return SecretKey.parse(text, _password(password_file))
+        raise
+    except MinisignError as error:
+        raise MinisignError(f"{path} {error}") from error
 
 
 def _password(path: Path | None, *, confirm: bool = False) -> str:
+    """That of the secret key.  Raises BadParameter where there is none and nobody to ask."""
     if path is not None:
-        return _text(path).rstrip("\n")
+        given = _text(path).rstrip("\n")
+        if not given:
+            raise typer.BadParameter(
+                f"--password-file: {path} is empty; write the password into it"
+            )
+        return given
+    if not _can_ask():
+        raise typer.BadParameter(
+            "the secret key needs a password, and there is no terminal to ask for it; "
+            "give it with --password-file"
+        )
     answer: str = typer.prompt(
         "Password of the secret key", hide_input=True, confirmation_prompt=confirm, err=True
     )
     return answer
+
+
+def _can_ask() -> bool:
+    """Whether a password can be typed unseen: as `getpass` looks for a terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return sys.stdin.isatty()
+    return True
 
 
 def _text(path: Path) -> str:

@@ -41,6 +41,11 @@ class JsonLines:
         while not self._appended(line):
             pass
 
+    def exists(self) -> bool:
+        """Whether anything was ever written, be it empty by now."""
+        # In this order: the present one may become the one before in between.
+        return self.path.exists() or self._before.exists()
+
     def read(self) -> Iterator[Entry]:
         """The entries, oldest first, of the file before and of the present one, as they are when
         the first is asked for.  What is no entry is left out."""

@@ -108,6 +108,11 @@ class MuteLog:
         self._broken = True
 
 
+def exists(directory: Path) -> bool:
+    """Whether there is a log, be it an empty one.  May raise PermissionError."""
+    return any(JsonLines(directory / name).exists() for name in (NAME, LAPSES))
+
+
 def read(directory: Path) -> Iterator[Entry]:
     """The entries, oldest first.  What is no entry is left out."""
     return _merged(JsonLines(directory / name).read() for name in (NAME, LAPSES))

@@ -12,7 +12,7 @@ import pytest
 
 from appliance.cli.exit_code import ExitCode
 from appliance.media.gate import MicGate, Party
-from appliance.service.mute_log import NAME, MuteLog
+from appliance.service.mute_log import LAPSES, NAME, MuteLog
 from tests.appliance.cli.command import complaint, roomlet
 
 
@@ -92,7 +92,7 @@ async def test_several_devices_are_told_apart(tmp_path: Path) -> None:
         (["--lines", "0"], []),
         (["-n", "9"], ["remote", "latch", "room"]),
         (["-n", "1", "--by", "remote"], ["remote"]),
-        (["--device", "Elm"], []),
+        (["--device", "Oak", "--by", "lease"], []),
     ],
 )
 async def test_what_is_not_asked_for_is_left_out(
@@ -162,8 +162,41 @@ async def test_what_is_asked_wrongly_is_said(tmp_path: Path) -> None:
     assert "--since: 'lately' is no moment; say today, 2h, " in wrong
 
 
-async def test_a_device_that_has_none_says_nothing(tmp_path: Path) -> None:
-    assert await roomlet("log", "mute", "--state", tmp_path) == (0, "", "")
+@pytest.mark.parametrize("options", [[], ["--device", "Oak"]])
+@pytest.mark.parametrize("name", [NAME, f"{LAPSES}.1"])
+async def test_an_empty_log_says_nothing(tmp_path: Path, name: str, options: list[str]) -> None:
+    (tmp_path / name).touch()
+    assert await roomlet("log", "mute", "--state", tmp_path, *options) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("folder", "options"), [("nowhere", []), ("nowhere", ["--follow"]), ("", [])]
+)
+async def test_where_there_is_no_log_that_is_said(
+    tmp_path: Path, folder: str, options: list[str]
+) -> None:
+    state = tmp_path / folder
+    wrong = complaint(await roomlet("log", "mute", "--state", state, *options), ExitCode.USAGE)
+    assert f"there is no log of mutes in {state}; name the device's state directory with" in wrong
+
+
+@pytest.mark.parametrize("options", [[], ["--follow"], ["--device", "Elm"]])
+async def test_a_device_that_the_log_does_not_have_is_said(
+    tmp_path: Path, options: list[str]
+) -> None:
+    fill(tmp_path, "Oak")
+    fill(tmp_path, "Elm")
+    wrong = complaint(
+        await roomlet("log", "mute", "--state", tmp_path, "--device", "Okk", *options),
+        ExitCode.USAGE,
+    )
+    assert f"--device: 'Okk' is not in the log of {tmp_path}; there are Elm, Oak" in wrong
+
+
+async def test_a_log_of_before_there_were_names_says_so(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text('{"what": "microphone", "who": "room", "act": "close"}\n')
+    result = await roomlet("log", "mute", "--state", tmp_path, "--device", "Oak")
+    assert "it names none" in complaint(result, ExitCode.USAGE)
 
 
 async def test_what_comes_is_told_until_the_signal(tmp_path: Path) -> None:

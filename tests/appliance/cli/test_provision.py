@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from appliance.cli.exit_code import ExitCode
-from tests.appliance.cli.command import complaint, roomlet
+from tests.appliance.cli.command import TIMEOUT, Result, complaint, roomlet, run_command
 
 FLEET = '[room]\nhost = "ws://hub"\nname = "demo"\nguest = true\n'
 
@@ -102,9 +104,77 @@ async def test_from_a_table_to_a_device(site: Path) -> None:
     assert "signed fleet.toml\n" in signed.out
 
 
+@pytest.mark.parametrize("command", ["verify", "bundle"])
+async def test_a_public_key_that_is_not_there_is_named(site: Path, command: str) -> None:
+    out = ("--out", site / "f.tar.gz") if command == "bundle" else ()
+
+    async def refused(key: str | Path) -> str:
+        result = await roomlet("provision", command, site / "fleet", "--public-key", key, *out)
+        return complaint(result, ExitCode.CONFIGURATION)
+
+    assert f"{site}/fleet.pub: there is no such file" in await refused(site / "fleet.pub")
+    assert "RWabc: there is no such file" in await refused("RWabc")
+    other = site / "template.toml"
+    assert f"{other} is not a minisign public key" in await refused(other)
+
+
 async def test_a_locked_key_without_its_password_is_one_line(site: Path) -> None:
     data = Path(__file__).parents[1] / "provisioning/data"
     wrong = await roomlet("provision", "sign", site / "fleet", "--key", data / "fleet.toml")
-    assert "is not a minisign secret key" in complaint(wrong, ExitCode.CONFIGURATION)
+    assert "fleet.toml is not a minisign secret key" in complaint(wrong, ExitCode.CONFIGURATION)
     gone = await roomlet("provision", "sign", site / "fleet", "--key", site / "gone.key")
     assert "gone.key: no such file" in complaint(gone, ExitCode.OTHER)
+
+
+async def without_terminal(*arguments: str | Path) -> Result:
+    """Also where the tests themselves run in one."""
+    return await run_command(
+        *("setsid", "--wait", sys.executable, "-m", "appliance", "provision"), *arguments
+    )
+
+
+async def test_a_password_that_cannot_be_asked_for_is_one_line(site: Path) -> None:
+    needed = (
+        "needs a password, and there is no terminal to ask for it; give it with --password-file"
+    )
+    made = await without_terminal("keys", site / "fleet")
+    assert needed in complaint(made, ExitCode.USAGE)
+    assert not (site / "fleet.key").exists()
+    (site / "password").write_text("")
+    empty = await without_terminal("keys", site / "fleet", "--password-file", site / "password")
+    assert "password is empty" in complaint(empty, ExitCode.USAGE)
+    assert not (site / "fleet.key").exists(), "a key that was to be locked is not made unlocked"
+    (site / "password").write_text("correct horse\n")
+    given = ("--password-file", site / "password")
+    made = await without_terminal("keys", site / "fleet", *given)
+    assert (made.code, made.err) == (0, "")
+    sign = ("sign", site / "fleet", "--key", site / "fleet.key")
+    assert needed in complaint(await without_terminal(*sign), ExitCode.USAGE)
+    signed = await without_terminal(*sign, *given)
+    assert (signed.code, signed.out) == (0, "signed fleet.toml\n")
+
+
+async def test_a_password_is_asked_for_at_a_terminal(site: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"),
+        *(sys.executable, "-m", "appliance", "provision", "keys", str(site / "fleet")),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    told = b""
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            # The space comes when the terminal shows no more what is typed.
+            for prompt in (b"Password of the secret key: ", b"Repeat for confirmation: "):
+                told += await process.stdout.readuntil(prompt)
+                process.stdin.write(b"correct horse\n")
+            told += await process.stdout.read()
+            assert await process.wait() == 0, told
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert b"correct" not in told
+    assert (site / "fleet.pub").exists()
