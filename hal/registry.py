@@ -221,7 +221,9 @@ def _construct(
 ) -> Backend:
     try:
         return backend(**options)
-    except TypeError as error:
+    except HalError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
         raise OptionInvalid(f"{kind} backend {name!r}: {error}; check its options") from error
 
 

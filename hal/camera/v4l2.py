@@ -93,9 +93,8 @@ class V4l2Camera(Camera):
         self._path = device
         self.device = Device(device or "", label or "first USB camera", "camera", "v4l2")
         if device is not None:
-            known = {each.id: each for each in self.devices()}.get(device)
-            name = label or (known.label if known else Path(device).name)
-            self.device = Device(device, name, "camera", "v4l2")
+            # To learn its name every node is asked; with a label none is.
+            self.device = Device(device, label or self._own_name(device), "camera", "v4l2")
         self.format = VideoFormat()
         self._container: InputContainer | None = None
         self._packets: Iterator[Packet[VideoStream]] = iter(())
@@ -118,6 +117,11 @@ class V4l2Camera(Camera):
     def devices(cls) -> list[Device]:
         """See `Camera.devices`."""
         return find()
+
+    @classmethod
+    def _own_name(cls, device: str) -> str:
+        known = {each.id: each for each in cls.devices()}.get(device)
+        return known.label if known else Path(device).name
 
     @property
     def preview(self) -> VideoFrame | None:

@@ -13,7 +13,7 @@ from av.container import InputContainer
 
 from hal.camera import Camera, VideoFormat
 from hal.device import Device
-from hal.errors import DeviceNotFound, DeviceUnplugged, OptionInvalid, from_os
+from hal.errors import DeviceNotFound, DeviceUnplugged, from_os
 from hal.planes import to_yuv420p
 
 STALL_S: Final = 1.0
@@ -29,11 +29,11 @@ class X11Camera(Camera):
     def __init__(self, *, device: str | None = None, label: str | None = None) -> None:
         """`device` is the display's name (":0", ":0.1"), that of the environment by default.
 
-        Raises OptionInvalid when there is neither.
+        Raises DeviceNotFound when there is neither.
         """
         name = device or os.environ.get("DISPLAY", "")
         if not name:
-            raise OptionInvalid("no X11 display is known; name one as the device, such as ':0'")
+            raise DeviceNotFound("no X11 display is known; name one as the device, such as ':0'")
         self.device = Device(name, label or f"Screen {name}", "camera", "x11")
         self.format = VideoFormat()
         self._what = f"X11 screen {name}"

@@ -49,6 +49,23 @@ async def test_check_is_silent_or_names_all_mistakes_with_their_places(tmp_path:
     assert "c4n4ry" not in result.err
 
 
+async def test_check_names_what_a_backend_would_refuse_at_the_start(tmp_path: Path) -> None:
+    wrong = write(
+        tmp_path / "wrong.toml",
+        ROOM
+        + "[controls]\nbackend = 'gpio'\noptions = { mute_pin = 17, tally_red = 17 }\n"
+        + "[display]\nbackend = 'sdl'\n[display.options]\nheight = 1\n",
+    )
+    result = await roomlet("config", "check", wrong)
+    assert (result.code, result.out) == (ExitCode.CONFIGURATION, "")
+    assert result.err.splitlines() == [
+        f"roomlet: {wrong}, line 6, column 1: controls.options:"
+        " pin 17 is given to two parts; each needs its own",
+        f"roomlet: {wrong}, line 9, column 10: display.options:"
+        " a screen of 1280x1 is out of range; use up to 7680x4320",
+    ]
+
+
 async def test_a_run_tells_one_mistake_and_where_to_see_the_others(tmp_path: Path) -> None:
     wrong = write(tmp_path / "wrong.toml", ROOM + "[camera]\nrtae = 3\nwidth = 'x'\n")
     line = complaint(await roomlet("run", "--config", wrong), ExitCode.CONFIGURATION)

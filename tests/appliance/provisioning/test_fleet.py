@@ -104,6 +104,12 @@ def test_a_table_that_cannot_be_is_blamed_with_its_line(
         (TABLE, TEMPLATE.replace("volume =", "volmue ="), "did you mean volume?"),
         (TABLE, TEMPLATE + "# $ 5\n", "template.toml: has a $"),
         (TABLE, TEMPLATE + "[camera]\nbackend = 'v4l3'\n", "did you mean v4l2?"),
+        (
+            TABLE,
+            TEMPLATE
+            + "[controls]\nbackend = 'gpio'\noptions = { mute_pin = 17, tally_red = 17 }\n",
+            "abc1.toml, line 8, column 1: controls.options: pin 17 is given to two parts",
+        ),
     ],
 )
 def test_a_file_that_no_device_would_take_is_not_made(

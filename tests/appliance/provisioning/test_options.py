@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import pytest
 
 from appliance.provisioning import Config, ConfigError
-from appliance.provisioning.options import check_options
+from appliance.provisioning.config import CameraConfig, ControlsConfig
+from appliance.provisioning.options import check_options, option_mistakes
 from hal import registry
 
 ROOM = {"host": "ws://hub", "name": "demo", "guest": True}
@@ -27,11 +29,21 @@ def check(section: str, backend: str, **options: Any) -> None:
         ("microphone", "synthetic", {"frequency": 700, "pattern": "silence"}),
         ("microphone", "synthetic", {"frequency": 700.5}),
         ("controls", "virtual", {"latching": ["camera"]}),
+        (
+            "controls",
+            "gpio",
+            {"mute_pin": 17, "tally_red": 22, "pull": "floating", "active_low": True},
+        ),
+        # Which screen there is, the device knows.
+        ("camera", "x11", {}),
         # Of what is found there nobody knows the options.
         ("camera", "auto", {"anything": "1"}),
     ],
 )
-def test_options_that_a_backend_knows(section: str, backend: str, options: dict[str, Any]) -> None:
+def test_options_that_a_backend_knows(
+    section: str, backend: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
     check(section, backend, **options)
 
 
@@ -52,6 +64,98 @@ def test_options_that_cannot_be(
     with pytest.raises(ConfigError, match=f"{section}.options.{next(iter(options))}: ") as caught:
         check(section, backend, **options)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "says"),
+    [
+        (
+            "controls",
+            {"options": {"mute_pin": 17, "tally_red": 17}},
+            "options: pin 17 is given to two",
+        ),
+        (
+            "controls",
+            {"options": {"mute_pin": 17, "camera_light_brightness": 0}},
+            "options.camera_light_brightness: camera_light_brightness 0 is out of range",
+        ),
+        (
+            "controls",
+            {"options": {"mute_pin": 17, "status_brightness": 500}},
+            "options.status_brightness: status_brightness 500 is out of range",
+        ),
+        (
+            "controls",
+            {"options": {"mute_pin": 17, "pull": "floating"}},
+            "options.pull: pull 'floating' needs active_low",
+        ),
+        ("controls", {}, "options: controls backend 'gpio' has no pins"),
+        (
+            "controls",
+            {"device": "17", "options": {"mute_pin": 17}},
+            "device: controls backend 'gpio'",
+        ),
+        (
+            "controls",
+            {
+                "backend": "virtual",
+                "also": ["gpio"],
+                "device": "x",
+                "options": {"camera_light": True},
+            },
+            "options: controls backend 'gpio' has no pins",
+        ),
+        (
+            "controls",
+            {"backend": "auto", "also": ["gpio"], "options": {"mute_pin": 17, "tally_red": 17}},
+            "options: pin 17 is given to two",
+        ),
+        ("camera", {"backend": "file"}, "device: is missing; add it"),
+        (
+            "camera",
+            {"backend": "synthetic", "device": "usb"},
+            "device: device 'usb' is no synthetic",
+        ),
+        (
+            "camera",
+            {"backend": "picamera2", "options": {"threads": 99}},
+            "options.threads: threads 99",
+        ),
+        ("speaker", {"backend": "synthetic", "options": {"keep_s": math.inf}}, "options: speaker"),
+        (
+            "speaker",
+            {"backend": "alsa", "options": {"buffer_ms": 1}},
+            "options.buffer_ms: buffer_ms 1",
+        ),
+        ("display", {"backend": "sdl", "options": {"width": 1}}, "options: a screen of 1x720"),
+    ],
+)
+def test_what_a_backend_would_refuse_at_the_start(
+    section: str, values: dict[str, Any], says: str
+) -> None:
+    config = Config.model_validate({"room": ROOM, section: {"backend": "gpio", **values}})
+    with pytest.raises(ConfigError) as caught:
+        check_options(config)
+    assert str(caught.value).startswith(f"{section}.{says}")
+
+
+def test_what_only_follows_from_another_mistake_is_left_out() -> None:
+    for options in (
+        {"mute_pni": 17},
+        {"mute_pin": "17"},
+        {"mute_pin": 17, "tally_brightness": "0"},
+    ):
+        section = ControlsConfig(backend="gpio", options=options)
+        assert len(list(option_mistakes("controls", section))) == 1
+
+
+def test_no_camera_is_opened_to_check_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*_: object) -> None:
+        raise AssertionError("a node was asked for its name")
+
+    monkeypatch.setattr("hal.camera.v4l2.find", opened)
+    section = CameraConfig(backend="v4l2", device="usb-1")
+    assert list(option_mistakes("camera", section)) == []
 
 
 class Side(StrEnum):
