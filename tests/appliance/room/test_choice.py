@@ -12,7 +12,7 @@ from hal import registry
 from hal.camera import VideoFormat
 from hal.camera.synthetic import SyntheticCamera
 from hal.device import Device
-from hal.errors import DeviceNotFound, DeviceStalled, OptionInvalid
+from hal.errors import DeviceNotFound, DeviceStalled
 
 pytestmark = pytest.mark.usefixtures("only_virtual")
 
@@ -135,7 +135,7 @@ class TestScreen:
             await choice.cameras(wish(device_id="gone"), backend=choice.SCREEN)
 
     async def test_never_just_a_camera(self, rack: list[int]) -> None:
-        with pytest.raises(OptionInvalid):
+        with pytest.raises(DeviceNotFound):
             await choice.cameras(wish(), backend=choice.X11)
 
 
