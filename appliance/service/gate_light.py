@@ -88,12 +88,7 @@ class GateLight(ABC, Generic[Shown]):
             self._others += (gate,)
         unbind = self._bind(gate)
         if gate.is_open:
-            try:
-                self._drive_truth()
-            except Exception as error:
-                gate.mute(Party.WATCHDOG, str(error))
-            if self.on_change is not None:
-                self.on_change()
+            self._follow(gate)
 
         def end() -> None:
             unbind()
@@ -172,8 +167,11 @@ class GateLight(ABC, Generic[Shown]):
     def _gate_changed(self, gate: Gate) -> None:
         with self._lock:
             self._opening.discard(gate)
-        if self._silent:
-            return
+        if not self._silent:
+            self._follow(gate)
+
+    def _follow(self, gate: Gate) -> None:
+        """Show the truth, of which `gate` is a new part; it is closed where that cannot be."""
         try:
             self._drive_truth()
         except Exception as error:
