@@ -117,9 +117,12 @@ def _tell(news: News) -> None:
 
 
 def _reason(error: Exception, said: list[str]) -> str:
-    """The first thing that FFmpeg said is the cause; all else follows from it."""
+    """The first thing that FFmpeg said is the cause; all else follows from it.
+
+    But for what the tee said: it only tells that there was one.
+    """
     text = next((line.strip() for line in said if line.strip()), "")
-    if not text or text.startswith("Slave"):
+    if not text or text.startswith(("Slave", "All tee outputs")):
         text = (error.strerror if isinstance(error, OSError | FFmpegError) else "") or str(error)
     return " ".join(text.split())
 
