@@ -5,7 +5,8 @@ minutes in each: in the hub's own process, one dead target would freeze every ro
 nothing but itself, and is ended by an alarm of the kernel's.
 
 Standard input brings one line of JSON, the `Order`, then packets as `pack` makes them; its end is
-the end of the stream. Standard output gets one line of JSON for each `News`.
+the end of the stream, in the midst of a packet too. Standard output gets one line of JSON for each
+`News`.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ def _publish(order: Order, source: BinaryIO) -> None:
             break
         code, at, size = _HEAD.unpack(head_of_next)
         data = source.read(size)
+        if len(data) < size:
+            break  # a hub that was killed has left half a packet
         kind = _KINDS[code]
         if kind == "sound":
             muxer.sound(at, np.frombuffer(data, np.int16))

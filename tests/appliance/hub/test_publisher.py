@@ -203,6 +203,20 @@ def test_it_goes_on_when_nobody_hears_its_news(tmp_path: Path, room: list[bytes]
     assert len(Film.read(target).scenes()) == RATE
 
 
+@pytest.mark.parametrize("kind", ["sound", "picture"])
+@pytest.mark.parametrize("left", ["half a head", "a head", "half the data"])
+def test_half_a_packet_at_the_end_is_left_out(
+    tmp_path: Path, room: list[bytes], kind: str, left: str
+) -> None:
+    """So a hub that is killed leaves it."""
+    target = tmp_path / "a.flv"
+    (*most, cut) = room if kind == "picture" else room[:-1]
+    size = {"half a head": 7, "a head": 13, "half the data": 114}[left]
+    assert publish(Order(str(target), RATE), [*most, cut[:size]]) == (0, [News(True)])
+    frames = [code.frame for _, code in Film.read(target).scenes()]
+    assert frames == list(range(RATE - 1))
+
+
 def test_what_is_no_packet_is_told_as_a_fault_of_ours(tmp_path: Path, room: list[bytes]) -> None:
     order = Order(str(tmp_path / "a.flv"), RATE)
     code, news = publish(order, [*room, b"X" + bytes(12)])
