@@ -67,7 +67,8 @@ def code_of(error: Exception) -> ExitCode:
 
 def line_of(error: Exception) -> str:
     """An error's text on one line, never empty."""
-    text = " ".join(str(error).split())
+    text = str(error)
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
-        text = f"{error.filename}: {os.strerror(error.errno).lower()}; check the path"
-    return text or f"{type(error).__name__}; run again with --debug to see where"
+        name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+        text = f"{name}: {os.strerror(error.errno).lower()}; check the path"
+    return " ".join(text.split()) or f"{type(error).__name__}; run again with --debug to see where"

@@ -41,7 +41,7 @@ app = typer.Typer(
     help="A meeting-room appliance, and the room server that it joins.",
     epilog=(
         "Exit codes: 0 all well, 2 usage, 3 configuration, 4 device, 5 network,"
-        " 6 authorization, 1 anything else."
+        " 6 authorization, 7 not wanted, 1 anything else."
     ),
     no_args_is_help=True,
     add_completion=False,
