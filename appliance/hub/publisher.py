@@ -40,7 +40,7 @@ _CODES: Final = {kind: code for code, kind in _KINDS.items()}
 class Order:
     """What to do: it goes by a pipe, for others can read a command line."""
 
-    url: str
+    url: str = field(repr=False)
     rate: float
     """Pictures a second."""
     options: dict[str, str] = field(default_factory=dict)

@@ -85,6 +85,10 @@ def test_a_packet_is_its_kind_its_time_its_size_and_its_data() -> None:
     assert len(pack("sound", 0.0, b"")) == 13
 
 
+def test_an_order_does_not_show_where_it_leads() -> None:
+    assert "key" not in repr(Order("rtmp://127.0.0.1/live/key", RATE))
+
+
 def test_it_sends_what_it_gets_and_says_when_it_goes_out(tmp_path: Path, room: list[bytes]) -> None:
     target = tmp_path / "a.flv"
     # Once, however much follows.
