@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from appliance.provisioning.source import Key
+from hal.spelling import nearest, suggestion
 
 SECRET: Final = re.compile(r"(^|_)(token|secret|password|pin|key)($|_)")
 """Keys whose values never stand in a message."""
@@ -108,10 +108,7 @@ def without(values: Mapping[str, Any], keys: Iterable[Key]) -> dict[str, Any]:
 
 def unknown(name: str, known: Sequence[str]) -> str:
     """What is said of a key that is none of those known."""
-    near = _nearest(name, known)
-    if near is not None:
-        return f"unknown key, did you mean {near}?"
-    return f"unknown key, choose one of {', '.join(known)}"
+    return f"unknown key, {suggestion(name, known)}"
 
 
 def in_words(detail: ErrorDetails) -> str:
@@ -174,13 +171,9 @@ def _follows(detail: ErrorDetails, blamed: Sequence[Key], model: type[BaseModel]
     for key in blamed:
         if len(key) > len(table) and tuple(key[: len(table)]) == tuple(table):
             name = str(key[len(table)])
-            if name in asked or (name not in known and _nearest(name, known) in asked):
+            if name in asked or (name not in known and not asked.isdisjoint(nearest(name, known))):
                 return True
     return False
-
-
-def _nearest(name: str, known: Sequence[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
 
 
 def _is_secret(model: type[BaseModel], key: Key) -> bool:
