@@ -17,11 +17,9 @@ from appliance.provisioning.identity import Identity
 from appliance.provisioning.layers import Layers
 from appliance.provisioning.mirror import Mirror
 from appliance.provisioning.mistakes import MOST, mistakes, without
-from appliance.provisioning.options import option_mistakes
+from appliance.provisioning.options import KIND_OF, option_mistakes
 from appliance.provisioning.places import Places, lasting_layers, panel_parts, unconfigured
 from appliance.provisioning.source import Key
-from hal import registry
-from hal.device import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,8 @@ def check(layers: Layers) -> Checked:
     found = [(mistake.key, mistake.reason) for mistake in mistakes(Config, values)]
     wrong = [key for key, _ in found]
     sound = without(values, wrong)
-    for kind in registry.KINDS:
-        options = list(_of_options(kind, sound.get(kind, {})))
+    for name in KIND_OF:
+        options = list(_of_options(name, sound.get(name, {})))
         found += options
         wrong += [key for key, _ in options]
     errors = [_error(layers, key, reason) for key, reason in found[:MOST]]
@@ -75,14 +73,14 @@ def in_order(layers: Layers, error: ConfigError) -> tuple[int, int, int]:
     return file, error.line or 0, error.column or 0
 
 
-def _of_options(kind: Kind, values: Any) -> Iterator[tuple[Key, str]]:
-    model: type[DeviceConfig] = type(Config.model_fields[kind].default)
+def _of_options(name: str, values: Any) -> Iterator[tuple[Key, str]]:
+    model: type[DeviceConfig] = type(Config.model_fields[name].default)
     try:
         section = model.model_validate(values)
     except ValidationError:
         # There were more mistakes than are told.
         return
-    yield from option_mistakes(kind, section)
+    yield from option_mistakes(name, section)
 
 
 def _error(layers: Layers, key: Key, reason: str) -> ConfigError:

@@ -59,8 +59,8 @@ async def test_check_names_what_a_backend_would_refuse_at_the_start(tmp_path: Pa
     result = await roomlet("config", "check", wrong)
     assert (result.code, result.out) == (ExitCode.CONFIGURATION, "")
     assert result.err.splitlines() == [
-        f"roomlet: {wrong}, line 6, column 1: controls.options:"
-        " pin 17 is given to two parts; each needs its own",
+        f"roomlet: {wrong}, line 6, column 1: controls.options.mute_pin:"
+        " pin 17 is given to mute_pin and tally_red; each needs its own",
         f"roomlet: {wrong}, line 9, column 10: display.options:"
         " a screen of 1280x1 is out of range; use up to 7680x4320",
     ]

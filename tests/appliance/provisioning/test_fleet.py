@@ -108,7 +108,7 @@ def test_a_table_that_cannot_be_is_blamed_with_its_line(
             TABLE,
             TEMPLATE
             + "[controls]\nbackend = 'gpio'\noptions = { mute_pin = 17, tally_red = 17 }\n",
-            "abc1.toml, line 8, column 1: controls.options: pin 17 is given to two parts",
+            "abc1.toml, line 8, column 13: controls.options.mute_pin: pin 17 is given to mute_pin",
         ),
     ],
 )
