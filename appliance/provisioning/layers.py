@@ -163,39 +163,62 @@ class Layers:
 
 
 def read_parts(
-    layer: str, path: Path, read: Reader = Source.read, *, folder: Path | None = None
+    layer: str,
+    path: Path,
+    read: Reader = Source.read,
+    *,
+    folder: Path | None = None,
+    gaps: list[ConfigError] | None = None,
 ) -> Iterator[Part]:
     """A file and what it includes, the included ones first.
 
     With a `folder` the files came from elsewhere: they include only plain names beside them, so
-    that they do not reach into the device, and their relative paths begin there.  Raises
-    ConfigError, also for a file that includes itself.
+    that they do not reach into the device, and their relative paths begin there.
+
+    Raises ConfigError for what cannot be read, also for a file that includes itself.  With `gaps`
+    that is put there instead, and the files go on without what it is about.
     """
     seen: list[Path] = []
 
-    def follow(path: Path, chain: tuple[Path, ...]) -> Iterator[Part]:
-        source = read(path)
+    def follow(path: Path, name: str, chain: tuple[Source, ...]) -> Iterator[Part]:
         seen.append(path)
-        if len(seen) > MAX_FILES:
-            raise source.error((INCLUDE,), f"includes more than {MAX_FILES} files; use fewer")
-        values = source.parse()
-        for name in _included(source, values.pop(INCLUDE, [])):
-            if folder is not None and not plain(name):
-                raise source.error((INCLUDE,), f"{name} is no plain name; put the file beside it")
+        try:
+            source = read(path)
+            values = source.parse()
+        except ConfigError as error:
+            if chain and error.line is None and error.key is None:
+                # It cannot be read at all: the mistake is in the one that names it.
+                error = chain[-1].error((INCLUDE,), f"{name}: {error.reason}")
+            _leave(error, gaps)
+            return
+        chain = (*chain, source)
+        for name in _included(source, values.pop(INCLUDE, []), gaps):
             below = _normal(path.parent / name)
-            if below in (*chain, path):
-                way = " includes ".join(str(one.name) for one in (*chain, path, below))
-                raise source.error((INCLUDE,), f"goes round in a circle: {way}; break it")
-            try:
-                yield from follow(below, (*chain, path))
-            except ConfigError as error:
-                if error.path == below and error.line is None and error.key is None:
-                    # It cannot be read at all: the mistake is in the one that names it.
-                    raise source.error((INCLUDE,), f"{name}: {error.reason}") from None
-                raise
+            if (reason := refusal(name, below, [one.path for one in chain])) is not None:
+                _leave(source.error((INCLUDE,), reason), gaps)
+            elif len(seen) < MAX_FILES:
+                yield from follow(below, name, chain)
         yield Part(layer, source, values, folder)
 
-    yield from follow(_normal(path), ())
+    def refusal(name: str, below: Path, chain: list[Path]) -> str | None:
+        if folder is not None and not plain(name):
+            return f"{name} is no plain name; put the file beside it"
+        if below in chain:
+            way = " includes ".join(one.name for one in (*chain, below))
+            return f"goes round in a circle: {way}; break it"
+        if len(seen) == MAX_FILES:
+            # What more there is, is not told of.
+            seen.append(below)
+            return f"includes more than {MAX_FILES} files; use fewer"
+        return None
+
+    yield from follow(_normal(path), "", ())
+
+
+def _leave(error: ConfigError, gaps: list[ConfigError] | None) -> None:
+    if gaps is None:
+        raise error from None
+    gaps.append(error)
 
 
 def plain(name: str) -> bool:
@@ -215,13 +238,17 @@ def _normal(path: Path) -> Path:
     return Path(*parts)
 
 
-def _included(source: Source, given: Any) -> list[str]:
+def _included(source: Source, given: Any, gaps: list[ConfigError] | None) -> list[str]:
     names = [given] if isinstance(given, str) else given
+    reason = None
     if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
-        raise source.error((INCLUDE,), "must be the name of a file or a list of names")
-    if not all(name.isprintable() for name in names):
-        raise source.error((INCLUDE,), "must be the name of a file")
-    return names
+        reason = "must be the name of a file or a list of names"
+    elif not all(name.isprintable() for name in names):
+        reason = "must be the name of a file"
+    if reason is None:
+        return list(names)
+    _leave(source.error((INCLUDE,), reason), gaps)
+    return []
 
 
 def _narrow(below: dict[str, Any], above: Mapping[str, Any], kind: Kind) -> None:

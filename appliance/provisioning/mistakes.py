@@ -28,6 +28,9 @@ AND_MORE: Final = " (and more, which roomlet config check names)"
 RULES: Final = ("way_in", "unguarded", "missing")
 """Kinds of mistakes that are of several values together, or of none."""
 
+RULE: Final = 2
+"""The rank of such a mistake."""
+
 _TYPES: Final = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
@@ -44,7 +47,7 @@ class Mistake:
     reason: str
     rank: int
     """The smaller, the more likely it is the cause of others: 0 for an unknown key, 1 for a value,
-    2 for a rule on several."""
+    `RULE` for a rule on several."""
 
 
 def mistakes(model: type[BaseModel], values: Any, *, strict: bool | None = None) -> list[Mistake]:
@@ -155,7 +158,7 @@ def _details(model: type[BaseModel], values: Any, strict: bool | None) -> list[E
 def _rank(detail: ErrorDetails) -> int:
     if detail["type"] == "extra_forbidden":
         return 0
-    return 2 if _is_rule(detail) else 1
+    return RULE if _is_rule(detail) else 1
 
 
 def _is_rule(detail: ErrorDetails) -> bool:

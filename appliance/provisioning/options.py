@@ -43,8 +43,11 @@ def check_options(config: Config) -> None:
             raise config.error(key, reason)
 
 
-def option_mistakes(name: str, section: DeviceConfig) -> Iterator[tuple[Key, str]]:
-    """Backends and options that cannot be in the section of this name, each with the reason.
+def option_mistakes(
+    name: str, section: DeviceConfig, *, whole: bool = True
+) -> Iterator[tuple[Key, str]]:
+    """Backends and options that cannot be in the section of this name, each with the reason; of one
+    that is not `whole`, for some of it could not be read, nothing that may well be there.
 
     A backend whose library is missing here is not looked into: it may be there on the device.  The
     others are made, but not opened.
@@ -79,7 +82,7 @@ def option_mistakes(name: str, section: DeviceConfig) -> Iterator[tuple[Key, str
         elif known[option] is not None and (reason := _wrong(known[option], value)) is not None:
             wrong.add(option)
             yield (name, "options", option), reason
-    if misspelt or (name == "screen_share" and section.device is None):
+    if misspelt or not whole or (name == "screen_share" and section.device is None):
         # What is missing, or contradicts another, may be just that.  And of a section that is not
         # in use nothing is missing.
         return
