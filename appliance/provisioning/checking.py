@@ -18,7 +18,13 @@ from appliance.provisioning.layers import Layers
 from appliance.provisioning.mirror import Mirror
 from appliance.provisioning.mistakes import MOST, RULE, mistakes, without
 from appliance.provisioning.options import KIND_OF, option_mistakes
-from appliance.provisioning.places import Places, lasting_layers, panel_parts, unconfigured
+from appliance.provisioning.places import (
+    Places,
+    fleet_key,
+    lasting_layers,
+    panel_parts,
+    unconfigured,
+)
 from appliance.provisioning.source import Key
 
 
@@ -51,6 +57,7 @@ def check(layers: Layers, gaps: Sequence[ConfigError] = ()) -> Checked:
     if len(found) > MOST:
         reason = f"has more mistakes than the {MOST} that are told; mend these first"
         errors.append(ConfigError(reason, path=layers.parts[-1].source.path))
+    errors += filter(None, (fleet_key(part) for part in layers.parts if part.is_signed))
     errors.sort(key=lambda error: in_order(layers, error))
     return Checked(errors, Config.left_of(layers, wrong))
 

@@ -31,6 +31,9 @@ AUTO: Final = "auto"
 PANEL: Final = "panel"
 """The layer of what people changed at the device."""
 
+ENVIRONMENT: Final = "environment"
+"""The layer of what a developer set for one run."""
+
 MAX_FILES: Final = 16
 """Files that one layer consists of at most."""
 
@@ -64,6 +67,11 @@ class Part:
     def base(self) -> Path:
         """Where its relative paths begin."""
         return self.folder or self.source.path.absolute().parent
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it is one of a fleet's signed files, from a server or a stick."""
+        return self.folder is not None and self.layer not in (PANEL, ENVIRONMENT)
 
     @property
     def is_beside(self) -> bool:
@@ -193,7 +201,7 @@ def read_parts(
             return
         chain = (*chain, source)
         for name in _included(source, values.pop(INCLUDE, []), gaps):
-            below = _normal(path.parent / name)
+            below = normal(path.parent / name)
             if (reason := refusal(name, below, [one.path for one in chain])) is not None:
                 _leave(source.error((INCLUDE,), reason), gaps)
             elif len(seen) < MAX_FILES:
@@ -212,7 +220,7 @@ def read_parts(
             return f"includes more than {MAX_FILES} files; use fewer"
         return None
 
-    yield from follow(_normal(path), "", ())
+    yield from follow(normal(path), "", ())
 
 
 def _leave(error: ConfigError, gaps: list[ConfigError] | None) -> None:
@@ -226,7 +234,7 @@ def plain(name: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.toml", name) is not None
 
 
-def _normal(path: Path) -> Path:
+def normal(path: Path) -> Path:
     """The same file by the same name, links left as they are, so that messages say what was
     written."""
     parts: list[str] = []

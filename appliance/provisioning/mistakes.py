@@ -25,6 +25,9 @@ MOST: Final = 100
 AND_MORE: Final = " (and more, which roomlet config check names)"
 """What is said behind one of several mistakes."""
 
+UNKNOWN: Final = "unknown key"
+"""How the reason begins of a mistake that no value can mend."""
+
 RULES: Final = ("way_in", "unguarded", "missing")
 """Kinds of mistakes that are of several values together, or of none."""
 
@@ -111,7 +114,7 @@ def without(values: Mapping[str, Any], keys: Iterable[Key]) -> dict[str, Any]:
 
 def unknown(name: str, known: Sequence[str]) -> str:
     """What is said of a key that is none of those known."""
-    return f"unknown key, {suggestion(name, known)}"
+    return f"{UNKNOWN}, {suggestion(name, known)}"
 
 
 def in_words(detail: ErrorDetails) -> str:

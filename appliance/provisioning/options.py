@@ -18,7 +18,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from appliance.provisioning.config import Config, DeviceConfig
 from appliance.provisioning.layers import AUTO
-from appliance.provisioning.mistakes import in_words, shown, unknown
+from appliance.provisioning.mistakes import UNKNOWN, in_words, shown, unknown
 from appliance.provisioning.source import Key
 from hal import registry
 from hal.device import Kind
@@ -117,8 +117,8 @@ def _unknown(kind: Kind, backends: Sequence[str], option: str, known: Collection
     owners = [other for other in registry.backends(kind) if option in _options_of(kind, other)]
     if not owners or option == "device":
         return unknown(option, sorted(known))
-    belongs = f"is an option of {' and '.join(owners)}, not of {' or '.join(backends)}"
-    return f"{belongs}; {suggestion(option, sorted(known))}"
+    belongs = f"an option of {' and '.join(owners)}, not of {' or '.join(backends)}"
+    return f"{UNKNOWN}, {belongs}; {suggestion(option, sorted(known))}"
 
 
 def _options_of(kind: Kind, backend: str) -> Collection[str]:

@@ -13,7 +13,7 @@ from appliance.provisioning.collecting import FLEET
 from appliance.provisioning.config import Config, provisioning_of
 from appliance.provisioning.errors import ConfigError
 from appliance.provisioning.identity import Identity
-from appliance.provisioning.layers import PANEL, Layers, Part, read_parts
+from appliance.provisioning.layers import ENVIRONMENT, PANEL, Layers, Part, read_parts
 from appliance.provisioning.mirror import Holding, Shelf
 from appliance.provisioning.source import Source, held
 
@@ -142,7 +142,7 @@ def environment_parts(environ: Mapping[str, str] = os.environ) -> list[Part]:
             continue
         lines.append(f"{section}.{key} = {_toml(value)}")
     source = Source(Path(f"{VARIABLE}*"), "\n".join(lines))
-    return [Part("environment", source, source.parse(), Path.cwd())] if lines else []
+    return [Part(ENVIRONMENT, source, source.parse(), Path.cwd())] if lines else []
 
 
 def _if_there(layer: str, path: Path, gaps: list[ConfigError] | None) -> Iterator[Part]:
@@ -168,10 +168,9 @@ def _signed(
         return Source(path, entry.text)
 
     for part in read_parts(layer, Path(source) / name, read, folder=places.local, gaps=gaps):
-        if (error := fleet_key(part)) is not None:
-            if gaps is None:
-                raise error
-            gaps.append(error)
+        # Who looks for all mistakes looks for that as well.
+        if gaps is None and (error := fleet_key(part)) is not None:
+            raise error
         yield part
 
 

@@ -9,11 +9,12 @@ import pytest
 
 from appliance.provisioning import ConfigError
 from appliance.provisioning.errors import Refused
-from appliance.provisioning.fleet import bundle, render, rotate, sign, verify
+from appliance.provisioning.fleet import bundle, rotate, sign, verify
 from appliance.provisioning.identity import Identity
 from appliance.provisioning.minisign import PublicKey, SecretKey, Signature
 from appliance.provisioning.places import Places
 from appliance.provisioning.provisioner import Provisioner
+from appliance.provisioning.rendering import render
 
 TEMPLATE = """
 [room]
@@ -42,84 +43,6 @@ def rooms(tmp_path: Path) -> Path:
 def rendered(rooms: Path):  # type: ignore[no-untyped-def]
     folder = rooms / "fleet"
     return render(rooms / "rooms.csv", rooms / "template.toml", folder, folder / "fleet.toml")
-
-
-def test_a_row_becomes_the_file_of_a_device(rooms: Path) -> None:
-    made = rendered(rooms)
-    assert list(made.files) == ["abc1.toml", "dc-a6-32-01-02-03.toml"]
-    assert made.changed == list(made.files)
-    assert 'user_name = "Ash, \\"big\\" \\\\ ${x}"' in made.files["dc-a6-32-01-02-03.toml"]
-    assert not (rooms / "fleet/abc1.toml").exists()
-    made.write(rooms / "fleet")
-    assert (rooms / "fleet/abc1.toml").read_text() == made.files["abc1.toml"]
-    assert rendered(rooms).changed == []
-    assert rendered(rooms).diff() == ""
-
-
-def test_a_dry_run_shows_what_would_change_device_by_device(rooms: Path) -> None:
-    rendered(rooms).write(rooms / "fleet")
-    (rooms / "rooms.csv").write_text(TABLE.replace(",40", ",45").replace("ABC1", "abc1"))
-    (rooms / "fleet/gone.toml").write_text("")
-    made = rendered(rooms)
-    assert made.changed == ["abc1.toml"]
-    assert "--- abc1.toml\n+++ abc1.toml\n" in made.diff()
-    assert "-volume = 40\n+volume = 45\n" in made.diff()
-    assert "dc-a6" not in made.diff()
-    assert made.strangers == ("gone.toml",)
-
-
-@pytest.mark.parametrize(
-    ("table", "line", "says"),
-    [
-        (TABLE + "abc1,,Elm,1\n", 4, "abc1.toml is there twice"),
-        (TABLE + ",,Elm,1\n", 4, "names no device"),
-        (TABLE + ",zz,Elm,1\n", 4, "zz is no MAC address"),
-        (TABLE + "../x,,Elm,1\n", 4, "no serial number"),
-        (TABLE + "abc2,,Elm\n", 4, "fewer cells"),
-        (TABLE + "abc2,,Elm,1,2\n", 4, "more cells"),
-        ("room,volume\nOak,1\n", 1, "needs a column serial or mac"),
-        ("serial,room\nabc,Oak\n", 1, "has no column volume"),
-        ("serial,room,room,volume\na,b,c,1\n", 1, "two columns of one name"),
-        (TABLE + 'abc2,,"Elm\n', None, "no CSV"),
-        ("", 1, "needs a column"),
-    ],
-)
-def test_a_table_that_cannot_be_is_blamed_with_its_line(
-    rooms: Path, table: str, line: int | None, says: str
-) -> None:
-    (rooms / "rooms.csv").write_text(table)
-    with pytest.raises(ConfigError) as caught:
-        rendered(rooms)
-    assert says in str(caught.value)
-    assert str(caught.value).startswith(str(rooms / "rooms.csv"))
-    assert line is None or caught.value.line == line
-    assert [path.name for path in (rooms / "fleet").iterdir()] == ["fleet.toml"]
-
-
-@pytest.mark.parametrize(
-    ("table", "template", "says"),
-    [
-        (TABLE.replace("40", "140"), TEMPLATE, "abc1.toml, line 5, column 1: speaker.volume"),
-        (TABLE.replace("40", "loud"), TEMPLATE, "abc1.toml, line 5"),
-        (TABLE, TEMPLATE.replace("volume =", "volmue ="), "did you mean volume?"),
-        (TABLE, TEMPLATE + "# $ 5\n", "template.toml: has a $"),
-        (TABLE, TEMPLATE + "[camera]\nbackend = 'v4l3'\n", "did you mean v4l2?"),
-        (
-            TABLE,
-            TEMPLATE
-            + "[controls]\nbackend = 'gpio'\noptions = { mute_pin = 17, tally_red = 17 }\n",
-            "abc1.toml, line 8, column 13: controls.options.mute_pin: pin 17 is given to mute_pin",
-        ),
-    ],
-)
-def test_a_file_that_no_device_would_take_is_not_made(
-    rooms: Path, table: str, template: str, says: str
-) -> None:
-    (rooms / "rooms.csv").write_text(table)
-    (rooms / "template.toml").write_text(template)
-    with pytest.raises(ConfigError) as caught:
-        rendered(rooms)
-    assert says in str(caught.value)
 
 
 def test_only_what_is_new_is_signed(rooms: Path) -> None:
@@ -195,36 +118,6 @@ async def test_what_the_tools_make_a_device_takes(rooms: Path) -> None:
     assert await device.take(folder) == 1
     config = device.begin().config
     assert (config.room.user_name, config.speaker.volume) == ('Ash, "big" \\ ${x}', 50)
-
-
-def test_a_dry_run_does_not_show_secrets(rooms: Path) -> None:
-    (rooms / "rooms.csv").write_text("serial,one,two\nabc1,canary-1,canary-2\n")
-    template = rooms / "template.toml"
-    template.write_text(
-        "room = { host = 'ws://hub', token = '${one}' }\n"
-        "[provisioning]\nproxy = 'http://u:${two}@proxy:1'\n"
-    )
-
-    def made():  # type: ignore[no-untyped-def]
-        return render(rooms / "rooms.csv", template, rooms / "fleet")
-
-    first = made()
-    assert "canary" not in first.diff()
-    assert "+proxy = 'http://u:********@proxy:1'" in first.diff()
-    first.write(rooms / "fleet")
-    (rooms / "rooms.csv").write_text("serial,one,two\nabc1,canary-1,canary-3\n")
-    # That a secret is another one is shown.
-    assert "-proxy = 'http://u:********@proxy:1'\n+proxy" in made().diff()
-    assert "canary" not in made().diff()
-    template.write_text('[room]\nhost = "ws://hub"\n"token" = "canary\\u002d4"\n')
-    assert '+"token" = "********"' in made().diff()
-    assert "canary" not in made().diff()
-    template.write_text(
-        '[room]\nhost = "ws://hub"\ntoken_url = "https://x/"\n'
-        '[room.token_headers]\nX-Key2 = """\ncanary-5"""\n'
-    )
-    assert "canary" not in made().diff()
-    assert '+token_url = "https://x/"' in made().diff()
 
 
 def test_a_folder_without_files_is_not_signed_in_silence(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_suggestion_names_the_backend_that_has_the_option() -> None:
     assert list(option_mistakes("controls", section)) == [
         (
             ("controls", "options", "camera_light"),
-            "is an option of virtual, not of gpio; did you mean camera_light_pin?",
+            "unknown key, an option of virtual, not of gpio; did you mean camera_light_pin?",
         ),
         (("controls", "options", "camera_lite"), "unknown key, did you mean camera_light_pin?"),
     ]
