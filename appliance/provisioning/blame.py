@@ -144,9 +144,13 @@ def _grouped(items: Iterable[_Item], key: Callable[[_Item], object]) -> Iterator
     return iter(groups.values())
 
 
-def _names(alike: Sequence[_Found]) -> str:
-    names = [one.row.file or f"the row in line {one.row.line}" for one in alike]
+def first_of(names: Sequence[str]) -> str:
+    """The first few names, and whether there are more."""
     return ", ".join(names[:FEW]) + (", ..." if len(names) > FEW else "")
+
+
+def _names(alike: Sequence[_Found]) -> str:
+    return first_of([one.row.file or f"the row in line {one.row.line}" for one in alike])
 
 
 def _ranges(lines: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""An integrator's work: from a table of rooms and one template to the signed files of a fleet."""
+"""An integrator's work: the files of a fleet, signed, verified and packed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 from typing import Final
 
+from appliance.provisioning.blame import first_of
 from appliance.provisioning.collecting import rotation_name
-from appliance.provisioning.errors import Refused
+from appliance.provisioning.errors import ConfigError, ConfigErrors, Refusals, Refused
 from appliance.provisioning.files import write_whole
 from appliance.provisioning.minisign import MinisignError, PublicKey, SecretKey, Signature
-from appliance.provisioning.mirror import check_signature
+from appliance.provisioning.mirror import accept, check_signature, included
 from appliance.provisioning.source import Source
 
 SIGNED: Final = ("*.toml", "*.next.pub")
@@ -25,47 +26,84 @@ def sign(folder: Path, key: SecretKey, serial: int | None = None) -> list[str]:
 
     What is signed already keeps its signature, so that its devices need not fetch it again.
     `serial` is by default the time, and more than that of the signature before it.
-    Raises OSError, Refused for a folder without files, and ConfigError for one that is no TOML.
+    Raises OSError, Refused for a folder without files, and ConfigErrors for those that are no TOML;
+    then nothing is signed.
     """
-    signed = []
-    paths = _signable(folder)
-    if not paths:
-        raise Refused(f"{folder} has no files of a fleet; render some first")
-    for path in paths:
+    due: list[tuple[Path, bytes, Signature | None]] = []
+    wrong: list[ConfigError] = []
+    for path in _signable(folder):
         data = path.read_bytes()
         old = _signature(path)
         if old is not None and _fits(old, path.name, data, key.public):
             continue
+        due.append((path, data, old))
         if path.suffix == ".toml":
-            Source.decode(path, data).parse()
+            try:
+                Source.decode(path, data).parse()
+            except ConfigError as error:
+                wrong.append(error)
+    if wrong:
+        raise ConfigErrors(wrong)
+    for path, data, old in due:
         last = old.serial if old is not None else None
         number = max(int(time.time()), (last or 0) + 1) if serial is None else serial
         text = key.sign(data, path.name, number)
         write_whole(_beside(path), text.encode(), 0o644)
-        signed.append(path.name)
-    return signed
+    return [path.name for path, _, _ in due]
 
 
 def verify(folder: Path, key: PublicKey) -> dict[str, int]:
-    """The serials of a folder's files.  Raises Refused for the first that a device would refuse."""
-    serials = {}
+    """The serials of a folder's files.
+
+    Raises Refusals for those that a device would refuse, each reason once.
+    """
+    serials: dict[str, int] = {}
+    wrong: dict[str, list[Refused]] = {}
+    names: dict[str, list[str]] = {}
     paths = _signable(folder)
-    if not paths:
-        raise Refused(f"{folder} has no files of a fleet; render some first")
     for path in paths:
         try:
-            text = _beside(path).read_text("utf-8")
-        except FileNotFoundError:
-            raise Refused(f"{path.name} is not signed; run roomlet provision sign") from None
-        except UnicodeDecodeError:
-            raise Refused(f"{path.name}.minisig is no text; sign the file again") from None
-        signature = check_signature(path.name, text, key, None)
+            serials[path.name] = _verified(path, key)
+        except Refused as error:
+            # What is the same of many files is told of the first.
+            reason = str(error).replace(path.name, "")
+            wrong.setdefault(reason, []).append(error)
+            names.setdefault(reason, []).append(path.name)
+    if wrong:
+        raise Refusals(
+            [
+                alike[0]
+                if len(alike) == 1
+                else Refused(
+                    f"{alike[0]} ({len(alike)} of {len(paths)} files: {first_of(names[reason])})"
+                )
+                for reason, alike in wrong.items()
+            ]
+        )
+    return serials
+
+
+def _verified(path: Path, key: PublicKey) -> int:
+    """The serial of a file that a device would take.  Raises Refused."""
+    try:
+        text = _beside(path).read_text("utf-8")
+    except FileNotFoundError:
+        raise Refused(f"{path.name} is not signed; run roomlet provision sign") from None
+    except UnicodeDecodeError:
+        raise Refused(f"{path.name}.minisig is no text; sign the file again") from None
+    signature = check_signature(path.name, text, key, None)
+    data = path.read_bytes()
+    if path.suffix == ".toml":
+        held = accept(path.name, data, text, signature, key)
+        for name in included(held):
+            if not (path.parent / name).is_file():
+                raise Refused(f"{path.name} includes {name}, which is not in {path.parent}; add it")
+    else:
         try:
-            signature.verify(path.read_bytes(), key)
+            signature.verify(data, key)
         except MinisignError as error:
             raise Refused(f"{path.name} {error}") from None
-        serials[path.name] = signature.serial or 0
-    return serials
+    return signature.serial or 0
 
 
 def bundle(folder: Path, key: PublicKey, target: Path) -> list[str]:
@@ -99,7 +137,11 @@ def rotate(folder: Path, old: SecretKey, new: PublicKey) -> str:
 
 
 def _signable(folder: Path) -> list[Path]:
-    return sorted(path for pattern in SIGNED for path in folder.glob(pattern))
+    """What of a folder is signed.  Raises Refused where that is nothing."""
+    paths = sorted(path for pattern in SIGNED for path in folder.glob(pattern))
+    if not paths:
+        raise Refused(f"{folder} has no files of a fleet; render some first")
+    return paths
 
 
 def _beside(path: Path) -> Path:

@@ -46,6 +46,17 @@ async def test_from_a_table_to_a_device(site: Path) -> None:
 
     unsigned = await roomlet("provision", "verify", fleet, "--public-key", public)
     assert "is not signed" in complaint(unsigned, ExitCode.CONFIGURATION)
+    (fleet / "other.toml").write_text("[room]\n")
+    (fleet / "other.toml.minisig").write_bytes(b"\xff")
+    both = await roomlet("provision", "verify", fleet, "--public-key", public)
+    assert (both.code, both.out) == (ExitCode.CONFIGURATION, "")
+    assert both.err.splitlines() == [
+        "roomlet: dc-a6-32-01-02-03.toml is not signed; run roomlet provision sign"
+        " (2 of 3 files: dc-a6-32-01-02-03.toml, fleet.toml)",
+        "roomlet: other.toml.minisig is no text; sign the file again",
+    ]
+    for path in fleet.glob("other.*"):
+        path.unlink()
     signed = await roomlet("provision", "sign", fleet, "--key", secret)
     assert signed.out == "signed dc-a6-32-01-02-03.toml\nsigned fleet.toml\n"
     verified = await roomlet("provision", "verify", fleet, "--public-key", keys.out.strip())

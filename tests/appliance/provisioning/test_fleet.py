@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.provisioning import ConfigError
-from appliance.provisioning.errors import Refused
+from appliance.provisioning.errors import ConfigErrors, Refusals, Refused
 from appliance.provisioning.fleet import bundle, rotate, sign, verify
 from appliance.provisioning.identity import Identity
 from appliance.provisioning.minisign import PublicKey, SecretKey, Signature
@@ -69,8 +68,53 @@ def test_only_what_is_new_is_signed(rooms: Path) -> None:
     with pytest.raises(Refused, match="no files of a fleet"):
         verify(rooms / "nothing", key.public)
     (folder / "bad.toml").write_text("a = = 1\n")
-    with pytest.raises(ConfigError, match=r"bad\.toml, line 1"):
+    (folder / "worse.toml").write_text("[a\n")
+    (folder / "abc1.toml").write_text("")
+    with pytest.raises(ConfigErrors) as caught:
         sign(folder, key)
+    assert [error.path.name for error in caught.value.errors if error.path] == [
+        "bad.toml",
+        "worse.toml",
+    ]
+    with pytest.raises(Refused, match=r"abc1\.toml does not fit its signature"):
+        verify(folder, key.public)
+    # What is signed by somebody else's tool is no better for it.
+    for name in ("bad", "worse", "abc1", "fleet"):
+        data = (folder / f"{name}.toml").read_bytes()
+        (folder / f"{name}.toml.minisig").write_text(key.sign(data, f"{name}.toml", 10**10))
+    with pytest.raises(Refusals) as refused:
+        verify(folder, key.public)
+    assert [str(error).partition(", line")[0] for error in refused.value.errors] == [
+        "bad.toml",
+        "worse.toml",
+    ]
+
+
+def test_all_that_a_device_would_refuse_is_told_and_the_same_once(tmp_path: Path) -> None:
+    key, other = SecretKey.generate(), SecretKey.generate()
+    for number in range(9):
+        (tmp_path / f"r{number}.toml").write_text('include = "site.toml"\n')
+    sign(tmp_path, key)
+    for number in range(4):
+        (tmp_path / f"r{number}.toml.minisig").unlink()
+    (tmp_path / "r4.toml").write_text("changed = 1\n")
+    (tmp_path / "r5.toml.minisig").unlink()
+    (tmp_path / "other.toml").write_text("")
+    (tmp_path / "other.toml.minisig").write_text(other.sign(b"", "other.toml", 1))
+    with pytest.raises(Refusals) as caught:
+        verify(tmp_path, key.public)
+    foreign, unsigned, changed, include = map(str, caught.value.errors)
+    assert foreign.startswith("other.toml is signed with key ")
+    assert unsigned == (
+        "r0.toml is not signed; run roomlet provision sign"
+        " (5 of 10 files: r0.toml, r1.toml, r2.toml, ...)"
+    )
+    assert changed.startswith("r4.toml does not fit its signature")
+    assert include == (
+        f"r6.toml includes site.toml, which is not in {tmp_path}; add it"
+        " (3 of 10 files: r6.toml, r7.toml, r8.toml)"
+    )
+    assert str(caught.value) == foreign
 
 
 def test_a_serial_of_ones_own(rooms: Path) -> None:
