@@ -82,7 +82,7 @@ def option_mistakes(
         elif known[option] is not None and (reason := _wrong(known[option], value)) is not None:
             wrong.add(option)
             yield (name, "options", option), reason
-    if misspelt or not whole or (name == "screen_share" and section.device is None):
+    if misspelt or (name == "screen_share" and section.device is None):
         # What is missing, or contradicts another, may be just that.  And of a section that is not
         # in use nothing is missing.
         return
@@ -95,12 +95,13 @@ def option_mistakes(
             for one in parameters.values()
             if one.kind is one.KEYWORD_ONLY and one.default is one.empty and one.name not in chosen
         ]
-        for one in missing:
+        for one in missing if whole else ():
             yield _key(name, one), "is missing; add it"
         # What a wrong value may lead to is no mistake of its own.
         if missing or not wrong.isdisjoint(chosen):
             continue
-        if (refusal := _refusal(kind, backend, chosen)) is not None:
+        refusal = _refusal(kind, backend, chosen)
+        if refusal is not None and (whole or _is_sure(refusal, chosen, parameters)):
             yield blamed(name, chosen, refusal), refusal
 
 
@@ -110,6 +111,12 @@ def blamed(name: str, arguments: Iterable[str], reason: str) -> Key:
     given = set(arguments)
     first = next((word for word in re.findall(r"\w+", reason) if word in given), None)
     return (name, "options") if first is None else _key(name, first)
+
+
+def _is_sure(refusal: str, given: Collection[str], known: Collection[str]) -> bool:
+    """Whether a refusal is about options that are given, and asks for none beside them."""
+    named = set(re.findall(r"\w+", refusal)) & set(known)
+    return bool(named) and named <= set(given)
 
 
 def _unknown(kind: Kind, backends: Sequence[str], option: str, known: Collection[str]) -> str:

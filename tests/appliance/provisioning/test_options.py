@@ -188,6 +188,27 @@ def test_where_nothing_is_shared_no_device_is_missing() -> None:
     check_options(config)
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"mute_pin": 17, "tally_red": 17}, "pin 17 is given to mute_pin and tally_red"),
+        ({"mute_pin": 17, "debounce_ms": 5000}, "debounce_ms 5000 is out of range"),
+        # What is left out may be in the part that could not be read.
+        ({"mute_pin": 17, "pull": "floating"}, None),
+        ({"label": "Buttons"}, None),
+    ],
+)
+def test_of_a_section_in_part_what_is_given_counts(
+    options: dict[str, Any], says: str | None
+) -> None:
+    section = ControlsConfig(backend="gpio", options=options)
+    found = [reason for _, reason in option_mistakes("controls", section, whole=False)]
+    assert len(found) == (says is not None)
+    assert says is None or found[0].startswith(says)
+    file = CameraConfig(backend="file")
+    assert list(option_mistakes("camera", file, whole=False)) == []
+
+
 def test_no_camera_is_opened_to_check_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(*_: object) -> None:
         raise AssertionError("a node was asked for its name")
