@@ -88,7 +88,13 @@ class Blame:
         error, whose = alike[0].error, ""
         if len(alike) < self._rows:
             whose = f" ({self._files(alike)})"
-        return _told(error.reason + whose, error.path, error.line, error.column, error.key)
+        return ConfigError(
+            error.reason + whose,
+            path=error.path,
+            line=error.line,
+            column=error.column,
+            key=error.key,
+        )
 
     def _of_template(self, alike: Sequence[_Found]) -> ConfigError:
         error, columns = alike[0].error, alike[0].columns
@@ -96,10 +102,13 @@ class Blame:
         if columns:
             lines = _ranges([found.row.line for found in alike])
             whose += f"; {self._table.path}, {lines}: {', '.join(columns)}"
-        # A cell before it moves what stands on the line.
-        column = None if columns else error.column
-        return _told(
-            f"{error.reason} ({whose})", self._template.path, error.line, column, error.key
+        return ConfigError(
+            f"{error.reason} ({whose})",
+            path=self._template.path,
+            line=error.line,
+            # A cell before it moves what stands on the line.
+            column=None if columns else error.column,
+            key=error.key,
         )
 
     def _of_cell(self, alike: Sequence[_Found]) -> ConfigError:
@@ -110,23 +119,16 @@ class Blame:
         where += "" if error.line is None else f", line {error.line}"
         if others:
             where += f"; so in {_ranges([one.row.line for one in others])}: {_names(others)}"
-        return _told(
+        return ConfigError(
             f"{key}{self._why(first)} ({where})",
-            self._table.path,
-            row.line,
-            None,
-            ", ".join(first.columns),
+            path=self._table.path,
+            line=row.line,
+            key=", ".join(first.columns),
         )
 
     def _files(self, alike: Sequence[_Found]) -> str:
         count = "" if self._rows == 1 else f"{len(alike)} of {self._rows} files: "
         return f"{count}{_names(alike)}"
-
-
-def _told(
-    reason: str, path: Path | None, line: int | None, column: int | None, key: str | None
-) -> ConfigError:
-    return ConfigError(reason, path=path, line=line, column=column, key=key)
 
 
 def _likeness(found: _Found) -> tuple[object, ...]:
