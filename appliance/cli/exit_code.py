@@ -65,6 +65,13 @@ def code_of(error: Exception) -> ExitCode:
     return next((code for types, code in kinds if isinstance(error, types)), ExitCode.OTHER)
 
 
+def each_of(error: Exception) -> tuple[Exception, ...]:
+    """The errors that one stands for: several that are told together, or itself."""
+    from appliance.provisioning.errors import ConfigErrors, Refusals
+
+    return error.errors if isinstance(error, ConfigErrors | Refusals) else (error,)
+
+
 def line_of(error: Exception) -> str:
     """An error's text on one line, never empty."""
     text = str(error)
