@@ -22,10 +22,10 @@ async def finish_recordings(
 ) -> None:
     """Make whole files of interrupted recordings, one after the other.
 
-    `finish` repairs one file and returns its seconds; it may take its time, and raises OSError
-    for a file that cannot be repaired. Whatever becomes of it, the recording is completed then,
-    and the next one has its turn. Those whose turn has not come when this is cancelled stay as
-    they are.
+    `finish` repairs one file and returns its seconds, 0.0 where nothing of it plays; it may take
+    its time, and raises OSError for a file that cannot be repaired. Whatever becomes of it, the
+    recording is completed then, and the next one has its turn. Those whose turn has not come when
+    this is cancelled stay as they are.
     """
     for recording in recordings:
         duration: float | None = None
@@ -33,7 +33,10 @@ async def finish_recordings(
         error = "the hub was interrupted; what was written until then is kept"
         try:
             duration = await asyncio.to_thread(finish, recording.path)
-            size = recording.path.stat().st_size
+            if duration:
+                size = recording.path.stat().st_size
+            else:
+                error = "the hub was interrupted before there was anything that plays"
         except Exception as failure:
             reason = "unexpected error"
             if isinstance(failure, OSError):

@@ -40,6 +40,13 @@ async def kept(store: Store) -> dict[str, RecordingRecord]:
     return {one.id: one for one in (await store.recordings.page(ALL)).items}
 
 
+async def test_what_does_not_play_is_not_offered(store: Store, tmp_path: Path) -> None:
+    await finish_recordings(store, await interrupted(store, tmp_path, "rec"), finish_interrupted)
+    done = (await kept(store))["rec"]
+    assert (done.state, done.duration, done.size) == ("completed", 0.0, None)
+    assert done.error == "the hub was interrupted before there was anything that plays"
+
+
 def failing(error: Exception, at: str) -> Callable[[Path], float]:
     """A repair that fails at the file of one name, and finds 1.5 s in all others."""
 
