@@ -207,6 +207,8 @@ class Machine:
                 told = self._log.read_text(errors="replace")[-2000:]
                 if self._leader and self._process.poll() is None:
                     told += self.run("journalctl", "-n", "80", "--no-pager", check=False)
+                    told += self.run("systemctl", "status", "-n0", "roomlet*", check=False)
+                    told += self.run("roomlet", "state", check=False)
                 raise AssertionError(f"not within {seconds:.0f} s\n{told}")
             time.sleep(0.25)
 

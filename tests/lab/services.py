@@ -64,6 +64,11 @@ def joins(machine: Machine) -> int:
     return len(entries(machine, f"MESSAGE_ID={Message.JOINED.value}"))
 
 
+def kept(machine: Machine) -> bool:
+    """Whether the configuration in force is on trial no more."""
+    return "on trial" not in machine.run("roomlet", "provision", "status")
+
+
 def in_room(machine: Machine) -> bool:
     return (
         machine.show(DEVICE, "ActiveState") == "active"

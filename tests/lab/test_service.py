@@ -15,7 +15,7 @@ import pytest
 from appliance.service.journal import Message
 from tests.lab import services
 from tests.lab.nspawn import Machine
-from tests.lab.services import CONFIG, DEVICE, HUB_OPTIONS, entries, in_room, joins, state
+from tests.lab.services import CONFIG, DEVICE, HUB_OPTIONS, entries, in_room, joins, kept, state
 
 pytestmark = pytest.mark.lab
 
@@ -180,10 +180,7 @@ def test_the_sandbox_lets_the_device_work_and_nothing_else(machine: Machine) -> 
 
 
 def test_a_configuration_that_proved_itself_is_kept(machine: Machine) -> None:
-    def kept() -> bool:
-        return "on trial" not in machine.run("roomlet", "provision", "status")
-
-    machine.wait_for(kept)
+    machine.wait_for(lambda: kept(machine))
     assert in_room(machine)
 
 

@@ -17,7 +17,17 @@ from appliance.cli.exit_code import ExitCode
 from appliance.service import daemon, upkeep
 from appliance.service.journal import Message
 from tests.lab.nspawn import REPO, Machine
-from tests.lab.services import CONFIG, DEVICE, HUB_OPTIONS, config, entries, in_room, joins, state
+from tests.lab.services import (
+    CONFIG,
+    DEVICE,
+    HUB_OPTIONS,
+    config,
+    entries,
+    in_room,
+    joins,
+    kept,
+    state,
+)
 
 pytestmark = pytest.mark.lab
 
@@ -102,6 +112,20 @@ until [ -e /run/unpacked ]; do sleep 0.1; done
 systemctl restart roomlet.service
 echo restarted > /run/updater
 until [ -e /run/updated ]; do sleep 0.1; done
+"""
+
+STOP = f"""
+systemctl stop {DEVICE} &
+until [ "$(systemctl show -P ActiveState {DEVICE})" = deactivating ]; do :; done
+# It takes its time to leave the room; this makes sure.
+systemctl kill --signal=STOP --kill-whom=main {DEVICE}
+systemctl start roomlet-reload.service
+systemctl show -P ActiveState {DEVICE}
+systemctl kill --signal=CONT --kill-whom=main {DEVICE}
+wait $!
+echo $?
+until [ "$(systemctl show -P ActiveState {DEVICE})" != deactivating ]; do :; done
+systemctl show -P ActiveState {DEVICE}
 """
 
 QUICK = {
@@ -271,6 +295,8 @@ def test_a_mute_and_its_log_outlive_a_restart_and_a_kill(machine: Machine) -> No
         ("microphone", "open"),
         ("camera", "open"),
     ]
+    # One on trial is given back after a few starts.
+    machine.wait_for(lambda: kept(machine))
     assert is_well(machine)
 
 
@@ -320,6 +346,20 @@ def test_an_upgrade_by_its_timer_waits_for_the_end_of_the_call(machine: Machine)
     # Of the device alone: the guest, which has no reason to, says nothing of it.
     told = entries(machine, f"MESSAGE_ID={Message.UPDATE.value}", f"_SYSTEMD_UNIT={DEVICE}")
     assert [entry["MESSAGE"] for entry in told] == ["an update begins", "the update is over"]
+    assert is_well(machine)
+
+
+def test_a_configuration_that_lies_ready_does_not_call_off_a_stop(machine: Machine) -> None:
+    told = machine.run("sh", "-c", STOP)
+    assert told.split() == ["deactivating", "0", "inactive"]
+    machine.run("systemctl", "start", DEVICE)
+    machine.wait_for(lambda: in_room(machine))
+    # One that runs takes it.
+    pid, taken = machine.show(DEVICE, "MainPID"), f"MESSAGE_ID={Message.CONFIG_TAKEN.value}"
+    machine.write(CONFIG.removeprefix("/"), BY_CREDENTIAL + "[policy]\nleave_empty_minutes = 60\n")
+    machine.run("systemctl", "start", "roomlet-reload.service")
+    machine.wait_for(lambda: bool(entries(machine, taken, f"_PID={pid}")))
+    machine.wait_for(lambda: in_room(machine) and kept(machine))
     assert is_well(machine)
 
 
