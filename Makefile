@@ -11,6 +11,8 @@ SHELL := /bin/bash
 
 ARGS ?=
 BIN := .venv/bin
+# Tests at once: three for two cores, as they wait more than they compute.
+WORKERS ?= $(shell echo $$((($$(nproc) * 3 + 1) / 2)))
 # How long `make soak` runs, in seconds.
 DURATION ?= 3600
 
@@ -42,14 +44,14 @@ test: lint ## every check and every test
 	@# Meetings in a browser are heard and seen, so they have the machine to themselves. pytest
 	@# says 5 where ARGS leaves nothing to one of the two.
 	@fast=0 e2e=0; \
-	$(BIN)/pytest -n auto --dist loadfile -m "not lab and not e2e" $(ARGS) || fast=$$?; \
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not lab and not e2e" $(ARGS) || fast=$$?; \
 	if [ $$fast -eq 0 ] || [ $$fast -eq 5 ]; then \
 	    $(BIN)/pytest -m e2e $(or $(ARGS),tests/e2e) || e2e=$$?; fi; \
 	case "$$fast $$e2e" in "0 0" | "0 5" | "5 0") ;; *) exit 1 ;; esac
 
 .PHONY: test-fast
 test-fast: setup-test ## the tests without a browser
-	@exec $(BIN)/pytest -n auto --dist loadfile -m "not lab and not e2e" $(ARGS)
+	@exec $(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not lab and not e2e" $(ARGS)
 
 .PHONY: coverage
 coverage: setup-test ## write docs/coverage.md anew, from a run of the scenarios

@@ -11,7 +11,6 @@ Those passed over are logged as one warning with their reasons.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import logging
 from collections.abc import Collection, Iterable, Mapping
@@ -24,6 +23,7 @@ from hal.controls import Controls
 from hal.device import Device, Kind
 from hal.display import Display
 from hal.errors import BackendUnavailable, DeviceNotFound, HalError, OptionInvalid
+from hal.spelling import suggestion
 
 Backend: TypeAlias = Camera | Microphone | Speaker | Controls | Display
 
@@ -101,7 +101,7 @@ def load(kind: Kind, name: str) -> type[Backend]:
     else:
         entry = _third_parties(kind).get(name)
     if entry is None:
-        raise DeviceNotFound(f"no {kind} backend {name!r}; {_suggest(name, backends(kind))}")
+        raise DeviceNotFound(f"no {kind} backend {name!r}; {suggestion(name, backends(kind))}")
     try:
         found = entry.load()
     except (ImportError, AttributeError) as error:
@@ -236,7 +236,7 @@ def _check_options(kind: Kind, name: str, backend: type[Backend], options: Itera
 
 def _reject_option(kind: Kind, name: str, option: str, accepted: list[str]) -> None:
     raise OptionInvalid(
-        f"{kind} backend {name!r} has no option {option!r}; {_suggest(option, accepted)}"
+        f"{kind} backend {name!r} has no option {option!r}; {suggestion(option, accepted)}"
     )
 
 
@@ -259,7 +259,7 @@ def _builtin(kind: Kind) -> Mapping[str, str]:
     try:
         return BUILTIN[kind]
     except KeyError:
-        raise DeviceNotFound(f"no device class {kind!r}; {_suggest(kind, KINDS)}") from None
+        raise DeviceNotFound(f"no device class {kind!r}; {suggestion(kind, KINDS)}") from None
 
 
 def _third_parties(kind: Kind) -> dict[str, EntryPoint]:
@@ -276,11 +276,3 @@ def _third_parties(kind: Kind) -> dict[str, EntryPoint]:
                 entry.value,
             )
     return found
-
-
-def _suggest(name: str, valid: Iterable[str]) -> str:
-    names = list(valid)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if near:
-        return f"did you mean {' or '.join(near)}?"
-    return f"choose one of {', '.join(names)}"

@@ -142,12 +142,12 @@ def number_of(device: str | None, device_id: int) -> int:
 
     Raises OptionInvalid when it is not 0..255.
     """
-    number = device_id
+    number, given = device_id, "device_id"
     if device is not None:
         text = device.removeprefix(PREFIX)
         if not text.isdecimal():
             raise OptionInvalid(f"device {device!r} is no synthetic device; use {PREFIX}1")
-        number = int(text)
+        number, given = int(text), "the number of device"
     if not 0 <= number <= 255:
-        raise OptionInvalid(f"device number {number} is out of range; use 0 to 255")
+        raise OptionInvalid(f"{given} {number} is out of range; use 0 to 255")
     return number

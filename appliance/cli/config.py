@@ -16,6 +16,7 @@ import typer
 from appliance.cli.exit_code import ExitCode
 
 if TYPE_CHECKING:
+    from appliance.provisioning import ConfigError
     from appliance.provisioning.checking import Checked
     from appliance.provisioning.layers import Layers
 
@@ -73,7 +74,7 @@ def check(
 
 
 _Device = Callable[[], "tuple[Layers, Checked]"]
-"""The look at the files of one device; raises ConfigError for one that cannot be read."""
+"""The look at the files of one device."""
 
 
 def _this_device(root: Path) -> _Device:
@@ -86,45 +87,44 @@ def _this_device(root: Path) -> _Device:
 
 def _devices(files: Sequence[Path], over: Path | None) -> list[_Device]:
     """Those whose files are given: with a fleet's file not that, nor what one of them includes."""
-    from appliance.provisioning import ConfigError
     from appliance.provisioning.checking import check
-    from appliance.provisioning.layers import Layers, read_parts
-    from appliance.provisioning.places import Places
-
-    # As on the devices, where all of a fleet's files are together, and what they name is there.
-    folder = None if over is None else Places().local
-
-    def read(path: Path) -> Layers:
-        below = [] if over is None else read_parts("fleet", over, folder=folder)
-        return Layers([*below, *read_parts("device", path, folder=folder)])
 
     def look(path: Path) -> tuple[Layers, Checked]:
-        layers = read(path)
-        return layers, check(layers)
+        gaps: list[ConfigError] = []
+        layers = _layers(path, over, gaps)
+        return layers, check(layers, gaps)
 
     if over is None:
         return [partial(look, path) for path in files]
     beneath = {over.resolve()}
     for path in files:
-        with contextlib.suppress(ConfigError):
-            beneath |= {part.source.path.resolve() for part in read(path).parts[:-1]}
+        found = {part.source.path.resolve() for part in _layers(path, over, []).parts}
+        beneath |= found - {path.resolve()}
     devices = [path for path in files if path.resolve() not in beneath]
     if not devices:
         raise typer.BadParameter(f"none of the files is a device's; name one that {over} is for")
     return [partial(look, path) for path in devices]
 
 
+def _layers(path: Path, over: Path | None, gaps: list[ConfigError] | None = None) -> Layers:
+    """The files of one device, over those of its fleet if there is one.  Raises ConfigError, or
+    fills `gaps` (see `read_parts`)."""
+    from appliance.provisioning.layers import Layers, read_parts
+    from appliance.provisioning.places import Places
+
+    # As on the devices, where all of a fleet's files are together, and what they name is there.
+    folder = None if over is None else Places().local
+    below = [] if over is None else read_parts("fleet", over, folder=folder, gaps=gaps)
+    return Layers([*below, *read_parts("device", path, folder=folder, gaps=gaps)])
+
+
 def _look(look: _Device, here: bool) -> tuple[list[str], bool]:
     """What is to be said of one device, and whether it can be."""
-    from appliance.provisioning import ConfigError
     from appliance.provisioning.checking import in_order
     from appliance.service.named_files import troubles
 
     with _warnings() as warnings:
-        try:
-            layers, checked = look()
-        except ConfigError as error:
-            return [str(error)], False
+        layers, checked = look()
         found = [] if checked.config is None else list(troubles(checked.config))
     remarks = [] if here else [one.remark for one in found if one.remark is not None]
     mistakes = [*checked.mistakes, *(one.error for one in found if here or one.remark is None)]
@@ -163,6 +163,10 @@ def show(
         bool, typer.Option("--changed", help="Only what differs from the built-in values.")
     ] = False,
     secrets: Annotated[Secrets, typer.Option(help="What becomes of secrets.")] = Secrets.masked,
+    over: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The fleet's file, which lies below the device's."),
+    ] = None,
     root: Annotated[Path, typer.Option(help=ROOT_HELP)] = Path("/"),
 ) -> None:
     """A whole configuration, with the file that each value comes from."""
@@ -171,12 +175,14 @@ def show(
     from appliance.provisioning.provisioner import provisioner_under
     from appliance.provisioning.showing import show
 
+    if file is None and over is not None:
+        raise typer.BadParameter(f"name the file of the device that {over} lies below")
     notes: tuple[str, ...] = ()
     if file is None:
         running = provisioner_under(root).look()
         config, layers, notes = running.config, running.layers, running.notes
     else:
-        layers = Layers.of_file(file)
+        layers = Layers.of_file(file) if over is None else _layers(file, over)
         config = Config.from_layers(layers)
     for note in notes:
         typer.echo(f"roomlet: {note}", err=True)

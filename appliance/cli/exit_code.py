@@ -65,9 +65,17 @@ def code_of(error: Exception) -> ExitCode:
     return next((code for types, code in kinds if isinstance(error, types)), ExitCode.OTHER)
 
 
+def each_of(error: Exception) -> tuple[Exception, ...]:
+    """The errors that one stands for: several that are told together, or itself."""
+    from appliance.provisioning.errors import ConfigErrors, Refusals
+
+    return error.errors if isinstance(error, ConfigErrors | Refusals) else (error,)
+
+
 def line_of(error: Exception) -> str:
     """An error's text on one line, never empty."""
-    text = " ".join(str(error).split())
+    text = str(error)
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
-        text = f"{error.filename}: {os.strerror(error.errno).lower()}; check the path"
-    return text or f"{type(error).__name__}; run again with --debug to see where"
+        name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+        text = f"{name}: {os.strerror(error.errno).lower()}; check the path"
+    return " ".join(text.split()) or f"{type(error).__name__}; run again with --debug to see where"

@@ -1,6 +1,6 @@
 """The program: its commands gathered, its log, and how its failures are told.
 
-Whatever goes wrong is one line on the standard error, `roomlet: what; what to do`, and an exit
+Whatever goes wrong is a line on the standard error, `roomlet: what; what to do`, and an exit
 code by its kind; `--debug` adds the traceback.
 """
 
@@ -30,7 +30,7 @@ from appliance.cli import (
     token,
     upkeep,
 )
-from appliance.cli.exit_code import ExitCode, code_of, line_of
+from appliance.cli.exit_code import ExitCode, code_of, each_of, line_of
 from appliance.service import journal, log_ring
 from appliance.service.children import end_with_parent
 
@@ -41,7 +41,7 @@ app = typer.Typer(
     help="A meeting-room appliance, and the room server that it joins.",
     epilog=(
         "Exit codes: 0 all well, 2 usage, 3 configuration, 4 device, 5 network,"
-        " 6 authorization, 1 anything else."
+        " 6 authorization, 7 not wanted, 1 anything else."
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -106,7 +106,8 @@ def run() -> int:
     except Exception as error:
         if debug:
             logging.getLogger(__name__).exception("failed")
-        _complain(line_of(error))
+        for one in each_of(error):
+            _complain(line_of(one))
         return code_of(error)
     return result if isinstance(result, int) else ExitCode.OK
 

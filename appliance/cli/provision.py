@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from appliance.cli.config import ROOT_HELP
+from appliance.cli.exit_code import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,11 +70,18 @@ def render(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")
     ] = False,
-) -> None:
+) -> int:
     """A file for each row of a table, each checked; all of them, or none."""
-    from appliance.provisioning import fleet
+    from appliance.provisioning.errors import ConfigErrors
+    from appliance.provisioning.rendering import render
 
-    rendered = fleet.render(table, template, folder, over)
+    try:
+        rendered = render(table, template, folder, over)
+    except ConfigErrors as error:
+        for one in error.errors:
+            typer.echo(f"roomlet: {one}", err=True)
+        typer.echo("nothing is written; mend these first", err=True)
+        return ExitCode.CONFIGURATION
     if dry_run:
         typer.echo(rendered.diff(), nl=False)
     else:
@@ -82,6 +90,7 @@ def render(
     typer.echo(f"{len(rendered.changed)} of {len(rendered.files)} files {verb}", err=True)
     for name in rendered.strangers:
         typer.echo(f"{name} is of no device in {table}; delete it if it is not wanted", err=True)
+    return ExitCode.OK
 
 
 @app.command()

@@ -150,7 +150,14 @@ class Film:
                 **tls_options(verify=self._verify),
             }
         return self._cleanup.enter_context(
-            av.open(source, "r", container_options=options, timeout=PATIENCE)
+            av.open(
+                source,
+                "r",
+                container_options=options,
+                timeout=PATIENCE,
+                # Old films have names in the letters of their time.
+                metadata_errors="replace",
+            )
         )
 
     def _streams(self) -> tuple[Stream | None, Stream | None]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import av
+from av.container import InputContainer
 from av.error import FFmpegError
 
 SPARE: Final = 64 << 20
@@ -44,8 +45,9 @@ def finish_interrupted(path: Path) -> float:
     try:
         _join(path, joined)
         joined.replace(path)
-    except (OSError, FFmpegError):
-        # The fragments are still there, and play.
+    except (OSError, FFmpegError, ValueError):
+        # The fragments are still there, and play. PyAV's ValueError is of a stream that nobody
+        # knows any more.
         with contextlib.suppress(OSError):
             joined.unlink(missing_ok=True)
     return _duration(path)
@@ -91,14 +93,19 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[_Box]:
 def _duration(path: Path) -> float:
     """Seconds that can be played, 0.0 of a file without any."""
     try:
-        with av.open(str(path), format="mp4") as container:
+        with _read(path) as container:
             return (container.duration or 0) / 1_000_000
     except FFmpegError:
         return 0.0
 
 
+def _read(path: Path) -> InputContainer:
+    """The file, whatever bytes stand where its texts should be. Raises FFmpegError."""
+    return av.open(str(path), format="mp4", metadata_errors="replace")
+
+
 def _join(path: Path, joined: Path) -> None:
-    with av.open(str(path), format="mp4") as source, av.open(str(joined), "w", format="mp4") as out:
+    with _read(path) as source, av.open(str(joined), "w", format="mp4") as out:
         streams = {
             stream.index: out.add_stream_from_template(stream, opaque=True)
             for stream in (*source.streams.video, *source.streams.audio)

@@ -5,7 +5,8 @@ minutes in each: in the hub's own process, one dead target would freeze every ro
 nothing but itself, and is ended by an alarm of the kernel's.
 
 Standard input brings one line of JSON, the `Order`, then packets as `pack` makes them; its end is
-the end of the stream. Standard output gets one line of JSON for each `News`.
+the end of the stream, in the midst of a packet too. Standard output gets one line of JSON for each
+`News`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _CODES: Final = {kind: code for code, kind in _KINDS.items()}
 class Order:
     """What to do: it goes by a pipe, for others can read a command line."""
 
-    url: str
+    url: str = field(repr=False)
     rate: float
     """Pictures a second."""
     options: dict[str, str] = field(default_factory=dict)
@@ -92,6 +93,8 @@ def _publish(order: Order, source: BinaryIO) -> None:
             break
         code, at, size = _HEAD.unpack(head_of_next)
         data = source.read(size)
+        if len(data) < size:
+            break  # a hub that was killed has left half a packet
         kind = _KINDS[code]
         if kind == "sound":
             muxer.sound(at, np.frombuffer(data, np.int16))
@@ -117,9 +120,12 @@ def _tell(news: News) -> None:
 
 
 def _reason(error: Exception, said: list[str]) -> str:
-    """The first thing that FFmpeg said is the cause; all else follows from it."""
+    """The first thing that FFmpeg said is the cause; all else follows from it.
+
+    But for what the tee said: it only tells that there was one.
+    """
     text = next((line.strip() for line in said if line.strip()), "")
-    if not text or text.startswith("Slave"):
+    if not text or text.startswith(("Slave", "All tee outputs")):
         text = (error.strerror if isinstance(error, OSError | FFmpegError) else "") or str(error)
     return " ".join(text.split())
 

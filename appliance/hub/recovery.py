@@ -22,18 +22,27 @@ async def finish_recordings(
 ) -> None:
     """Make whole files of interrupted recordings, one after the other.
 
-    `finish` repairs one file and returns its seconds; it may take its time, and raises OSError
-    for a file that cannot be repaired. Whatever becomes of it, the recording is completed then.
+    `finish` repairs one file and returns its seconds, 0.0 where nothing of it plays; it may take
+    its time, and raises OSError for a file that cannot be repaired. Whatever becomes of it, the
+    recording is completed then, and the next one has its turn. Those whose turn has not come when
+    this is cancelled stay as they are.
     """
     for recording in recordings:
         duration: float | None = None
+        size = 0
         error = "the hub was interrupted; what was written until then is kept"
         try:
             duration = await asyncio.to_thread(finish, recording.path)
-            size = recording.path.stat().st_size
-        except OSError as failure:
-            size = 0
-            reason = (failure.strerror or "unknown error").lower()
+            if duration:
+                size = recording.path.stat().st_size
+            else:
+                error = "the hub was interrupted before there was anything that plays"
+        except Exception as failure:
+            reason = "unexpected error"
+            if isinstance(failure, OSError):
+                reason = (failure.strerror or "unknown error").lower()
+            else:
+                log.exception("the repair of recording %s failed", recording.id)
             error = f"the hub was interrupted, and the file cannot be repaired: {reason}"
         store.recordings.changed(
             replace(

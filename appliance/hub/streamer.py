@@ -54,7 +54,7 @@ class StreamState(OutgoingState):
     """A stream, as it is just now."""
 
     state: Literal["streaming", "completed"]
-    url: str = field(kw_only=True)
+    url: str = field(kw_only=True, repr=False)
     connected: bool = False
     """Whether the target takes the stream just now."""
     error: str | None = None

@@ -5,7 +5,7 @@ A device needs to know of one mistake to refuse a configuration; who mends it wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,16 @@ from appliance.provisioning.errors import ConfigError
 from appliance.provisioning.identity import Identity
 from appliance.provisioning.layers import Layers
 from appliance.provisioning.mirror import Mirror
-from appliance.provisioning.mistakes import MOST, mistakes, without
-from appliance.provisioning.options import option_mistakes
-from appliance.provisioning.places import Places, lasting_layers, panel_parts, unconfigured
+from appliance.provisioning.mistakes import MOST, RULE, mistakes, without
+from appliance.provisioning.options import KIND_OF, option_mistakes
+from appliance.provisioning.places import (
+    Places,
+    fleet_key,
+    lasting_layers,
+    panel_parts,
+    unconfigured,
+)
 from appliance.provisioning.source import Key
-from hal import registry
-from hal.device import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,31 +38,37 @@ class Checked:
     """What there is without the mistakes, to be looked at further; None where that is no device."""
 
 
-def check(layers: Layers) -> Checked:
-    """Look at all of it; of more than `MOST` mistakes one more tells that there are others."""
+def check(layers: Layers, gaps: Sequence[ConfigError] = ()) -> Checked:
+    """Look at all of it; of more than `MOST` mistakes one more tells that there are others.
+
+    `gaps` are the mistakes for which files were left out (see `read_parts`).  They are told with
+    the others, and what these files may well say is not called missing.
+    """
     values = anchored(layers)
-    found = [(mistake.key, mistake.reason) for mistake in mistakes(Config, values)]
-    wrong = [key for key, _ in found]
+    seen = mistakes(Config, values)
+    found = [(one.key, one.reason) for one in seen if not gaps or one.rank < RULE]
+    wrong = [one.key for one in seen]
     sound = without(values, wrong)
-    for kind in registry.KINDS:
-        options = list(_of_options(kind, sound.get(kind, {})))
+    for name in KIND_OF:
+        options = list(_of_options(name, sound.get(name, {}), whole=not gaps))
         found += options
         wrong += [key for key, _ in options]
-    errors = [_error(layers, key, reason) for key, reason in found[:MOST]]
+    errors = [*gaps, *(_error(layers, key, reason) for key, reason in found[:MOST])]
     if len(found) > MOST:
         reason = f"has more mistakes than the {MOST} that are told; mend these first"
         errors.append(ConfigError(reason, path=layers.parts[-1].source.path))
+    errors += filter(None, (fleet_key(part) for part in layers.parts if part.is_signed))
     errors.sort(key=lambda error: in_order(layers, error))
     return Checked(errors, Config.left_of(layers, wrong))
 
 
 def check_device(places: Places, identity: Identity) -> tuple[Layers, Checked]:
     """Look at all files of a device as they are now, those that it fetched and what was changed at
-    the panel too: what its next reload would go by.  Raises ConfigError for one that is no TOML or
-    includes what it cannot."""
-    below = lasting_layers(places, identity, Mirror(places.mirror).read())
-    layers = Layers([*below.parts, *panel_parts(places)])
-    checked = check(layers)
+    the panel too: what its next reload would go by."""
+    gaps: list[ConfigError] = []
+    below = lasting_layers(places, identity, Mirror(places.mirror).read(), gaps)
+    layers = Layers([*below.parts, *panel_parts(places, gaps)])
+    checked = check(layers, gaps)
     if "room" in layers.values:
         return layers, checked
     told = [
@@ -75,14 +85,15 @@ def in_order(layers: Layers, error: ConfigError) -> tuple[int, int, int]:
     return file, error.line or 0, error.column or 0
 
 
-def _of_options(kind: Kind, values: Any) -> Iterator[tuple[Key, str]]:
-    model: type[DeviceConfig] = type(Config.model_fields[kind].default)
+def _of_options(name: str, values: Any, *, whole: bool) -> Iterator[tuple[Key, str]]:
+    model: type[DeviceConfig] = type(Config.model_fields[name].default)
     try:
         section = model.model_validate(values)
     except ValidationError:
         # There were more mistakes than are told.
         return
-    yield from option_mistakes(kind, section)
+    if whole or "backend" in section.model_fields_set:
+        yield from option_mistakes(name, section, whole=whole)
 
 
 def _error(layers: Layers, key: Key, reason: str) -> ConfigError:

@@ -31,6 +31,9 @@ AUTO: Final = "auto"
 PANEL: Final = "panel"
 """The layer of what people changed at the device."""
 
+ENVIRONMENT: Final = "environment"
+"""The layer of what a developer set for one run."""
+
 MAX_FILES: Final = 16
 """Files that one layer consists of at most."""
 
@@ -64,6 +67,11 @@ class Part:
     def base(self) -> Path:
         """Where its relative paths begin."""
         return self.folder or self.source.path.absolute().parent
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it is one of a fleet's signed files, from a server or a stick."""
+        return self.folder is not None and self.layer not in (PANEL, ENVIRONMENT)
 
     @property
     def is_beside(self) -> bool:
@@ -163,39 +171,62 @@ class Layers:
 
 
 def read_parts(
-    layer: str, path: Path, read: Reader = Source.read, *, folder: Path | None = None
+    layer: str,
+    path: Path,
+    read: Reader = Source.read,
+    *,
+    folder: Path | None = None,
+    gaps: list[ConfigError] | None = None,
 ) -> Iterator[Part]:
     """A file and what it includes, the included ones first.
 
     With a `folder` the files came from elsewhere: they include only plain names beside them, so
-    that they do not reach into the device, and their relative paths begin there.  Raises
-    ConfigError, also for a file that includes itself.
+    that they do not reach into the device, and their relative paths begin there.
+
+    Raises ConfigError for what cannot be read, also for a file that includes itself.  With `gaps`
+    that is put there instead, and the files go on without what it is about.
     """
     seen: list[Path] = []
 
-    def follow(path: Path, chain: tuple[Path, ...]) -> Iterator[Part]:
-        source = read(path)
+    def follow(path: Path, name: str, chain: tuple[Source, ...]) -> Iterator[Part]:
         seen.append(path)
-        if len(seen) > MAX_FILES:
-            raise source.error((INCLUDE,), f"includes more than {MAX_FILES} files; use fewer")
-        values = source.parse()
-        for name in _included(source, values.pop(INCLUDE, [])):
-            if folder is not None and not plain(name):
-                raise source.error((INCLUDE,), f"{name} is no plain name; put the file beside it")
-            below = _normal(path.parent / name)
-            if below in (*chain, path):
-                way = " includes ".join(str(one.name) for one in (*chain, path, below))
-                raise source.error((INCLUDE,), f"goes round in a circle: {way}; break it")
-            try:
-                yield from follow(below, (*chain, path))
-            except ConfigError as error:
-                if error.path == below and error.line is None and error.key is None:
-                    # It cannot be read at all: the mistake is in the one that names it.
-                    raise source.error((INCLUDE,), f"{name}: {error.reason}") from None
-                raise
+        try:
+            source = read(path)
+            values = source.parse()
+        except ConfigError as error:
+            if chain and error.line is None and error.key is None:
+                # It cannot be read at all: the mistake is in the one that names it.
+                error = chain[-1].error((INCLUDE,), f"{name}: {error.reason}")
+            _leave(error, gaps)
+            return
+        chain = (*chain, source)
+        for name in _included(source, values.pop(INCLUDE, []), gaps):
+            below = normal(path.parent / name)
+            if (reason := refusal(name, below, [one.path for one in chain])) is not None:
+                _leave(source.error((INCLUDE,), reason), gaps)
+            elif len(seen) < MAX_FILES:
+                yield from follow(below, name, chain)
         yield Part(layer, source, values, folder)
 
-    yield from follow(_normal(path), ())
+    def refusal(name: str, below: Path, chain: list[Path]) -> str | None:
+        if folder is not None and not plain(name):
+            return f"{name} is no plain name; put the file beside it"
+        if below in chain:
+            way = " includes ".join(one.name for one in (*chain, below))
+            return f"goes round in a circle: {way}; break it"
+        if len(seen) == MAX_FILES:
+            # What more there is, is not told of.
+            seen.append(below)
+            return f"includes more than {MAX_FILES} files; use fewer"
+        return None
+
+    yield from follow(normal(path), "", ())
+
+
+def _leave(error: ConfigError, gaps: list[ConfigError] | None) -> None:
+    if gaps is None:
+        raise error from None
+    gaps.append(error)
 
 
 def plain(name: str) -> bool:
@@ -203,7 +234,7 @@ def plain(name: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.toml", name) is not None
 
 
-def _normal(path: Path) -> Path:
+def normal(path: Path) -> Path:
     """The same file by the same name, links left as they are, so that messages say what was
     written."""
     parts: list[str] = []
@@ -215,13 +246,17 @@ def _normal(path: Path) -> Path:
     return Path(*parts)
 
 
-def _included(source: Source, given: Any) -> list[str]:
+def _included(source: Source, given: Any, gaps: list[ConfigError] | None) -> list[str]:
     names = [given] if isinstance(given, str) else given
+    reason = None
     if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
-        raise source.error((INCLUDE,), "must be the name of a file or a list of names")
-    if not all(name.isprintable() for name in names):
-        raise source.error((INCLUDE,), "must be the name of a file")
-    return names
+        reason = "must be the name of a file or a list of names"
+    elif not all(name.isprintable() for name in names):
+        reason = "must be the name of a file"
+    if reason is None:
+        return list(names)
+    _leave(source.error((INCLUDE,), reason), gaps)
+    return []
 
 
 def _narrow(below: dict[str, Any], above: Mapping[str, Any], kind: Kind) -> None:

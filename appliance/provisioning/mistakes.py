@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from appliance.provisioning.source import Key
+from hal.spelling import nearest, suggestion
 
 SECRET: Final = re.compile(r"(^|_)(token|secret|password|pin|key)($|_)")
 """Keys whose values never stand in a message."""
@@ -25,8 +25,14 @@ MOST: Final = 100
 AND_MORE: Final = " (and more, which roomlet config check names)"
 """What is said behind one of several mistakes."""
 
+UNKNOWN: Final = "unknown key"
+"""How the reason begins of a mistake that no value can mend."""
+
 RULES: Final = ("way_in", "unguarded", "missing")
 """Kinds of mistakes that are of several values together, or of none."""
+
+RULE: Final = 2
+"""The rank of such a mistake."""
 
 _TYPES: Final = {
     "bool_type": "must be true or false",
@@ -44,7 +50,7 @@ class Mistake:
     reason: str
     rank: int
     """The smaller, the more likely it is the cause of others: 0 for an unknown key, 1 for a value,
-    2 for a rule on several."""
+    `RULE` for a rule on several."""
 
 
 def mistakes(model: type[BaseModel], values: Any, *, strict: bool | None = None) -> list[Mistake]:
@@ -108,10 +114,7 @@ def without(values: Mapping[str, Any], keys: Iterable[Key]) -> dict[str, Any]:
 
 def unknown(name: str, known: Sequence[str]) -> str:
     """What is said of a key that is none of those known."""
-    near = _nearest(name, known)
-    if near is not None:
-        return f"unknown key, did you mean {near}?"
-    return f"unknown key, choose one of {', '.join(known)}"
+    return f"{UNKNOWN}, {suggestion(name, known)}"
 
 
 def in_words(detail: ErrorDetails) -> str:
@@ -158,7 +161,7 @@ def _details(model: type[BaseModel], values: Any, strict: bool | None) -> list[E
 def _rank(detail: ErrorDetails) -> int:
     if detail["type"] == "extra_forbidden":
         return 0
-    return 2 if _is_rule(detail) else 1
+    return RULE if _is_rule(detail) else 1
 
 
 def _is_rule(detail: ErrorDetails) -> bool:
@@ -174,13 +177,9 @@ def _follows(detail: ErrorDetails, blamed: Sequence[Key], model: type[BaseModel]
     for key in blamed:
         if len(key) > len(table) and tuple(key[: len(table)]) == tuple(table):
             name = str(key[len(table)])
-            if name in asked or (name not in known and _nearest(name, known) in asked):
+            if name in asked or (name not in known and not asked.isdisjoint(nearest(name, known))):
                 return True
     return False
-
-
-def _nearest(name: str, known: Sequence[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
 
 
 def _is_secret(model: type[BaseModel], key: Key) -> bool:

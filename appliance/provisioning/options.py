@@ -10,7 +10,7 @@ import inspect
 import json
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -18,11 +18,18 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from appliance.provisioning.config import Config, DeviceConfig
 from appliance.provisioning.layers import AUTO
-from appliance.provisioning.mistakes import in_words, shown, unknown
+from appliance.provisioning.mistakes import UNKNOWN, in_words, shown, unknown
 from appliance.provisioning.source import Key
 from hal import registry
 from hal.device import Kind
 from hal.errors import BackendUnavailable, DeviceNotFound, HalError, OptionInvalid
+from hal.spelling import suggestion
+
+KIND_OF: Final[Mapping[str, Kind]] = {
+    **{kind: kind for kind in registry.KINDS},
+    "screen_share": "camera",
+}
+"""The device class of each section that names a backend."""
 
 _LABEL: Final = "checked"
 """The label of what is only made to see whether it can be: with one, no backend asks the device for
@@ -31,66 +38,101 @@ its own."""
 
 def check_options(config: Config) -> None:
     """Raises ConfigError for a backend or an option that cannot be, with its place in the file."""
-    for kind in registry.KINDS:
-        for key, reason in option_mistakes(kind, getattr(config, kind)):
+    for name in KIND_OF:
+        for key, reason in option_mistakes(name, getattr(config, name)):
             raise config.error(key, reason)
 
 
-def option_mistakes(kind: Kind, section: DeviceConfig) -> Iterator[tuple[Key, str]]:
-    """Backends and options that cannot be, each with the reason.
+def option_mistakes(
+    name: str, section: DeviceConfig, *, whole: bool = True
+) -> Iterator[tuple[Key, str]]:
+    """Backends and options that cannot be in the section of this name, each with the reason; of one
+    that is not `whole`, for some of it could not be read, nothing that may well be there.
 
     A backend whose library is missing here is not looked into: it may be there on the device.  The
     others are made, but not opened.
     """
-    names = [("backend", section.backend), *(("also", n) for n in getattr(section, "also", []))]
+    kind = KIND_OF[name]
+    named = [("backend", section.backend), *(("also", n) for n in getattr(section, "also", []))]
     backends: dict[str, type[registry.Backend]] = {}
     known_by_all = True
-    for name, backend in names:
+    for key, backend in named:
         try:
             if backend != AUTO:
                 backends[backend] = registry.load(kind, backend)
                 continue
         except DeviceNotFound as error:
-            yield (kind, name), str(error)
+            yield (name, key), str(error)
         except BackendUnavailable:
             pass
         known_by_all = False
     known = {
-        name: _hints(backend).get(name)
+        option: _hints(backend).get(option)
         for backend in backends.values()
-        for name in inspect.signature(backend).parameters
-        if name != "device"
+        for option in inspect.signature(backend).parameters
+        if option != "device"
     }
     wrong, misspelt = set(), False
-    for name, value in section.options.items():
-        key = (kind, "options", name)
-        if name not in known:
+    for option, value in section.options.items():
+        if option not in known:
             # Of `auto` and of what is not installed here nobody knows the options.
             if known_by_all:
                 misspelt = True
-                yield key, unknown(name, sorted(known))
-        elif known[name] is not None and (reason := _wrong(known[name], value)) is not None:
-            wrong.add(name)
-            yield key, reason
-    if misspelt:
-        # What is missing, or contradicts another, may be just that.
+                yield (name, "options", option), _unknown(kind, list(backends), option, known)
+        elif known[option] is not None and (reason := _wrong(known[option], value)) is not None:
+            wrong.add(option)
+            yield (name, "options", option), reason
+    if misspelt or (name == "screen_share" and section.device is None):
+        # What is missing, or contradicts another, may be just that.  And of a section that is not
+        # in use nothing is missing.
         return
-    for name, backend in backends.items():
-        arguments = section.arguments if name == section.backend else section.options
-        parameters = inspect.signature(backend).parameters
+    for backend in backends:
+        arguments = section.arguments if backend == section.backend else section.options
+        parameters = inspect.signature(backends[backend]).parameters
         chosen = {option: arguments[option] for option in arguments if option in parameters}
         missing = [
             one.name
             for one in parameters.values()
             if one.kind is one.KEYWORD_ONLY and one.default is one.empty and one.name not in chosen
         ]
-        for one in missing:
-            yield _key(kind, one), "is missing; add it"
+        for one in missing if whole else ():
+            yield _key(name, one), "is missing; add it"
         # What a wrong value may lead to is no mistake of its own.
         if missing or not wrong.isdisjoint(chosen):
             continue
-        if (reason := _refusal(kind, name, chosen)) is not None:
-            yield _blamed(kind, chosen, reason), reason
+        refusal = _refusal(kind, backend, chosen)
+        if refusal is not None and (whole or _is_sure(refusal, chosen, parameters)):
+            yield blamed(name, chosen, refusal), refusal
+
+
+def blamed(name: str, arguments: Iterable[str], reason: str) -> Key:
+    """The key, in the section of this name, of the argument that a backend's reason names first, or
+    else of all options."""
+    given = set(arguments)
+    first = next((word for word in re.findall(r"\w+", reason) if word in given), None)
+    return (name, "options") if first is None else _key(name, first)
+
+
+def _is_sure(refusal: str, given: Collection[str], known: Collection[str]) -> bool:
+    """Whether a refusal is about options that are given, and asks for none beside them."""
+    named = set(re.findall(r"\w+", refusal)) & set(known)
+    return bool(named) and named <= set(given)
+
+
+def _unknown(kind: Kind, backends: Sequence[str], option: str, known: Collection[str]) -> str:
+    """What is said of an option that is none of these backends'; of another's, whose it is."""
+    owners = [other for other in registry.backends(kind) if option in _options_of(kind, other)]
+    if not owners or option == "device":
+        return unknown(option, sorted(known))
+    belongs = f"an option of {' and '.join(owners)}, not of {' or '.join(backends)}"
+    return f"{UNKNOWN}, {belongs}; {suggestion(option, sorted(known))}"
+
+
+def _options_of(kind: Kind, backend: str) -> Collection[str]:
+    try:
+        return registry.options_of(kind, backend)
+    except HalError:
+        return ()
 
 
 def _refusal(kind: Kind, name: str, arguments: Mapping[str, Any]) -> str | None:
@@ -106,16 +148,8 @@ def _refusal(kind: Kind, name: str, arguments: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _blamed(kind: Kind, arguments: Mapping[str, Any], reason: str) -> Key:
-    """The key of the argument that a reason names first, or else of all options."""
-    for word in re.findall(r"\w+", reason):
-        if word in arguments:
-            return _key(kind, word)
-    return (kind, "options")
-
-
-def _key(kind: Kind, argument: str) -> Key:
-    return (kind, "device") if argument == "device" else (kind, "options", argument)
+def _key(name: str, argument: str) -> Key:
+    return (name, "device") if argument == "device" else (name, "options", argument)
 
 
 def _hints(backend: type[Any]) -> Mapping[str, Any]:

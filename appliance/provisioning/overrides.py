@@ -13,7 +13,7 @@ import tomli_w
 from appliance.provisioning.config import Config
 from appliance.provisioning.errors import ConfigError, StoreError
 from appliance.provisioning.files import write_whole
-from appliance.provisioning.layers import PANEL, Layers, Part
+from appliance.provisioning.layers import ENVIRONMENT, PANEL, Layers, Part
 from appliance.provisioning.source import Key, Source, dotted
 
 Changes = Mapping[tuple[str | int, ...], Any]
@@ -92,7 +92,7 @@ def panel_part(path: Path, values: Mapping[str, Any]) -> Part:
 
 def above(layers: Layers, part: Part) -> Layers:
     """Layers with another one of changes made at the device."""
-    below = [one for one in layers.parts if one.layer not in (PANEL, "environment")]
+    below = [one for one in layers.parts if one.layer not in (PANEL, ENVIRONMENT)]
     return Layers([*below, part])
 
 

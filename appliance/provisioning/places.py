@@ -13,7 +13,7 @@ from appliance.provisioning.collecting import FLEET
 from appliance.provisioning.config import Config, provisioning_of
 from appliance.provisioning.errors import ConfigError
 from appliance.provisioning.identity import Identity
-from appliance.provisioning.layers import PANEL, Layers, Part, read_parts
+from appliance.provisioning.layers import ENVIRONMENT, PANEL, Layers, Part, read_parts
 from appliance.provisioning.mirror import Holding, Shelf
 from appliance.provisioning.source import Source, held
 
@@ -65,25 +65,38 @@ class Places:
         return self.state / "schedule.json"
 
 
-def lasting_layers(places: Places, identity: Identity, holding: Holding) -> Layers:
+def lasting_layers(
+    places: Places, identity: Identity, holding: Holding, gaps: list[ConfigError] | None = None
+) -> Layers:
     """The files that a configuration is put together from, as they are now, the lowest first.
 
-    Image < fleet < device < boot partition < USB stick.  Raises ConfigError.
+    Image < fleet < device < boot partition < USB stick.  Raises ConfigError, or with `gaps` leaves
+    out what cannot be read, as `read_parts`.
     """
     parts: list[Part] = []
-    parts += _if_there("image", places.image)
-    parts += _if_there("fleet", places.local / FLEET)
-    parts += _signed("fleet", holding.web, "web", FLEET, places)
-    parts += _if_there("device", places.local / DEVICE)
+    parts += _if_there("image", places.image, gaps)
+    parts += _if_there("fleet", places.local / FLEET, gaps)
+    parts += _signed("fleet", holding.web, "web", FLEET, places, gaps)
+    parts += _if_there("device", places.local / DEVICE, gaps)
     for name in identity.names:
-        parts += _if_there("device", places.local / name)
+        parts += _if_there("device", places.local / name, gaps)
     for name in identity.names:
-        parts += _signed("device", holding.web, "web", name, places)
-    parts += _if_there("boot", places.boot)
-    if holding.usb.files and provisioning_of(Layers(parts)).usb:
+        parts += _signed("device", holding.web, "web", name, places, gaps)
+    parts += _if_there("boot", places.boot, gaps)
+    if holding.usb.files and _takes_sticks(Layers(parts), gaps):
         for name in (FLEET, *identity.names):
-            parts += _signed("usb", holding.usb, "usb", name, places)
+            parts += _signed("usb", holding.usb, "usb", name, places, gaps)
     return Layers(parts)
+
+
+def _takes_sticks(layers: Layers, gaps: list[ConfigError] | None) -> bool:
+    try:
+        return provisioning_of(layers).usb
+    except ConfigError:
+        if gaps is None:
+            raise
+        # Who looks for all mistakes finds it in the merged files.
+        return False
 
 
 def unconfigured(places: Places, identity: Identity, layers: Layers) -> ConfigError:
@@ -103,9 +116,18 @@ def unconfigured(places: Places, identity: Identity, layers: Layers) -> ConfigEr
     )
 
 
-def panel_parts(places: Places) -> list[Part]:
-    """What people changed at the panel.  Raises ConfigError."""
-    return list(_if_there(PANEL, places.overrides))
+def panel_parts(places: Places, gaps: list[ConfigError] | None = None) -> list[Part]:
+    """What people changed at the panel.  Raises ConfigError, or fills `gaps`."""
+    return list(_if_there(PANEL, places.overrides, gaps))
+
+
+def fleet_key(part: Part) -> ConfigError | None:
+    """The mistake of a fleet's file that says whom to believe; None where it does not."""
+    key = ("provisioning", "public_key")
+    if not held(part.values, key):
+        return None
+    reason = "a fleet's key does not come with the fleet's files; see roomlet provision rotate"
+    return part.source.error(key, reason)
 
 
 def environment_parts(environ: Mapping[str, str] = os.environ) -> list[Part]:
@@ -120,15 +142,22 @@ def environment_parts(environ: Mapping[str, str] = os.environ) -> list[Part]:
             continue
         lines.append(f"{section}.{key} = {_toml(value)}")
     source = Source(Path(f"{VARIABLE}*"), "\n".join(lines))
-    return [Part("environment", source, source.parse(), Path.cwd())] if lines else []
+    return [Part(ENVIRONMENT, source, source.parse(), Path.cwd())] if lines else []
 
 
-def _if_there(layer: str, path: Path) -> Iterator[Part]:
+def _if_there(layer: str, path: Path, gaps: list[ConfigError] | None) -> Iterator[Part]:
     if path.exists():
-        yield from read_parts(layer, path)
+        yield from read_parts(layer, path, gaps=gaps)
 
 
-def _signed(layer: str, shelf: Shelf, source: str, name: str, places: Places) -> Iterator[Part]:
+def _signed(
+    layer: str,
+    shelf: Shelf,
+    source: str,
+    name: str,
+    places: Places,
+    gaps: list[ConfigError] | None,
+) -> Iterator[Part]:
     if name not in shelf.files:
         return
 
@@ -138,12 +167,10 @@ def _signed(layer: str, shelf: Shelf, source: str, name: str, places: Places) ->
             raise ConfigError("is included, but not there; sign and upload it", path=path)
         return Source(path, entry.text)
 
-    for part in read_parts(layer, Path(source) / name, read, folder=places.local):
-        if held(part.values, ("provisioning", "public_key")):
-            raise part.source.error(
-                ("provisioning", "public_key"),
-                "a fleet's key does not come with the fleet's files; see roomlet provision rotate",
-            )
+    for part in read_parts(layer, Path(source) / name, read, folder=places.local, gaps=gaps):
+        # Who looks for all mistakes looks for that as well.
+        if gaps is None and (error := fleet_key(part)) is not None:
+            raise error
         yield part
 
 

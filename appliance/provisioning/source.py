@@ -36,23 +36,23 @@ class Source:
     text: str
 
     @classmethod
-    def read(cls, path: Path) -> Source:
-        """Read a file of at most `MAX_BYTES`.  Raises ConfigError."""
+    def read(cls, path: Path, most: int = MAX_BYTES) -> Source:
+        """Read a file of at most so many bytes.  Raises ConfigError."""
         try:
             with path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
+                data = file.read(most + 1)
         except FileNotFoundError:
             raise ConfigError("there is no such file; check its name", path=path) from None
         except OSError as error:
             reason = (error.strerror or "cannot be read").lower()
             raise ConfigError(f"{reason}; check the file", path=path) from None
-        return cls.decode(path, data)
+        return cls.decode(path, data, most)
 
     @classmethod
-    def decode(cls, path: Path, data: bytes) -> Source:
+    def decode(cls, path: Path, data: bytes, most: int = MAX_BYTES) -> Source:
         """The text that a file of this name holds.  Raises ConfigError."""
-        if len(data) > MAX_BYTES:
-            raise ConfigError(f"has more than {MAX_BYTES} bytes; shorten it", path=path)
+        if len(data) > most:
+            raise ConfigError(f"has more than {most} bytes; shorten it", path=path)
         try:
             # Line ends as tomllib and people count them.
             text = data.decode("utf-8").replace("\r\n", "\n")

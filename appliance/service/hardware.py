@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from appliance.provisioning.config import Config, DeviceConfig
+from appliance.provisioning.mistakes import unknown
+from appliance.provisioning.options import blamed
 from hal import registry
 from hal.audio import Microphone, Speaker
 from hal.camera import Camera
@@ -125,8 +127,8 @@ def controls(config: Config) -> Controls:
     options = config.controls.arguments
     for option in options:
         if not any(option in accepted for accepted in known.values()):
-            reason = f"none of {', '.join(names)} has such an option; take it out"
-            raise config.error(("controls", "options", option), reason)
+            every = sorted(set().union(*known.values()) - {"device"})
+            raise config.error(("controls", "options", option), unknown(option, every))
     parts: list[Controls] = []
     for name in names:
         chosen = {option: options[option] for option in options if option in known[name]}
@@ -135,7 +137,7 @@ def controls(config: Config) -> Controls:
         try:
             parts.append(create(name, **chosen))
         except OptionInvalid as error:
-            raise config.error(("controls",), str(error)) from error
+            raise config.error(blamed("controls", chosen, str(error)), str(error)) from error
     return CombinedControls(parts)
 
 
@@ -148,9 +150,7 @@ def _make(config: Config, kind: Kind, create: Callable[..., Made]) -> Made:
             raise
         raise config.error((kind, "backend"), str(error)) from error
     except OptionInvalid as error:
-        named = next((name for name in wanted.options if repr(name) in str(error)), None)
-        key = (kind, "options", named) if named is not None else (kind,)
-        raise config.error(key, str(error)) from error
+        raise config.error(blamed(kind, wanted.arguments, str(error)), str(error)) from error
 
 
 class _Notes(logging.Handler):

@@ -96,7 +96,6 @@ class FileSettings:
         self.notes = ()
         try:
             layers, config = self._read()
-            check_options(config)
         except ConfigError as error:
             self.notes = (f"the new configuration is refused: {error}",)
             return self._config
@@ -112,6 +111,7 @@ class FileSettings:
         one that goes away later is waited for.  Raises ConfigError."""
         layers = Layers.of_file(self._path)
         config = Config.from_layers(layers)
+        check_options(config)
         look_at_secrets(config)
         return layers, config
 

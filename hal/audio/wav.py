@@ -34,7 +34,8 @@ def load(path: Path) -> Samples:
     parts: list[Samples] = []
     total = 0
     try:
-        with av.open(str(path)) as container:
+        # Old recordings have names in the letters of their time.
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise FormatUnsupported(f"{what} holds no sound; choose another")
             for frame in container.decode(audio=0):

@@ -125,7 +125,8 @@ class FileCamera(Camera):
 
     def _container(self, *, opened: bool = False) -> InputContainer:
         try:
-            container = av.open(self.device.id)
+            # Old films have names in the letters of their time.
+            container = av.open(self.device.id, metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             raise from_os(error, self._what, opened=opened) from error
         if container.streams.video:

@@ -130,7 +130,19 @@ class GpioControls(Controls):
             winks=tally_muted == "wink",
         )
         self.camera_light = camera_light_pin is not None
-        self._check_pins()
+        _check_pins(
+            mute_pin=mute_pin,
+            camera_pin=camera_pin,
+            volume_up_pin=volume_up_pin,
+            volume_down_pin=volume_down_pin,
+            hang_up_pin=hang_up_pin,
+            cover_pin=cover_pin,
+            tally_red=tally_red,
+            tally_green=tally_green,
+            tally_blue=tally_blue,
+            status_pin=status_pin,
+            camera_light_pin=camera_light_pin,
+        )
         if device not in (None, _DEVICE.id):
             raise OptionInvalid(f"controls backend 'gpio' has no device {device!r}; use 'gpio'")
         if pull not in ("up", "down", "floating"):
@@ -331,13 +343,19 @@ class GpioControls(Controls):
     def _pins(self) -> list[int]:
         return [*self._buttons.values(), *self._lights.pins]
 
-    def _check_pins(self) -> None:
-        pins = self._pins
-        if not pins:
-            raise OptionInvalid("controls backend 'gpio' has no pins; set mute_pin and tally_red")
-        for pin in pins:
-            if pins.count(pin) > 1:
-                raise OptionInvalid(f"pin {pin} is given to two parts; each needs its own")
+
+def _check_pins(**pins: int | None) -> None:
+    """That there are any, and none twice, by their options.  Raises OptionInvalid."""
+    options: dict[int, str] = {}
+    for name, pin in pins.items():
+        if pin in options:
+            raise OptionInvalid(
+                f"pin {pin} is given to {options[pin]} and {name}; each needs its own"
+            )
+        if pin is not None:
+            options[pin] = name
+    if not options:
+        raise OptionInvalid("controls backend 'gpio' has no pins; set mute_pin and tally_red")
 
 
 _DEVICE: Final = Device("gpio", "GPIO pins", "controls", "gpio")

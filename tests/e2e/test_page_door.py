@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Error, Page, expect
 
 from appliance.panel import Access, Panel, Tls
 from tests.appliance.panel.fake_device import FakeDevice
@@ -48,9 +49,9 @@ async def panel(device: FakeDevice, keyring: Keyring, clock: Clock) -> AsyncIter
 
 
 @asynccontextmanager
-async def opened(chromium: Browser, **options: bool) -> AsyncIterator[Page]:
+async def opened(chromium: Browser, **options: Any) -> AsyncIterator[Page]:
     """A page that may log nothing but that it was not let in yet."""
-    context = await chromium.new_context(viewport={"width": 380, "height": 700}, **options)  # type: ignore[arg-type]
+    context = await chromium.new_context(viewport={"width": 380, "height": 700}, **options)
     page = await context.new_page()
     page.set_default_timeout(DEADLINE)
     expect.set_options(timeout=DEADLINE)
@@ -174,6 +175,25 @@ async def test_a_browser_takes_the_cookie_that_never_leaves_without_tls(
         assert cookie["name"].startswith("__Host-")
         assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Strict")
         assert await page.evaluate("document.cookie") == ""
+
+
+async def test_who_has_a_certificate_is_in_and_nobody_else(
+    chromium: Browser, device: FakeDevice, tmp_path: Path
+) -> None:
+    """Playwright shows the certificate, for the page's requests and for its live connection."""
+    authority = Authority(tmp_path)
+    pem, desk = authority.issue("panel"), authority.issue("desk")
+    async with Panel(device, "127.0.0.1:0", tls=Tls(pem, pem, authority.file)) as panel:
+        shown = {"origin": panel.url.rstrip("/"), "certPath": desk, "keyPath": desk}
+        async with opened(chromium, ignore_https_errors=True, client_certificates=[shown]) as page:
+            await page.goto(panel.url)
+            await expect(page.locator("#led-text")).to_have_text("LIVE")
+            await page.get_by_role("button", name="Microphone").click()
+            await expect(page.locator("#led-text")).to_have_text("MUTED")
+        async with opened(chromium, ignore_https_errors=True) as page:
+            with pytest.raises(Error, match="net::ERR_"):
+                await page.goto(panel.url)
+    assert device.presses == [("press", "mute"), ("release", "mute")]
 
 
 @asynccontextmanager

@@ -59,8 +59,8 @@ async def test_check_names_what_a_backend_would_refuse_at_the_start(tmp_path: Pa
     result = await roomlet("config", "check", wrong)
     assert (result.code, result.out) == (ExitCode.CONFIGURATION, "")
     assert result.err.splitlines() == [
-        f"roomlet: {wrong}, line 6, column 1: controls.options:"
-        " pin 17 is given to two parts; each needs its own",
+        f"roomlet: {wrong}, line 6, column 13: controls.options.mute_pin:"
+        " pin 17 is given to mute_pin and tally_red; each needs its own",
         f"roomlet: {wrong}, line 9, column 10: display.options:"
         " a screen of 1280x1 is out of range; use up to 7680x4320",
     ]
@@ -175,6 +175,76 @@ async def test_the_files_of_a_fleet_are_checked_as_its_devices_take_them(tmp_pat
     ]
     alone = await roomlet("config", "check", fleet, "--over", www / "../www/fleet.toml")
     assert "none of the files is a device's" in complaint(alone, ExitCode.USAGE)
+
+
+async def test_a_wrong_include_hides_no_other_mistake(tmp_path: Path) -> None:
+    site = write(tmp_path / "site.toml", "[speaker]\nvolume = 400\n")
+    broken = write(tmp_path / "broken.toml", "[log\n")
+    device = write(
+        tmp_path / "device.toml",
+        'include = ["gone.toml", "site.toml", "broken.toml", "device.toml"]\n'
+        "[camera]\nrtae = 3\n"
+        # What these would say together with what is in the files that were left out, nobody knows.
+        "[controls]\nbackend = 'gpio'\noptions = { mute_pin = '17' }\n"
+        "[display]\noptions = { fulscreen = true }\n[panel]\nlisten = '0.0.0.0:1'\n",
+    )
+    result = await roomlet("config", "check", device)
+    assert (result.code, result.out) == (ExitCode.CONFIGURATION, "")
+    include = f"roomlet: {device}, line 1, column 1: include:"
+    assert result.err.splitlines() == [
+        f"roomlet: {site}, line 2, column 1: speaker.volume:"
+        " input should be less than or equal to 100, not 400",
+        f"{include} gone.toml: there is no such file; check its name",
+        f"{include} goes round in a circle: device.toml includes device.toml; break it",
+        f"roomlet: {device}, line 3, column 1: camera.rtae: unknown key, did you mean rate?",
+        f"roomlet: {device}, line 6, column 13: controls.options.mute_pin:"
+        " must be a whole number, without quotes, not '17'",
+        *(line for line in result.err.splitlines() if str(broken) in line),
+    ]
+    assert result.err.count(f"{broken}, line 1, column 5: ") == 1
+
+
+async def test_a_file_that_is_no_toml_hides_no_mistake_in_another(tmp_path: Path) -> None:
+    fleet = write(tmp_path / "fleet.toml", ROOM + "[speaker]\nvolume = 400\n")
+    oak = write(tmp_path / "oak.toml", "[speaker\n")
+    elm = write(tmp_path / "elm.toml", "[camera]\nrtae = 3\n")
+    wrong = await roomlet("config", "check", oak, elm, "--over", fleet)
+    assert [line.split(", line ")[0] for line in wrong.err.splitlines()] == [
+        f"roomlet: {fleet}",
+        f"roomlet: {oak}",
+        f"roomlet: {elm}",
+    ]
+    # On the device its other files are looked at, too.
+    local = write(tmp_path / "root/etc/roomlet/device.toml", 'include = "x.toml"\nlog.level = 3\n')
+    boot = write(tmp_path / "root/boot/firmware/roomlet.toml", "[camera]\nrtae = 3\n")
+    here = await roomlet("config", "check", "--here", "--root", tmp_path / "root")
+    assert [line.split(": ")[1:3] for line in here.err.splitlines()] == [
+        [f"{local}, line 1, column 1", "include"],
+        [f"{local}, line 2, column 5", "log.level"],
+        [f"{boot}, line 2, column 1", "camera.rtae"],
+    ]
+
+
+async def test_show_of_a_device_over_the_file_of_its_fleet(tmp_path: Path) -> None:
+    site = write(tmp_path / "site.toml", "[camera]\nrate = 15\n")
+    fleet = write(tmp_path / "fleet.toml", 'include = "site.toml"\n' + ROOM)
+    oak = write(tmp_path / "oak.toml", '[speaker]\nvolume = 40\n[panel]\npin_file = "p.pin"\n')
+    result = await roomlet("config", "show", oak, "--over", fleet, "--changed")
+    assert (result.code, result.err) == (0, "")
+    assert [line for line in result.out.splitlines() if line] == [
+        "[room]",
+        f'host = "ws://hub"  # fleet: {fleet}, line 3',
+        f'token = "********"  # fleet: {fleet}, line 4',
+        "[camera]",
+        f"rate = 15.0  # fleet: {site}, line 2",
+        "[speaker]",
+        f"volume = 40  # device: {oak}, line 2",
+        "[panel]",
+        # As it begins on the device.
+        f'pin_file = "/etc/roomlet/p.pin"  # device: {oak}, line 4',
+    ]
+    line = complaint(await roomlet("config", "show", "--over", fleet), ExitCode.USAGE)
+    assert f"name the file of the device that {fleet} lies below" in line
 
 
 async def test_check_of_this_device_looks_at_all_its_files(tmp_path: Path) -> None:

@@ -84,6 +84,15 @@ async def test_no_such_device(hub: HubServer, option: list[str], says: str) -> N
             '[room]\nhost = "h"\ntoken = "t"\n[camera]\nbackend = "sintetic"\n',
             "line 5, column 1: camera.backend: no camera backend 'sintetic'; did you mean",
         ),
+        (
+            '[room]\nhost = "h"\ntoken = "t"\n'
+            "[controls]\nbackend = 'gpio'\noptions = { mute_pin = 17, tally_brightness = 0 }\n",
+            "line 6, column 28: controls.options.tally_brightness: tally_brightness 0 is out",
+        ),
+        (
+            '[room]\nhost = "h"\ntoken = "t"\n[screen_share]\noptions = { pixel_fromat = "x" }\n',
+            "line 5, column 13: screen_share.options.pixel_fromat: unknown key, did you mean",
+        ),
     ],
 )
 async def test_a_configuration_with_a_mistake(tmp_path: Path, text: str, says: str) -> None:

@@ -46,6 +46,17 @@ async def test_from_a_table_to_a_device(site: Path) -> None:
 
     unsigned = await roomlet("provision", "verify", fleet, "--public-key", public)
     assert "is not signed" in complaint(unsigned, ExitCode.CONFIGURATION)
+    (fleet / "other.toml").write_text("[room]\n")
+    (fleet / "other.toml.minisig").write_bytes(b"\xff")
+    both = await roomlet("provision", "verify", fleet, "--public-key", public)
+    assert (both.code, both.out) == (ExitCode.CONFIGURATION, "")
+    assert both.err.splitlines() == [
+        "roomlet: dc-a6-32-01-02-03.toml is not signed; run roomlet provision sign"
+        " (2 of 3 files: dc-a6-32-01-02-03.toml, fleet.toml)",
+        "roomlet: other.toml.minisig is no text; sign the file again",
+    ]
+    for path in fleet.glob("other.*"):
+        path.unlink()
     signed = await roomlet("provision", "sign", fleet, "--key", secret)
     assert signed.out == "signed dc-a6-32-01-02-03.toml\nsigned fleet.toml\n"
     verified = await roomlet("provision", "verify", fleet, "--public-key", keys.out.strip())
@@ -102,6 +113,33 @@ async def test_from_a_table_to_a_device(site: Path) -> None:
     assert (fleet / rotated.out.strip()).read_bytes() == (site / "keys/next.pub").read_bytes()
     signed = await roomlet("provision", "sign", fleet, "--key", site / "keys/next.key")
     assert "signed fleet.toml\n" in signed.out
+
+
+async def test_render_names_all_mistakes_and_writes_nothing(site: Path) -> None:
+    table, template, fleet = site / "rooms.csv", site / "template.toml", site / "fleet"
+    table.write_text(
+        "serial,room,volume\n"
+        + "".join(f"r{number},Oak,40\n" for number in range(9))
+        + "s1,Elm,140\ns2,Ash\n"
+    )
+    template.write_text(
+        '[room]\nuser_nam = "${room}"\n[speaker]\nvolume = ${volume}\n[camera]\nrate = "15"\n'
+    )
+    render = ("provision", "render", table, template, fleet, "--over", fleet / "fleet.toml")
+    for options in ((), ("--dry-run",)):
+        result = await roomlet(*render, *options)
+        assert (result.code, result.out) == (ExitCode.CONFIGURATION, "")
+        assert result.err.splitlines() == [
+            f"roomlet: {template}, line 2, column 1: room.user_nam: unknown key,"
+            " did you mean user_name? (10 of 10 files: r0.toml, r1.toml, r2.toml, ...)",
+            f"roomlet: {template}, line 6, column 1: camera.rate: must be a number, without"
+            " quotes, not '15' (10 of 10 files: r0.toml, r1.toml, r2.toml, ...)",
+            f"roomlet: {table}, line 11: volume: speaker.volume: input should be less than or"
+            f" equal to 100, not 140 ({template} and s1.toml, line 4)",
+            f"roomlet: {table}, line 12: has fewer cells than the first line",
+            "nothing is written; mend these first",
+        ]
+        assert [path.name for path in fleet.iterdir()] == ["fleet.toml"]
 
 
 @pytest.mark.parametrize("command", ["verify", "bundle"])

@@ -151,6 +151,18 @@ class Caller(Client):
         """
         return max(window[0] for window in await self.windows(frequency))
 
+    async def window(self, *frequencies: float, test: Callable[[list[float]], bool]) -> list[float]:
+        """The first window, from now on, whose levels pass."""
+        seen: list[list[float]] = []
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while True:
+                    seen = await self.windows(*frequencies)
+                    if passing := [levels for levels in seen if test(levels)]:
+                        return passing[0]
+        except TimeoutError:
+            raise TimeoutError(f"no such window in {DEADLINE} s; the last: {seen}") from None
+
     async def hears(self, frequency: float) -> None:
         """Wait until it does."""
 

@@ -42,6 +42,22 @@ def make_film(path: Path, seconds: int = 4, *, width: int = 320, height: int = 1
     return path
 
 
+def with_old_title(path: Path) -> Path:
+    """The file again, in another one of its kind, with a title in Latin-1."""
+    titled = path.with_stem(f"{path.stem}-titled")
+    with av.open(str(path)) as source, av.open(str(titled), "w") as container:
+        container.metadata["title"] = "Xxx-title"
+        streams = [container.add_stream_from_template(stream) for stream in source.streams]
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream_index]
+                container.mux(packet)
+    data = titled.read_bytes()
+    assert b"Xxx-title" in data
+    titled.write_bytes(data.replace(b"Xxx-title", "März-Film".encode("latin-1")))
+    return titled
+
+
 def make_sound(path: Path, seconds: int = 2, frequency: float | None = None) -> Path:
     """The tones of each second, or one tone."""
     with av.open(str(path), "w") as container:

@@ -15,7 +15,7 @@ from appliance.hub.film import Film, FilmError, Piece, Shot
 from appliance.hub.yuv import planes
 from hal.audio.spectrum import level_dbfs, peak_frequency
 from hal.camera.scene import decode
-from tests.appliance.hub.films import TONES, make_film, make_sound, tone
+from tests.appliance.hub.films import TONES, make_film, make_sound, tone, with_old_title
 
 SIZE = (640, 360)
 
@@ -86,6 +86,13 @@ def test_a_film_is_read_from_start_to_end(folder: Path) -> None:
         assert b.at == pytest.approx(a.at + a.samples.size / 48_000, abs=0.001)
     film.close()
     film.close()
+
+
+def test_a_film_may_have_a_name_in_old_letters(tmp_path: Path) -> None:
+    titled = with_old_title(make_film(tmp_path / "film.avi", 1))
+    shots, pieces = read_all(Film(titled.name, size=SIZE, folder=tmp_path))
+    assert len(shots) == 20
+    assert pieces
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.02, 2.0, 3.97, 60.0, 0.5])

@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import uuid
 
-import pytest
-
 from appliance.hub.server import HubServer
 from appliance.media.packet import Encoded, packetize
 from appliance.media.peer import Peer, PeerState
 from appliance.media.video_encoder import VideoEncoder
 from appliance.signaling import verto
-from tests.appliance.hub.caller import BLUE, DEADLINE, GREEN, RED, Join, flat
+from tests.appliance.hub.caller import BLUE, DEADLINE, GREEN, RED, Caller, Join, flat
 from tests.appliance.hub.hub_client import Client, token, until
 from tests.appliance.media.conftest import LOOPBACK
 
@@ -29,17 +27,23 @@ async def test_everybody_hears_the_others_and_not_itself(join: Join) -> None:
         for frequency in tones.values():
             if frequency != caller.frequency:
                 await caller.hears(frequency)
-    listeners = (*callers, watcher)
-    results = await asyncio.gather(*(one.windows(*tones.values()) for one in listeners))
-    for caller, windows in zip(listeners, results, strict=True):
-        others = [n for n, f in enumerate(tones.values()) if f != caller.frequency]
-        # A hole in a tone, as a machine under load makes them, sounds at every frequency.
-        clearest = max(windows, key=lambda window: min(window[n] for n in others))
-        heard = dict(zip(tones.values(), clearest, strict=True))
-        own = heard.pop(caller.frequency) if caller.frequency else None
-        # The tones are sent at -12 dBFS.
-        assert min(heard.values()) > -20, heard
-        assert own is None or own < min(heard.values()) - 40, (own, heard)
+
+    async def clear(caller: Caller) -> None:
+        """The others as they were sent, at -12 dBFS, and its own not.
+
+        A hole in a tone, as a machine under load makes them, sounds at every frequency: it is a
+        whole stretch that counts.
+        """
+        others = [f for f in tones.values() if f != caller.frequency]
+        own = [caller.frequency] if caller.frequency else []
+
+        def whole(levels: list[float]) -> bool:
+            heard, not_heard = levels[: len(others)], levels[len(others) :]
+            return min(heard) > -15 and all(one < min(heard) - 40 for one in not_heard)
+
+        await caller.window(*others, *own, test=whole)
+
+    await asyncio.gather(*(clear(one) for one in (*callers, watcher)))
 
 
 async def test_everybody_sees_everybody_in_its_place(join: Join) -> None:
@@ -95,11 +99,11 @@ async def test_an_audio_mute_takes_the_sound_from_the_mix(join: Join) -> None:
 async def test_a_volume_changes_what_the_others_hear(join: Join) -> None:
     one, other = await join("A", frequency=1000.0), await join("B", frequency=1500.0)
     await other.hears(1000.0)
-    before = await other.level(1000.0)
+    (before,) = await other.window(1000.0, test=lambda levels: levels[0] > -15)
     await other.rpc("video.member.set_input_volume", member_id=one.member_id, volume=-20)
     await other.windows(1000.0, count=2)  # what was on its way before
-    after = await other.level(1000.0)
-    assert after == pytest.approx(before - 10, abs=2)
+    await other.window(1000.0, test=lambda levels: abs(levels[0] - (before - 10)) < 2)
+    assert await other.level(1000.0) < before - 8
 
 
 async def test_who_talks_is_told(join: Join) -> None:

@@ -105,6 +105,24 @@ def test_what_is_not_whole_at_the_end_is_cut_away(
     check(path, seconds)
 
 
+@pytest.mark.parametrize(
+    ("there", "damaged"),
+    [
+        pytest.param(b"avc1\0", b"avx1\0", id="a codec that nobody knows"),
+        pytest.param(b"VideoHandler", b"Video\xd6andler", id="a name that is no text"),
+    ],
+)
+def test_a_damaged_head_costs_no_more_than_it_has_damaged(
+    tmp_path: Path, cut_off: bytes, there: bytes, damaged: bytes
+) -> None:
+    assert cut_off.count(there) == 1
+    path = tmp_path / "a.mp4"
+    path.write_bytes(cut_off.replace(there, damaged))
+    assert finish_interrupted(path) > SECONDS - 1
+    # Nor is anything left of what could not be joined.
+    assert [one.name for one in tmp_path.iterdir()] == ["a.mp4"]
+
+
 def test_on_a_full_disk_the_fragments_stay(
     tmp_path: Path, cut_off: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from appliance.hub.records import (
-    RoomStream,
-)
 from appliance.hub.store import Store
-from tests.appliance.hub.stored import ALL, RECORDING, SESSION, STREAM
+from tests.appliance.hub.stored import ALL, RECORDING, SESSION
 
 
 async def test_recordings_follow_the_data_directory(tmp_path: Path) -> None:
@@ -27,8 +24,3 @@ async def test_recordings_follow_the_data_directory(tmp_path: Path) -> None:
     paths = [one.path for one in (await store.recordings.page(ALL)).items]
     assert paths == [Path("/elsewhere/b.mp4"), new / "films" / "a.mp4"]
     await store.close()
-
-
-async def test_no_url_of_a_stream_is_shown_by_accident() -> None:
-    assert "key" not in repr(STREAM)
-    assert "key" not in repr(RoomStream("x", "r", "rtmp://127.0.0.1/key", 1.0, 1.0))

@@ -127,16 +127,6 @@ async def test_what_is_wrong_is_named(hub: TestHub, change: dict[str, Any], attr
     assert "\n" not in error["message"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status"), [(b"{", 400), (b"[]", 400), (b"x" * 70_000, 413), (b"", 422)]
-)
-async def test_bodies_that_are_none(hub: TestHub, body: bytes, status: int) -> None:
-    async with with_keys(hub) as client:
-        assert (await client.post(TOKENS, content=body)).status_code == status
-        # The connection, and the hub, go on.
-        assert (await client.get("/health")).status_code == 200
-
-
 async def test_a_guest_comes_into_an_open_room(make_hub: MakeHub) -> None:
     hub = await make_hub(open_rooms=("demo",), auto_create_rooms=False)
     async with http(hub) as client:

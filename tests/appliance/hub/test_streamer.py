@@ -119,6 +119,12 @@ async def test_a_stream_shows_and_sounds_as_the_room(room: LiveRoom, server: Rtm
     assert state.duration == pytest.approx(state.ended_at - state.started_at, abs=0.01)
 
 
+def test_no_key_is_shown_by_accident() -> None:
+    state = StreamState("id", "streaming", 1.0, url="rtmp://127.0.0.1/live/secret-key")
+    assert "secret-key" not in repr(state)
+    assert state.to_wire()["url"].endswith("secret-key")
+
+
 async def test_a_dead_target_disturbs_neither_the_room_nor_the_others(
     room: LiveRoom, server: RtmpServer, caplog: pytest.LogCaptureFixture
 ) -> None:

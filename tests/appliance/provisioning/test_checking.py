@@ -61,6 +61,17 @@ def test_each_mistake_is_named_with_its_place_and_in_the_order_of_the_file() -> 
     ]
 
 
+def test_the_options_of_what_is_shared_are_looked_at() -> None:
+    found = checked(
+        device=ROOM + "[screen_share]\ndevice = 'usb-1'\n"
+        "options = { pixel_fromat = 'yuyv', decode_preview = 'no' }\n"
+    )
+    assert [mistake.key for mistake in found.mistakes] == [
+        "screen_share.options.pixel_fromat",
+        "screen_share.options.decode_preview",
+    ]
+
+
 def test_mistakes_of_several_files_stand_in_the_order_of_the_files() -> None:
     found = checked(
         fleet="[speaker]\nvolume = 101\n[log]\nlevel = 'loud'\n",

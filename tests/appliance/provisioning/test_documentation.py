@@ -9,7 +9,7 @@ import pytest
 
 from appliance.provisioning import Config, load
 from appliance.provisioning.config import ProvisioningConfig
-from appliance.provisioning.fleet import render
+from appliance.provisioning.rendering import render
 
 ROOT = Path(__file__).parents[3]
 

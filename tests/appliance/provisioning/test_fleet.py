@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from appliance.provisioning import ConfigError
-from appliance.provisioning.errors import Refused
-from appliance.provisioning.fleet import bundle, render, rotate, sign, verify
+from appliance.provisioning.errors import ConfigErrors, Refusals, Refused
+from appliance.provisioning.fleet import bundle, rotate, sign, verify
 from appliance.provisioning.identity import Identity
 from appliance.provisioning.minisign import PublicKey, SecretKey, Signature
 from appliance.provisioning.places import Places
 from appliance.provisioning.provisioner import Provisioner
+from appliance.provisioning.rendering import render
 
 TEMPLATE = """
 [room]
@@ -44,84 +44,6 @@ def rendered(rooms: Path):  # type: ignore[no-untyped-def]
     return render(rooms / "rooms.csv", rooms / "template.toml", folder, folder / "fleet.toml")
 
 
-def test_a_row_becomes_the_file_of_a_device(rooms: Path) -> None:
-    made = rendered(rooms)
-    assert list(made.files) == ["abc1.toml", "dc-a6-32-01-02-03.toml"]
-    assert made.changed == list(made.files)
-    assert 'user_name = "Ash, \\"big\\" \\\\ ${x}"' in made.files["dc-a6-32-01-02-03.toml"]
-    assert not (rooms / "fleet/abc1.toml").exists()
-    made.write(rooms / "fleet")
-    assert (rooms / "fleet/abc1.toml").read_text() == made.files["abc1.toml"]
-    assert rendered(rooms).changed == []
-    assert rendered(rooms).diff() == ""
-
-
-def test_a_dry_run_shows_what_would_change_device_by_device(rooms: Path) -> None:
-    rendered(rooms).write(rooms / "fleet")
-    (rooms / "rooms.csv").write_text(TABLE.replace(",40", ",45").replace("ABC1", "abc1"))
-    (rooms / "fleet/gone.toml").write_text("")
-    made = rendered(rooms)
-    assert made.changed == ["abc1.toml"]
-    assert "--- abc1.toml\n+++ abc1.toml\n" in made.diff()
-    assert "-volume = 40\n+volume = 45\n" in made.diff()
-    assert "dc-a6" not in made.diff()
-    assert made.strangers == ("gone.toml",)
-
-
-@pytest.mark.parametrize(
-    ("table", "line", "says"),
-    [
-        (TABLE + "abc1,,Elm,1\n", 4, "abc1.toml is there twice"),
-        (TABLE + ",,Elm,1\n", 4, "names no device"),
-        (TABLE + ",zz,Elm,1\n", 4, "zz is no MAC address"),
-        (TABLE + "../x,,Elm,1\n", 4, "no serial number"),
-        (TABLE + "abc2,,Elm\n", 4, "fewer cells"),
-        (TABLE + "abc2,,Elm,1,2\n", 4, "more cells"),
-        ("room,volume\nOak,1\n", 1, "needs a column serial or mac"),
-        ("serial,room\nabc,Oak\n", 1, "has no column volume"),
-        ("serial,room,room,volume\na,b,c,1\n", 1, "two columns of one name"),
-        (TABLE + 'abc2,,"Elm\n', None, "no CSV"),
-        ("", 1, "needs a column"),
-    ],
-)
-def test_a_table_that_cannot_be_is_blamed_with_its_line(
-    rooms: Path, table: str, line: int | None, says: str
-) -> None:
-    (rooms / "rooms.csv").write_text(table)
-    with pytest.raises(ConfigError) as caught:
-        rendered(rooms)
-    assert says in str(caught.value)
-    assert str(caught.value).startswith(str(rooms / "rooms.csv"))
-    assert line is None or caught.value.line == line
-    assert [path.name for path in (rooms / "fleet").iterdir()] == ["fleet.toml"]
-
-
-@pytest.mark.parametrize(
-    ("table", "template", "says"),
-    [
-        (TABLE.replace("40", "140"), TEMPLATE, "abc1.toml, line 5, column 1: speaker.volume"),
-        (TABLE.replace("40", "loud"), TEMPLATE, "abc1.toml, line 5"),
-        (TABLE, TEMPLATE.replace("volume =", "volmue ="), "did you mean volume?"),
-        (TABLE, TEMPLATE + "# $ 5\n", "template.toml: has a $"),
-        (TABLE, TEMPLATE + "[camera]\nbackend = 'v4l3'\n", "did you mean v4l2?"),
-        (
-            TABLE,
-            TEMPLATE
-            + "[controls]\nbackend = 'gpio'\noptions = { mute_pin = 17, tally_red = 17 }\n",
-            "abc1.toml, line 8, column 1: controls.options: pin 17 is given to two parts",
-        ),
-    ],
-)
-def test_a_file_that_no_device_would_take_is_not_made(
-    rooms: Path, table: str, template: str, says: str
-) -> None:
-    (rooms / "rooms.csv").write_text(table)
-    (rooms / "template.toml").write_text(template)
-    with pytest.raises(ConfigError) as caught:
-        rendered(rooms)
-    assert says in str(caught.value)
-
-
 def test_only_what_is_new_is_signed(rooms: Path) -> None:
     key, folder = SecretKey.generate(), rooms / "fleet"
     rendered(rooms).write(folder)
@@ -146,8 +68,53 @@ def test_only_what_is_new_is_signed(rooms: Path) -> None:
     with pytest.raises(Refused, match="no files of a fleet"):
         verify(rooms / "nothing", key.public)
     (folder / "bad.toml").write_text("a = = 1\n")
-    with pytest.raises(ConfigError, match=r"bad\.toml, line 1"):
+    (folder / "worse.toml").write_text("[a\n")
+    (folder / "abc1.toml").write_text("")
+    with pytest.raises(ConfigErrors) as caught:
         sign(folder, key)
+    assert [error.path.name for error in caught.value.errors if error.path] == [
+        "bad.toml",
+        "worse.toml",
+    ]
+    with pytest.raises(Refused, match=r"abc1\.toml does not fit its signature"):
+        verify(folder, key.public)
+    # What is signed by somebody else's tool is no better for it.
+    for name in ("bad", "worse", "abc1", "fleet"):
+        data = (folder / f"{name}.toml").read_bytes()
+        (folder / f"{name}.toml.minisig").write_text(key.sign(data, f"{name}.toml", 10**10))
+    with pytest.raises(Refusals) as refused:
+        verify(folder, key.public)
+    assert [str(error).partition(", line")[0] for error in refused.value.errors] == [
+        "bad.toml",
+        "worse.toml",
+    ]
+
+
+def test_all_that_a_device_would_refuse_is_told_and_the_same_once(tmp_path: Path) -> None:
+    key, other = SecretKey.generate(), SecretKey.generate()
+    for number in range(9):
+        (tmp_path / f"r{number}.toml").write_text('include = "site.toml"\n')
+    sign(tmp_path, key)
+    for number in range(4):
+        (tmp_path / f"r{number}.toml.minisig").unlink()
+    (tmp_path / "r4.toml").write_text("changed = 1\n")
+    (tmp_path / "r5.toml.minisig").unlink()
+    (tmp_path / "other.toml").write_text("")
+    (tmp_path / "other.toml.minisig").write_text(other.sign(b"", "other.toml", 1))
+    with pytest.raises(Refusals) as caught:
+        verify(tmp_path, key.public)
+    foreign, unsigned, changed, include = map(str, caught.value.errors)
+    assert foreign.startswith("other.toml is signed with key ")
+    assert unsigned == (
+        "r0.toml is not signed; run roomlet provision sign"
+        " (5 of 10 files: r0.toml, r1.toml, r2.toml, ...)"
+    )
+    assert changed.startswith("r4.toml does not fit its signature")
+    assert include == (
+        f"r6.toml includes site.toml, which is not in {tmp_path}; add it"
+        " (3 of 10 files: r6.toml, r7.toml, r8.toml)"
+    )
+    assert str(caught.value) == foreign
 
 
 def test_a_serial_of_ones_own(rooms: Path) -> None:
@@ -195,36 +162,6 @@ async def test_what_the_tools_make_a_device_takes(rooms: Path) -> None:
     assert await device.take(folder) == 1
     config = device.begin().config
     assert (config.room.user_name, config.speaker.volume) == ('Ash, "big" \\ ${x}', 50)
-
-
-def test_a_dry_run_does_not_show_secrets(rooms: Path) -> None:
-    (rooms / "rooms.csv").write_text("serial,one,two\nabc1,canary-1,canary-2\n")
-    template = rooms / "template.toml"
-    template.write_text(
-        "room = { host = 'ws://hub', token = '${one}' }\n"
-        "[provisioning]\nproxy = 'http://u:${two}@proxy:1'\n"
-    )
-
-    def made():  # type: ignore[no-untyped-def]
-        return render(rooms / "rooms.csv", template, rooms / "fleet")
-
-    first = made()
-    assert "canary" not in first.diff()
-    assert "+proxy = 'http://u:********@proxy:1'" in first.diff()
-    first.write(rooms / "fleet")
-    (rooms / "rooms.csv").write_text("serial,one,two\nabc1,canary-1,canary-3\n")
-    # That a secret is another one is shown.
-    assert "-proxy = 'http://u:********@proxy:1'\n+proxy" in made().diff()
-    assert "canary" not in made().diff()
-    template.write_text('[room]\nhost = "ws://hub"\n"token" = "canary\\u002d4"\n')
-    assert '+"token" = "********"' in made().diff()
-    assert "canary" not in made().diff()
-    template.write_text(
-        '[room]\nhost = "ws://hub"\ntoken_url = "https://x/"\n'
-        '[room.token_headers]\nX-Key2 = """\ncanary-5"""\n'
-    )
-    assert "canary" not in made().diff()
-    assert '+token_url = "https://x/"' in made().diff()
 
 
 def test_a_folder_without_files_is_not_signed_in_silence(tmp_path: Path) -> None:

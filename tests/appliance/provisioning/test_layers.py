@@ -158,6 +158,17 @@ def test_includes_that_multiply_come_to_an_end(tmp_path: Path) -> None:
         Layers.of_file(tmp_path / "0.toml")
 
 
+def test_of_includes_that_multiply_one_is_told_where_all_are(tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / f"{number}.toml").write_text(
+            f'include = ["{number + 1}.toml", "{number + 1}.toml"]\n'
+        )
+    gaps: list[ConfigError] = []
+    parts = list(read_parts("file", tmp_path / "0.toml", gaps=gaps))
+    assert len(parts) == MAX_FILES
+    assert [gap.reason for gap in gaps] == [f"includes more than {MAX_FILES} files; use fewer"]
+
+
 @pytest.mark.parametrize("given_", ["1", "[1]", '""', '{ a = "b" }', '"a\\u0000b"'])
 def test_what_is_no_name_of_a_file_is_refused(tmp_path: Path, given_: str) -> None:
     (tmp_path / "a.toml").write_text(f"include = {given_}\n")

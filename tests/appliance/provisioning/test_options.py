@@ -72,7 +72,7 @@ def test_options_that_cannot_be(
         (
             "controls",
             {"options": {"mute_pin": 17, "tally_red": 17}},
-            "options: pin 17 is given to two",
+            "options.mute_pin: pin 17 is given to mute_pin and tally_red",
         ),
         (
             "controls",
@@ -108,7 +108,7 @@ def test_options_that_cannot_be(
         (
             "controls",
             {"backend": "auto", "also": ["gpio"], "options": {"mute_pin": 17, "tally_red": 17}},
-            "options: pin 17 is given to two",
+            "options.mute_pin: pin 17 is given to mute_pin and tally_red",
         ),
         ("camera", {"backend": "file"}, "device: is missing; add it"),
         (
@@ -147,6 +147,66 @@ def test_what_only_follows_from_another_mistake_is_left_out() -> None:
     ):
         section = ControlsConfig(backend="gpio", options=options)
         assert len(list(option_mistakes("controls", section))) == 1
+
+
+def test_a_suggestion_names_the_backend_that_has_the_option() -> None:
+    section = ControlsConfig(backend="gpio", options={"camera_light": True, "camera_lite": 1})
+    assert list(option_mistakes("controls", section)) == [
+        (
+            ("controls", "options", "camera_light"),
+            "unknown key, an option of virtual, not of gpio; did you mean camera_light_pin?",
+        ),
+        (("controls", "options", "camera_lite"), "unknown key, did you mean camera_light_pin?"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"backend": "v4l3"}, "backend: no camera backend 'v4l3'; did you mean v4l2?"),
+        ({"options": {"pixel_fromat": "yuyv"}}, "options.pixel_fromat: unknown key, did you mean"),
+        ({"options": {"decode_preview": "no"}}, "options.decode_preview: must be true or false"),
+        (
+            {"device": "usb-1", "options": {"pixel_format": "rgb"}},
+            "options.pixel_format: input should be 'auto', 'mjpeg', ",
+        ),
+        (
+            {"backend": "synthetic", "device": "usb"},
+            "device: device 'usb' is no synthetic device",
+        ),
+    ],
+)
+def test_the_input_that_is_shared_is_checked_as_a_camera(values: dict[str, Any], says: str) -> None:
+    config = Config.model_validate({"room": ROOM, "screen_share": values})
+    with pytest.raises(ConfigError) as caught:
+        check_options(config)
+    assert str(caught.value).startswith(f"screen_share.{says}")
+
+
+def test_where_nothing_is_shared_no_device_is_missing() -> None:
+    config = Config.model_validate({"room": ROOM, "screen_share": {"backend": "file"}})
+    check_options(config)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"mute_pin": 17, "tally_red": 17}, "pin 17 is given to mute_pin and tally_red"),
+        ({"mute_pin": 17, "debounce_ms": 5000}, "debounce_ms 5000 is out of range"),
+        # What is left out may be in the part that could not be read.
+        ({"mute_pin": 17, "pull": "floating"}, None),
+        ({"label": "Buttons"}, None),
+    ],
+)
+def test_of_a_section_in_part_what_is_given_counts(
+    options: dict[str, Any], says: str | None
+) -> None:
+    section = ControlsConfig(backend="gpio", options=options)
+    found = [reason for _, reason in option_mistakes("controls", section, whole=False)]
+    assert len(found) == (says is not None)
+    assert says is None or found[0].startswith(says)
+    file = CameraConfig(backend="file")
+    assert list(option_mistakes("camera", file, whole=False)) == []
 
 
 def test_no_camera_is_opened_to_check_its_options(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def test_what_cannot_be_is_blamed_on_its_key(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"line 8, column 1: camera.options.sead: .*seed"):
         build(load(path))
     path.write_text(head + 'backend = "synthetic"\noptions = { device_id = 999 }\n')
-    with pytest.raises(ConfigError, match=r"line 5, column 2: camera: .*999"):
+    with pytest.raises(ConfigError, match=r"line 7, column 13: camera.options.device_id: .*999"):
         build(load(path))
 
 
@@ -92,7 +92,14 @@ def test_several_sets_of_controls_are_one() -> None:
     [
         ({"also": ["hidd"]}, "controls.also"),
         ({"also": ["gpio"], "options": {"mute_pn": 17}}, "controls.options.mute_pn"),
-        ({"also": ["gpio"], "options": {"mute_pin": 17, "pull": "sideways"}}, "controls"),
+        (
+            {"also": ["gpio"], "options": {"mute_pin": 17, "pull": "sideways"}},
+            "controls.options.pull",
+        ),
+        (
+            {"backend": "gpio", "options": {"mute_pin": 17, "debounce_ms": 5000}},
+            "controls.options.debounce_ms",
+        ),
     ],
 )
 def test_what_no_set_of_controls_can_be_is_blamed(controls: dict[str, Any], key: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 import threading
 import wave
 from pathlib import Path
@@ -41,6 +42,14 @@ def test_resamples_and_mixes_down(tmp_path: Path) -> None:
     assert sound.size == pytest.approx(RATE / 2, abs=64)
     assert peak_frequency(sound) == pytest.approx(1000, abs=1)
     assert level_dbfs(sound, 1000) == pytest.approx(-12.25, abs=0.5)
+
+
+def test_takes_a_name_in_old_letters(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", np.arange(1000))
+    info = b"INFOINAM" + struct.pack("<I", 10) + "März-Film\0".encode("latin-1")
+    data = path.read_bytes() + b"LIST" + struct.pack("<I", len(info)) + info
+    path.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+    assert load(path).tolist() == list(range(1000))
 
 
 def test_refuses_what_is_no_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

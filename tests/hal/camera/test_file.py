@@ -17,9 +17,12 @@ from hal.errors import DeviceNotFound, DeviceUnplugged, FormatUnsupported, Optio
 from hal.planes import plane
 
 
-def film(path: Path, *, frames: int, rate: int, size: tuple[int, int] = (320, 180)) -> Path:
+def film(
+    path: Path, *, frames: int, rate: int, size: tuple[int, int] = (320, 180), title: str = ""
+) -> Path:
     scene = Scene(6, *size)
     with av.open(str(path), "w") as container:
+        container.metadata["title"] = title
         stream = container.add_stream("libx264", rate, {"preset": "ultrafast", "crf": "18"})
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
@@ -41,6 +44,16 @@ def number_in(frame: VideoFrame) -> int:
     assert code is not None
     assert code.camera == 6
     return code.frame
+
+
+def test_plays_a_film_with_a_name_in_old_letters(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.avi", frames=5, rate=25, title="Xxx-title")
+    data = path.read_bytes()
+    assert b"Xxx-title" in data
+    path.write_bytes(data.replace(b"Xxx-title", "März-Film".encode("latin-1")))
+    with FileCamera(device=str(path)) as camera:
+        camera.open(VideoFormat(320, 180, 30))
+        assert [number_in(frame) for frame in read_all(camera, 2)] == [0, 1]
 
 
 def test_plays_in_a_loop_with_time_that_goes_on(tmp_path: Path) -> None:

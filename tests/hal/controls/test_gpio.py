@@ -574,7 +574,7 @@ async def test_a_machine_without_pins(
     ("options", "match"),
     [
         ({}, "no pins"),
-        ({"mute_pin": 5, "tally_red": 5}, "two parts"),
+        ({"mute_pin": 5, "tally_red": 5}, "given to mute_pin and tally_red"),
         ({"mute_pin": 5, "pull": "sideways"}, "pull"),
         ({"mute_pin": 5, "pull": "floating"}, "active_low"),
         ({"mute_pin": 5, "active_low": False}, "contradicts"),
@@ -585,7 +585,7 @@ async def test_a_machine_without_pins(
         ({"tally_red": 5, "tally_brightness": 0}, "tally_brightness"),
         ({"status_pin": 5, "status_brightness": 101}, "status_brightness"),
         ({"camera_light_pin": 5, "camera_light_brightness": 0}, "camera_light_brightness"),
-        ({"camera_light_pin": 5, "status_pin": 5}, "two parts"),
+        ({"camera_light_pin": 5, "status_pin": 5}, "given to status_pin and camera_light_pin"),
         ({"mute_pin": 5, "device": "gpiochip9"}, "gpiochip9"),
     ],
 )
