@@ -11,7 +11,8 @@ import pytest
 
 from appliance.cli.exit_code import ExitCode
 from appliance.panel import server
-from appliance.service.upkeep import LOCK
+from appliance.service.daemon import SETTLED_S
+from appliance.service.upkeep import GONE, LOCK
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNITS = SYSTEMD / "system"
@@ -111,6 +112,21 @@ def test_the_device_has_files_for_its_room_beside_all_visitors_of_its_panel() ->
     body = (UNITS / "roomlet.service").read_text()
     (files,) = re.findall(r"^LimitNOFILE=(\d+)$", body, re.MULTILINE)
     assert int(files) >= 16 * server._CONNECTIONS
+
+
+def test_restarts_from_the_panel_never_reach_the_start_limit() -> None:
+    body = (UNITS / "roomlet.service").read_text()
+    limits = re.findall(r"^StartLimit(?:IntervalSec|Burst)=(\d+)$", body, re.MULTILINE)
+    interval, burst = map(int, limits)
+    assert burst * SETTLED_S > interval
+
+
+def test_a_service_that_ended_is_back_while_people_and_updates_wait_for_it() -> None:
+    body = (UNITS / "roomlet.service.d/restart.conf").read_text()
+    (longest,) = re.findall(r"^RestartMaxDelaySec=(\d+)$", body, re.MULTILINE)
+    # systemd never forgets a restart: after some, each takes this long, those from the panel too.
+    assert int(longest) <= 15
+    assert int(longest) < GONE / 2
 
 
 def test_every_unit_that_is_named_is_there() -> None:
