@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,16 @@ def test_a_service_that_ended_is_back_while_people_and_updates_wait_for_it() -> 
     # systemd never forgets a restart: after some, each takes this long, those from the panel too.
     assert int(longest) <= 15
     assert int(longest) < GONE / 2
+
+
+def test_a_change_that_is_told_to_a_device_that_begins_does_not_end_it() -> None:
+    body = (UNITS / "roomlet.service").read_text()
+    (start,) = re.findall(r"^ExecStart=(.+)$", body, re.MULTILINE)
+    *before, program, order = shlex.split(start)
+    assert (program, order) == ("/usr/bin/roomlet", "run")
+    begins = "import os, signal; os.kill(os.getpid(), signal.SIGHUP); print('well')"
+    command = [*before, sys.executable, "-c", begins]
+    assert subprocess.run(command, stdout=subprocess.PIPE).stdout == b"well\n"
 
 
 def test_every_unit_that_is_named_is_there() -> None:
