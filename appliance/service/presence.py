@@ -7,7 +7,7 @@ import datetime as dt
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from appliance.provisioning.config import PolicyConfig
 from appliance.room import RoomSession
@@ -15,6 +15,7 @@ from appliance.service.attendance import Attendance, Failure
 from appliance.service.duty import Duty
 from appliance.service.entry import Entry
 from appliance.service.errors import BeingUpdated, VisitEnded
+from appliance.service.knock import knock
 from appliance.service.policy import Policy
 from appliance.service.state import DeviceState
 from appliance.service.upkeep import Upkeep
@@ -48,7 +49,7 @@ class Presence:
         self._state = state
         self._make_session = make_session
         self._on_begin, self._on_end = on_begin, on_end
-        self._attendance = self._attend(home, state.move, patient=patient)
+        self._attendance = self._attend(home, home.token, state.move, patient=patient)
         self._present = self._attendance
         self._duty = Duty(
             Policy(config), self._at_home, self.others, self._stays_out, hold=self._updating
@@ -58,6 +59,8 @@ class Presence:
         """Asked whether people are about to come, or should be here."""
         self._bound_for = ""
         self._setting_out: asyncio.Future[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+        """Asks at another room, before the device leaves the one that it is in."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -82,9 +85,10 @@ class Presence:
     async def stop(self) -> None:
         """Leave the room.  Safe to call twice, or without `start`."""
         self._give_up("the device stops")
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._asking, self._task) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def adopt(self, config: PolicyConfig) -> None:
         """Go by another policy from now on."""
@@ -93,17 +97,20 @@ class Presence:
     async def visit(self, entry: Entry) -> None:
         """Go to another room; returns once the device is there.
 
+        A room that the device is in is left only once there is a token for the other one, and
+        its server takes that.
+
         Raises Failure where it is not let in, or nobody answers, VisitEnded where somebody here
         thought of something else meanwhile, and BeingUpdated.  The device goes home when a person
         hangs up (and then stays out), by `go_back`, when the room ends or stays empty.
         """
-        if self._upkeep.granted:
-            raise BeingUpdated("The device is being updated: try again in a few minutes.")
+        self._refuse_while_updated()
         self._upkeep.use()
         self._give_up("somebody here chose another room")
         self._bound_for = entry.room
         there = self._setting_out = asyncio.get_running_loop().create_future()
-        self._duty.visit(partial(self._elsewhere, entry, there))
+        # Not the caller's: a page that goes away takes nobody's wish back.
+        self._asking = asyncio.create_task(self._set_out(entry, there), name="visit")
         await there
 
     def go_back(self) -> None:
@@ -122,6 +129,7 @@ class Presence:
         that of the mute button, while the device stays out."""
         if button is not Button.MUTE or not self.waits:
             return False
+        self._give_up("somebody here joined the own room")
         self._upkeep.use()
         self._duty.called()
         return True
@@ -133,7 +141,7 @@ class Presence:
 
     def hang_up(self) -> bool:
         """A person wants the device out of its room.  Says whether it was in it, or on its way."""
-        if self._task is None or self._duty.idle:
+        if self._task is None or (self._duty.idle and not self._asks):
             return False
         self._give_up("somebody here hung up")
         self._duty.hung_up()
@@ -143,7 +151,7 @@ class Presence:
     def at(self) -> str | None:
         """The room where the device is or is on its way to: empty for its own, else a name, "?"
         where only a token knows it; None while it stays out.  An update only makes it late."""
-        if self.visiting:
+        if self.visiting or self._asks:
             return self._bound_for or "?"
         if self._upkeep.granted:
             return "" if self._duty.wanted else None
@@ -158,7 +166,7 @@ class Presence:
 
     def dismiss(self, why: str) -> None:
         """The meeting is over: out of the own room, and home from another one."""
-        if self.visiting:
+        if self.visiting or self._asks:
             self.go_back()
         elif self._task is not None:
             self._duty.dismissed(why)
@@ -172,10 +180,16 @@ class Presence:
         people = [one for one in session.members if not one.to_dict().get("parent_id")]
         return len([one for one in people if one.id != session.member_id])
 
-    def _attend(self, entry: Entry, on_status: Any, **more: bool) -> Attendance:
+    def _attend(
+        self,
+        entry: Entry,
+        get_token: Callable[[], Awaitable[str]],
+        on_status: Callable[[Status, str], None],
+        **more: bool,
+    ) -> Attendance:
         return Attendance(
             partial(self._make_session, entry),
-            entry.token,
+            get_token,
             on_begin=self._on_begin,
             on_end=self._on_end,
             on_status=on_status,
@@ -186,8 +200,39 @@ class Presence:
         self._present, self.entry = self._attendance, self.home
         await self._attendance.run()
 
-    async def _elsewhere(self, entry: Entry, there: asyncio.Future[None]) -> None:
-        """One visit.  Returns when it is over."""
+    @property
+    def _asks(self) -> bool:
+        """Whether it is not known yet if the device is let in where it is wanted."""
+        return self._asking is not None and not self._asking.done()
+
+    def _refuse_while_updated(self) -> None:
+        if self._upkeep.granted:
+            raise BeingUpdated("The device is being updated: try again in a few minutes.")
+
+    async def _set_out(self, entry: Entry, there: asyncio.Future[None]) -> None:
+        """Begin a visit, unless that would end a call for nothing."""
+        token = None
+        try:
+            if self.others() is not None:
+                token = await entry.token()
+                await knock(entry.host, token)
+            self._refuse_while_updated()
+        except Exception as error:
+            log.warning("no visit to %s: %s", entry.room or "another room", error)
+            # Whatever it is, whoever waits has to hear of it.
+            if not there.done():
+                there.set_exception(error)
+        else:
+            self._duty.visit(partial(self._elsewhere, entry, token, there))
+
+    async def _elsewhere(
+        self, entry: Entry, token: str | None, there: asyncio.Future[None]
+    ) -> None:
+        """One visit, with `token` where there is one already.  Returns when it is over."""
+        at_hand = [] if token is None else [token]
+
+        async def get_token() -> str:
+            return at_hand.pop() if at_hand else await entry.token()
 
         def moved(status: Status, reason: str) -> None:
             self._state.move(status, reason)
@@ -195,7 +240,7 @@ class Presence:
                 there.set_result(None)
 
         self.entry = entry
-        self._present = self._attend(entry, moved, patient=False, visitor=True)
+        self._present = self._attend(entry, get_token, moved, patient=False, visitor=True)
         try:
             await self._present.run()
         except Failure as error:
@@ -205,6 +250,8 @@ class Presence:
 
     def _give_up(self, why: str) -> None:
         """Whoever waits for a visit to begin waits no longer."""
+        if self._asking is not None:
+            self._asking.cancel()
         there, self._setting_out = self._setting_out, None
         if there is not None and not there.done():
             there.set_exception(VisitEnded(f"The device does not go there: {why}."))
@@ -216,5 +263,5 @@ class Presence:
     def _updating(self, wall: dt.datetime) -> str | None:
         """Why the device stays out for an update; None where none is under way."""
         lost = self._state.doing is Status.RECONNECTING
-        in_use = self.visiting or bool(self.others()) or lost or self.booked()
+        in_use = self.visiting or self._asks or bool(self.others()) or lost or self.booked()
         return "the device comes back" if self._upkeep.look(wall, in_use=in_use) else None

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from appliance.hub.server import HubServer
+from appliance.hub.tokens import TokenOptions, mint
 from appliance.media.gate import Party
-from appliance.panel import Refused
+from appliance.panel import PanelState, Refused
+from appliance.room import RoomSession
+from appliance.service.demo import PERMISSIONS
 from appliance.service.device import Device
 from hal.controls import Button
 from tests.appliance.service.conftest import MakeDevice, token_for, until
+
+
+@pytest.fixture
+async def dumb_server() -> AsyncIterator[str]:
+    """One that takes calls and answers nothing."""
+    gone = asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await gone.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    yield "http://{}:{}".format(*server.sockets[0].getsockname())
+    gone.set()
+    server.close()
+    await server.wait_closed()
 
 
 def tap(device: Device, button: str = "mute") -> None:
@@ -114,16 +134,71 @@ async def test_a_code_leads_into_a_room_that_is_open_to_guests(
     await until(elm, lambda state: state.status == "in_room" and state.room == "attic")
 
 
-async def test_a_refused_visit_tells_why_and_ends_at_home(make_device: MakeDevice) -> None:
+def muted(state: PanelState) -> list[str]:
+    return [one["name"] for one in state.members if one["audio_muted"]]
+
+
+def session_of(device: Device) -> RoomSession:
+    session = device.presence.session
+    assert session is not None
+    return session
+
+
+async def test_who_is_not_let_in_elsewhere_stays_in_the_call(
+    hub: HubServer, make_device: MakeDevice, unused_tcp_port: int
+) -> None:
+    token = token_for(hub, "Oak", permissions=[*PERMISSIONS, "room.lock"])
+    oak = await make_device("Oak", 1, room={"host": hub.url, "token": token, "user_name": "Oak"})
+    ash = await make_device("Ash", 2)
+    await until(oak, lambda state: len(state.members) == 2)
+    await session_of(oak).lock()
+    tap(oak)
+    await until(ash, lambda state: "Oak" in muted(state))
+    before, moves = oak.state(), list[str]()
+    session_of(ash).on("member.joined", lambda _: moves.append("joined"))
+    session_of(ash).on("member.left", lambda _: moves.append("left"))
+    options = TokenOptions(room_name="attic", user_name="Oak")
+    forged = mint(options, b"another key" * 4, project="p")
+    for invitation, why in (
+        ("no such place", "neither"),
+        ("cellar", "cellar.*not open to guests"),
+        (f"http://127.0.0.1:{unused_tcp_port}/?room=attic", "cannot reach"),
+        (forged, "refused the token.*another key"),
+    ):
+        with pytest.raises(Refused, match=why):
+            await oak.visit(invitation)
+        after = oak.state()
+        assert (after.member_id, after.status) == (before.member_id, "in_room"), invitation
+        assert (after.room, after.tally, after.visiting) == ("demo", "muted", False), invitation
+        assert oak.presence.at == ""
+    # An answer comes after all events before it.
+    members = (await session_of(ash).get_members()).to_dict()["members"]
+    assert before.member_id in [one["id"] for one in members if one["audio_muted"]]
+    assert moves == []
+
+
+async def test_a_wish_for_another_room_is_given_up_while_that_does_not_answer(
+    make_device: MakeDevice, dumb_server: str
+) -> None:
     oak = await make_device("Oak", 1)
     before = oak.state().member_id
-    with pytest.raises(Refused, match="neither"):
-        await oak.visit("no such place")
-    assert oak.state().member_id == before, "what is no invitation disturbs nobody"
-    with pytest.raises(Refused, match="cellar"):
-        await oak.visit("cellar")
-    await until(oak, lambda state: state.status == "in_room" and state.room == "demo")
-    assert not oak.state().visiting
+    going = asyncio.create_task(oak.visit(f"{dumb_server}/?room=attic"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert oak.presence.at == "attic"
+    assert (oak.state().status, oak.state().visiting) == ("in_room", False)
+    oak.presence.go_back()
+    with pytest.raises(Refused, match="somebody here ended it"):
+        await going
+    assert oak.presence.at == ""
+    assert oak.state().member_id == before
+    # Who hangs up means the call as well.
+    going = asyncio.create_task(oak.visit(f"{dumb_server}/?room=attic"))
+    await asyncio.sleep(0)
+    tap(oak, "hang_up")
+    with pytest.raises(Refused, match="hung up"):
+        await going
+    await until(oak, lambda state: state.status == "idle")
 
 
 async def test_the_last_wish_counts(hub: HubServer, make_device: MakeDevice) -> None:
