@@ -13,7 +13,7 @@ from appliance.hub.errors import Refused
 from appliance.hub.room_options import RoomOptions
 from appliance.hub.tokens import TokenOptions
 
-__all__ = ["Rules", "may_join", "may_open", "opened", "seconds_to_stay"]
+__all__ = ["Rules", "full", "may_join", "may_open", "no_room", "opened", "seconds_to_stay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def may_open(token: TokenOptions, *, exists: bool, auto_create: bool) -> None:
     """
     create = auto_create if token.auto_create_room is None else token.auto_create_room
     if not exists and not create:
-        raise Refused("404", f"There is no room {token.room_name}")
+        raise Refused("404", no_room(token.room_name))
 
 
 def may_join(
@@ -59,14 +59,26 @@ def may_join(
 ) -> None:
     """Whether somebody new gets in where `people` members are. Raises Refused."""
     if locked:
-        raise Refused("403", "The room is locked")
+        raise Refused("403", "The room is locked; ask its host to unlock it")
     if rules.join_from is not None and now < rules.join_from:
-        raise Refused("403", f"The room does not let in before {_text(rules.join_from)}")
+        begin = _text(rules.join_from)
+        raise Refused("403", f"The room does not let in before {begin}; wait until then")
     for end in (rules.join_until, rules.remove_at):
         if end is not None and now >= end:
-            raise Refused("403", f"The room has let nobody in since {_text(end)}")
+            since = f"The room has let nobody in since {_text(end)}"
+            raise Refused("403", f"{since}; ask its host for other times")
     if join_as == "member" and people >= rules.max_members:
-        raise Refused("403", f"The room is full: it takes {rules.max_members} members")
+        raise full(rules.max_members)
+
+
+def no_room(name: str) -> str:
+    """That a room does not exist, and what to do."""
+    return f"There is no room {name}; make it, or take a token with auto_create_room"
+
+
+def full(limit: int) -> Refused:
+    """The refusal of a room that has as many members as it takes."""
+    return Refused("403", f"The room is full: it takes {limit} members; wait until somebody leaves")
 
 
 def seconds_to_stay(

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
+from appliance.hub.admission import full
 from appliance.hub.errors import Refused
 from appliance.hub.legs import NORMAL, Cause, Leg, LegKind, active_leg, kind_of
 from appliance.hub.members import Member
@@ -198,8 +199,7 @@ class Calls:
             return
         # One who is on the way already has its place.
         if session.options.join_as != "member" and room.taken >= room.stays.rules.max_members:
-            limit = room.stays.rules.max_members
-            raise Refused("403", f"The room is full: it takes {limit} members")
+            raise full(room.stays.rules.max_members)
         session.role = role
         self._tell_role(member, "video.member.promoted")
 
@@ -238,7 +238,7 @@ class Calls:
     def _new_leg(self, session: Session, call: VertoCall) -> Leg:
         """A leg for a call id that is new. Raises Refused."""
         if len(session.legs) >= MAX_LEGS:
-            raise Refused("403", f"A client has at most {MAX_LEGS} calls at a time")
+            raise Refused("403", f"A client has at most {MAX_LEGS} calls at a time; end one")
         dialog = call.params.get("dialogParams")
         dialog = dialog if isinstance(dialog, dict) else {}
         kind = kind_of(dialog)

@@ -38,7 +38,7 @@ def check_time(session: Session) -> None:
     """The token's time to join may have ended since its socket was let in. Raises Refused."""
     until = session.options.join_until
     if until is not None and time.time() >= until.timestamp():
-        raise Refused("403", "The token's time to join is over; get a new one")
+        raise Refused("403", "Unauthorized: the token's time to join is over; get a new one")
 
 
 class Negotiation:

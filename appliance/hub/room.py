@@ -12,8 +12,8 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from appliance.hub import admission, room_wire
-from appliance.hub.admission import Rules
+from appliance.hub import room_wire
+from appliance.hub.admission import Rules, may_join, no_room
 from appliance.hub.audience import AudienceCount
 from appliance.hub.chime import Occasion
 from appliance.hub.errors import Refused
@@ -148,8 +148,8 @@ class Room:
     def admit(self, session: Session) -> None:
         """Whether somebody new may come in. Raises Refused."""
         if self.deleted:
-            raise Refused("404", f"There is no room {self.name}")
-        admission.may_join(
+            raise Refused("404", no_room(self.name))
+        may_join(
             self.stays.rules,
             join_as=session.options.join_as,
             people=self.taken,

@@ -5,6 +5,7 @@ from appliance.media.errors import NegotiationError
 from appliance.signaling.errors import (
     AuthError,
     Disconnected,
+    NotAdmitted,
     NotFound,
     PermissionDenied,
     RequestTimeout,
@@ -46,6 +47,7 @@ __all__ = [
     "LocalStream",
     "MediaTrackConstraints",
     "NegotiationError",
+    "NotAdmitted",
     "NotFound",
     "NotInUse",
     "NotJoined",

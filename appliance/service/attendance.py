@@ -12,7 +12,12 @@ from appliance.media.errors import MediaError
 from appliance.provisioning.errors import ConfigError
 from appliance.room import RECONNECTION_ATTEMPT_TIMEOUT, Payload, RoomError, RoomSession
 from appliance.service.errors import EntranceClosed
-from appliance.signaling.errors import AuthError, PermissionDenied, SignalingError
+from appliance.signaling.errors import (
+    AuthError,
+    NotAdmitted,
+    PermissionDenied,
+    SignalingError,
+)
 from hal.controls import Status
 from hal.errors import HalError
 
@@ -23,8 +28,8 @@ RETRY_MAX: Final = 30.0
 """Seconds of the first and of the longest wait for a server that does not answer."""
 
 REFUSED_RETRY: Final = 30.0
-"""Seconds until a token that was refused is tried again: it may be replaced, or its time may
-come."""
+"""Seconds until a token or a room that refused is tried again: the token may be replaced, or its
+time may come, and the room may be unlocked."""
 
 REMOVED_RETRY: Final = 10.0
 """Seconds until the room is entered again after the device was removed or the room ended."""
@@ -168,6 +173,9 @@ class Attendance:
         log.log(logging.DEBUG if text == self._told else logging.WARNING, "%s (trying again)", text)
         self._told = text
         self._failures += 1
+        if isinstance(error, NotAdmitted):
+            # No fault of the device: people can open the room, or make place in it.
+            return _jittered(REFUSED_RETRY), Status.JOINING, text
         if isinstance(error, Refusal):
             return _jittered(REFUSED_RETRY), Status.FAULT, text
         wait = min(RETRY_MAX, RETRY_MIN * 1.6 ** (self._failures - 1))

@@ -9,6 +9,7 @@
     +-- AuthError                              the server does not accept the token
     +-- RpcError                               the server answered with an error
         +-- PermissionDenied                   code 403
+        |   +-- NotAdmitted                    a call, whatever the token allows
         +-- NotFound        (LookupError)      code 404
 
 Every message is one line. None holds a token.
@@ -23,6 +24,7 @@ from typing import Any
 __all__ = [
     "AuthError",
     "Disconnected",
+    "NotAdmitted",
     "NotFound",
     "PermissionDenied",
     "ProtocolError",
@@ -34,6 +36,12 @@ __all__ = [
 
 #: Longer texts from a server are cut: they end in logs and on a screen.
 MAX_MESSAGE = 300
+
+#: The method that carries calls, in an envelope.
+_CALL = "video.message"
+
+#: How the reason begins where the token does not allow what was asked.
+_TOKEN = "Unauthorized"
 
 #: The status in front of a refused token's reason.
 _PREFIX = re.compile(
@@ -100,15 +108,25 @@ class RpcError(SignalingError):
 
     def __str__(self) -> str:
         text = " ".join(part for part in (self.code, self.message) if part) or "no reason given"
-        if self.method:
+        if self.method == _CALL and self.message:
+            # For people who want into a room: its own words, and none of the wire's.
+            text = self.message[0].lower() + self.message[1:]
+        elif self.method:
             text = f"{self.method}: {text}"
-        return f"{text}; {self.remedy}" if self.remedy else text
+        # A remedy of the server's own is nearer to the cause than ours.
+        return f"{text}; {self.remedy}" if self.remedy and ";" not in self.message else text
 
 
 class PermissionDenied(RpcError):
     """The token does not allow it (code 403)."""
 
     remedy = "ask for a token with this permission"
+
+
+class NotAdmitted(PermissionDenied):
+    """The room does not take the call now: it is locked or full, or it is not its time."""
+
+    remedy = "ask the room's host"
 
 
 class NotFound(RpcError, LookupError):
@@ -140,5 +158,8 @@ def rpc_error(details: Mapping[str, Any], method: str | None = None) -> RpcError
     code = details.get("code")
     text = "" if code is None else one_line(code)
     message = details.get("message")
+    reason = "" if message is None else one_line(message)
     kind = {"403": PermissionDenied, "404": NotFound}.get(text, RpcError)
-    return kind(text, "" if message is None else one_line(message), method=method, details=details)
+    if kind is PermissionDenied and method == _CALL and not reason.startswith(_TOKEN):
+        kind = NotAdmitted
+    return kind(text, reason, method=method, details=details)

@@ -157,7 +157,10 @@ async def test_a_locked_room_takes_nobody_new(hub: TestHub) -> None:
         await other.rpc("video.lock")
         async with await Client.connect(hub) as late:
             result = await late.verto(verto.invite(late.call_id, BOTH))
-            assert result == {"code": "403", "message": "The room is locked"}
+            assert result == {
+                "code": "403",
+                "message": "The room is locked; ask its host to unlock it",
+            }
             # Who is in may renew its media.
             await client.invite()
             await other.rpc("video.unlock")

@@ -150,7 +150,8 @@ async def test_pages(hub: TestHub) -> None:
 
 async def test_without_a_room_nobody_joins(hub: TestHub) -> None:
     result = await join_refused(hub)
-    assert result == {"code": "404", "message": "There is no room demo"}
+    said = "There is no room demo; make it, or take a token with auto_create_room"
+    assert result == {"code": "404", "message": said}
     assert (await join_refused(hub, auto_create_room=False))["code"] == "404"
     async with await Client.join(hub, room="other", auto_create_room=True):
         pass

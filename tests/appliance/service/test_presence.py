@@ -12,6 +12,7 @@ from appliance.hub.tokens import TokenOptions, mint
 from appliance.media.gate import Party
 from appliance.panel import PanelState, Refused
 from appliance.room import RoomSession
+from appliance.service import attendance
 from appliance.service.demo import PERMISSIONS
 from appliance.service.device import Device
 from hal.controls import Button
@@ -175,6 +176,30 @@ async def test_who_is_not_let_in_elsewhere_stays_in_the_call(
     members = (await session_of(ash).get_members()).to_dict()["members"]
     assert before.member_id in [one["id"] for one in members if one["audio_muted"]]
     assert moves == []
+
+
+async def test_a_locked_room_is_no_fault_and_is_waited_for(
+    hub: HubServer, make_device: MakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def jittered(seconds: float) -> float:
+        waits.append(seconds)
+        return 0.2
+
+    monkeypatch.setattr(attendance, "_jittered", jittered)
+    token = token_for(hub, "Oak", permissions=[*PERMISSIONS, "room.lock", "room.unlock"])
+    oak = await make_device("Oak", 1, room={"host": hub.url, "token": token, "user_name": "Oak"})
+    await session_of(oak).lock()
+    ash = await make_device("Ash", 2, joined=False)
+    locked = "the room is locked; ask its host to unlock it"
+    await until(ash, lambda state: state.status_reason == locked)
+    assert ash.state().status == "joining"
+    assert ash.state().errors == []
+    assert ash._view.banner().text == f"Joining demo: {locked}"
+    assert waits[0] == attendance.REFUSED_RETRY
+    await session_of(oak).unlock()
+    await until(ash, lambda state: state.status == "in_room")
 
 
 async def test_a_wish_for_another_room_is_given_up_while_that_does_not_answer(

@@ -6,6 +6,7 @@ from appliance.signaling.errors import (
     MAX_MESSAGE,
     AuthError,
     Disconnected,
+    NotAdmitted,
     NotFound,
     PermissionDenied,
     ProtocolError,
@@ -48,6 +49,32 @@ def test_the_text_tells_method_reason_and_remedy():
     assert str(error) == (
         "video.set_layout: 403 Unauthorized; ask for a token with this permission"
     )
+
+
+@pytest.mark.parametrize(
+    ("details", "kind", "says"),
+    [
+        (
+            {"code": "403", "message": "The room is locked; ask its host to unlock it"},
+            NotAdmitted,
+            "the room is locked; ask its host to unlock it",
+        ),
+        ({"code": "403", "message": "Closed"}, NotAdmitted, "closed; ask the room's host"),
+        (
+            {"code": "403", "message": "Unauthorized: the audience sends nothing"},
+            PermissionDenied,
+            "unauthorized: the audience sends nothing; ask for a token with this permission",
+        ),
+        ({"code": "404", "message": "There is no room x; make it"}, NotFound, None),
+        ({"code": "403"}, NotAdmitted, "video.message: 403; ask the room's host"),
+    ],
+)
+def test_a_refused_call_is_told_without_the_words_of_the_wire(
+    details: dict[str, str], kind: type, says: str | None
+):
+    error = rpc_error(details, "video.message")
+    assert type(error) is kind
+    assert str(error) == (says or "there is no room x; make it")
 
 
 def test_an_error_without_anything_still_says_so():
