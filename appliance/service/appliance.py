@@ -297,7 +297,8 @@ class Appliance:
             Status.JOINING,
             Status.UPDATING,
         ):
-            log.info("out of the room: %s", situation.reason, extra=Message.LEFT.extra)
+            why = situation.reason or f"on its way to {state.room or 'another one'}"
+            log.info("out of the room: %s", why, extra=Message.LEFT.extra)
 
     def _changed(self) -> None:
         """Anything may be another; on any thread."""

@@ -27,11 +27,13 @@ class Device(FakeDevice):
     status = Status.IN_ROOM
     camera_closers: tuple[Party, ...] = ()
     press_joins = False
+    reason = ""
 
     def state(self) -> PanelState:
         state = dataclasses.replace(
             super().state(),
             status=self.status.value,
+            status_reason=self.reason,
             press_joins=self.press_joins,
             camera_open=not self.camera_closers,
             camera_closers=[party.value for party in self.camera_closers],
@@ -149,7 +151,7 @@ async def test_each_state_of_the_device_has_words_of_its_own(page: Page, device:
         Status.JOINING: "Joining room demo",
         Status.IN_ROOM: "In room demo",
         Status.RECONNECTING: "Reconnecting to room demo",
-        Status.UPDATING: "Updating: no call until that is over",
+        Status.UPDATING: "Updating, no call until that is over",
         Status.FAULT: "Fault",
     }
     for status in Status:
@@ -158,12 +160,37 @@ async def test_each_state_of_the_device_has_words_of_its_own(page: Page, device:
         await expect(page.locator("#status")).to_have_text(f"{words[status]}.")
 
 
+async def test_a_reason_stands_behind_a_colon_and_only_once(page: Page, device: Device) -> None:
+    status = page.locator("#status")
+    device.status, device.reason = Status.IDLE, "somebody here hung up; press the button to join"
+    device.tell()
+    await expect(status).to_have_text(f"Not in a room: {device.reason}.")
+    device.status, device.reason = Status.FAULT, "the server refused the token"
+    device.errors = [device.reason]
+    device.tell()
+    await expect(page.locator("#errors")).to_have_text(device.reason)
+    await expect(status).to_have_text("Fault.")
+
+
+async def test_before_a_call_a_key_tells_what_opens_with_it(page: Page, device: Device) -> None:
+    device.tally, device.status = "off", Status.JOINING
+    await asyncio.to_thread(device.gate.mute, Party.START)
+    for party, words in ((Party.START, "Turn camera off"), (Party.ROOM, "Turn camera on")):
+        device.camera_closers = (party,)
+        device.tell()
+        await expect(page.locator("#camera")).to_have_text(words)
+    await expect(page.locator("#mute")).to_have_text("Mute")
+    await asyncio.to_thread(device.gate.mute, Party.ROOM)
+    await expect(page.locator("#mute")).to_have_text("Unmute")
+    await expect(page.locator("#led-text")).to_have_text("NOT IN A CALL")
+
+
 async def test_the_key_that_joins_is_named_so(page: Page, device: Device) -> None:
     await asyncio.to_thread(device.gate.mute, Party.START)
     for joins, name, words in (
-        (False, "Unmute microphone", "Unmute"),
+        (False, "Mute microphone", "Mute"),
         (True, "Join the call", "Join"),
-        (False, "Unmute microphone", "Unmute"),
+        (False, "Mute microphone", "Mute"),
     ):
         device.press_joins = joins
         device.tell()

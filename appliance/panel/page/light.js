@@ -91,6 +91,9 @@ function heldWords(s, thing) {
   return s.camera_closers.includes("watchdog") ? "Camera held closed" : null;
 }
 
+// Before a call nothing is open, and a press means what opens with it.
+const opensByItself = (closers) => closers.length === 1 && closers[0] === "start";
+
 function renderKey(key, s, open, thing, image) {
   key.disabled = s === null;
   if (s === null) key.classList.remove("down");
@@ -98,7 +101,9 @@ function renderKey(key, s, open, thing, image) {
   // Everywhere: the icon is what is now, the words are what the key does.
   const [close, free] = thing === "camera" ? ["Turn camera off", "Turn camera on"] : ["Mute", "Unmute"];
   const joins = thing !== "camera" && s?.press_joins === true;
-  const words = joins ? "Join" : heldWords(s, thing) ?? (open === false ? free : close);
+  const closers = (thing === "camera" ? s?.camera_closers : s?.closers) ?? [];
+  const closed = open === false && !opensByItself(closers);
+  const words = joins ? "Join" : heldWords(s, thing) ?? (closed ? free : close);
   setText(key.querySelector("span"), words);
   // The visible words come first, so that a voice command finds the key by them.
   const object = thing === "camera" ? "" : joins ? " the call" : " microphone";

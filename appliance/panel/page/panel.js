@@ -18,13 +18,13 @@ import { $, element, setText } from "./dom.js";
 import { connect, hear } from "./live.js";
 
 const STATUS = {
-  starting: () => "Starting.",
-  idle: () => "Not in a room.",
-  joining: (s) => `Joining room ${s.room}.`,
-  in_room: (s) => `In room ${s.room}.`,
-  reconnecting: (s) => `Reconnecting to room ${s.room}.`,
-  updating: () => "Updating: no call until that is over.",
-  fault: () => "Fault.",
+  starting: () => "Starting",
+  idle: () => "Not in a room",
+  joining: (s) => `Joining room ${s.room}`,
+  in_room: (s) => `In room ${s.room}`,
+  reconnecting: (s) => `Reconnecting to room ${s.room}`,
+  updating: () => "Updating, no call until that is over",
+  fault: () => "Fault",
 };
 
 let refusalTimer = 0;
@@ -42,7 +42,9 @@ hear("state", (s) => {
   setText($("name"), s.name);
   setText($("where"), s.room ? `room ${s.room} on ${s.hub}` : s.hub);
   const status = (STATUS[s.status] ?? (() => s.status))(s);
-  setText($("status"), s.status_reason ? `${status} ${s.status_reason}` : status);
+  // What stands among the faults already is not said twice.
+  const reason = s.errors.includes(s.status_reason) ? "" : s.status_reason;
+  setText($("status"), reason ? `${status}: ${reason}.` : `${status}.`);
   renderErrors(s);
 });
 

@@ -142,6 +142,22 @@ async def test_a_large_change_begins_anew_and_keeps_what_was_muted(running: Runn
     assert not after.microphone_gate.is_open
 
 
+async def test_the_journal_tells_where_a_device_goes_that_leaves_its_room(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    device = running.daemon.appliance.device
+    await device.visit(token_for(running.hub, "Oak", room_name="attic"))
+    assert device.state().room == "attic"
+    device.go_home()
+    await running.until(lambda: (device.state().status, device.state().room) == ("in_room", "demo"))
+    left = [r for r in caplog.records if getattr(r, "MESSAGE_ID", "") == Message.LEFT.value]
+    assert [one.getMessage() for one in left] == [
+        "out of the room: on its way to attic",
+        "out of the room: on its way to demo",
+    ]
+
+
 async def test_an_update_goes_on_while_the_device_is_begun_anew(
     running: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
