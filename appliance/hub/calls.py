@@ -235,6 +235,12 @@ class Calls:
 
     # The way in
 
+    def admit(self, session: Session) -> None:
+        """Whether a client that is in no room would get into its own now. Raises Refused."""
+        if session.member is None:
+            check_time(session)
+            self._rooms.admit(session)
+
     def _new_leg(self, session: Session, call: VertoCall) -> Leg:
         """A leg for a call id that is new. Raises Refused."""
         if len(session.legs) >= MAX_LEGS:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 
 from appliance.hub import admission
 from appliance.hub.observers import RoomObserver
 from appliance.hub.records import StoredRoom
 from appliance.hub.room import Room
+from appliance.hub.room_options import RoomOptions
 from appliance.hub.room_stage import RoomStage
+from appliance.hub.sessions import Session
 from appliance.hub.tokens import TokenOptions
 
 log = logging.getLogger(__name__)
@@ -57,9 +60,7 @@ class Rooms:
         room = self._rooms.get(options.room_name)
         if room is not None:
             return room
-        stored = self._stored(options.room_name)
-        admission.may_open(options, exists=stored is not None, auto_create=self._auto_create)
-        settings = admission.opened(stored.options if stored else None, options)
+        stored, settings = self._settings(options)
         room = Room(
             settings.name,
             project=self._project,
@@ -76,6 +77,23 @@ class Rooms:
         log.info("room %s is open", room.name)
         return room
 
+    def admit(self, session: Session) -> None:
+        """Whether somebody new may come into the room of its token, open or not. Raises
+        Refused."""
+        options = session.options
+        room = self._rooms.get(options.room_name)
+        if room is not None:
+            room.admit(session)
+            return
+        _, settings = self._settings(options)
+        admission.may_join(
+            admission.Rules.of(settings, max_members=self._max_members),
+            join_as=options.join_as,
+            people=0,
+            locked=False,
+            now=time.time(),
+        )
+
     async def release(self, room: Room) -> None:
         """Close a room that nobody is in, or on the way into."""
         if not room.is_idle or self._rooms.get(room.name) is not room:
@@ -85,6 +103,12 @@ class Rooms:
         room.close()
         room.observer.closed(room)
         await room.stage.close()
+
+    def _settings(self, options: TokenOptions) -> tuple[StoredRoom | None, RoomOptions]:
+        """The room that lasts, if there is one, and what a token opens. Raises Refused."""
+        stored = self._stored(options.room_name)
+        admission.may_open(options, exists=stored is not None, auto_create=self._auto_create)
+        return stored, admission.opened(stored.options if stored else None, options)
 
     async def close(self) -> None:
         """Close all rooms."""

@@ -31,6 +31,7 @@ from appliance.hub.sessions import Session
 from appliance.hub.tokens import check_meta
 from appliance.signaling.layouts import LAYOUTS
 from appliance.signaling.permissions import allowed, required
+from appliance.signaling.verto import ADMISSION
 
 __all__ = ["METHODS", "call"]
 
@@ -43,6 +44,8 @@ def call(
     params: Mapping[str, Any],
 ) -> tuple[dict[str, Any], Callable[[], None] | None] | None:
     """Do one request. Returns the result to send and what to do after; None for no such method."""
+    if method == ADMISSION:
+        return _admission(session, calls), None
     work = METHODS.get(method)
     if work is None:
         return None
@@ -53,6 +56,16 @@ def call(
     except Refused as refusal:
         return {"code": refusal.code, "message": refusal.message}, None
     return {"code": "200", "message": "OK", **outcome.fields}, outcome.then
+
+
+def _admission(session: Session, calls: Calls) -> dict[str, Any]:
+    """Whether the client would get into its room, for one that has another to leave first."""
+    answer: dict[str, Any] = {"code": "200", "message": "OK"}
+    try:
+        calls.admit(session)
+    except Refused as refusal:
+        answer["refusal"] = {"code": refusal.code, "message": refusal.message}
+    return answer
 
 
 def _admitted(session: Session, method: str, params: Mapping[str, Any]) -> tuple[Room, Member]:

@@ -15,6 +15,7 @@ from . import jsonrpc
 from .errors import ProtocolError
 
 __all__ = [
+    "ADMISSION",
     "EVENT_TYPE",
     "RPC_METHOD",
     "VertoMessage",
@@ -31,6 +32,10 @@ __all__ = [
 
 #: The RPC that carries Verto towards the server.
 RPC_METHOD = "video.message"
+
+#: Asks whether an invite would be taken now. Only the hub of Roomlet knows it; its answer has a
+#: ``refusal`` (``code``, ``message``) where it would not.
+ADMISSION = "roomlet.admission"
 #: The event that carries Verto from the server.
 EVENT_TYPE = "webrtc.message"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests.appliance.hub.hub_client import (
     BOTH,
     RECEIVE,
     Client,
+    make_room,
     token,
     until,
 )
@@ -166,6 +169,37 @@ async def test_a_locked_room_takes_nobody_new(hub: TestHub) -> None:
             await other.rpc("video.unlock")
             await late.invite()
         await client.close()
+
+
+async def test_who_asks_learns_whether_it_would_be_let_in(make_hub: MakeHub) -> None:
+    hub = await make_hub(max_members=2, auto_create_rooms=False)
+    begin = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    await make_room(hub, join_from=begin)
+
+    async def answer(**options: Any) -> str | None:
+        """What the hub says that an invite would be refused with; one is."""
+        async with await Client.connect(hub, token(hub, **options)) as late:
+            result = (await late.request(verto.ADMISSION, {}))["result"]
+            assert result["code"] == "200"
+            refusal: dict[str, str] | None = result.get("refusal")
+            if refusal is None:
+                return None
+            assert await late.verto(verto.invite(late.call_id, BOTH)) == refusal
+            return refusal["message"]
+
+    assert "does not let in before" in str(await answer())
+    assert "There is no room attic" in str(await answer(room="attic"))
+    assert len(hub.rooms) == 0, "a question opens none"
+    new = {"room": "attic", "auto_create_room": True}
+    async with await Client.join(hub, **new) as client:
+        assert await answer(**new) is None
+        async with await Client.join(hub, **new):
+            assert "is full" in str(await answer(**new))
+            assert await answer(join_as="audience", **new) is None
+            await client.rpc("video.lock")
+            assert "is locked" in str(await answer(join_as="audience", **new))
+            # Who is in is not asked again.
+            assert "refusal" not in (await client.request(verto.ADMISSION, {}))["result"]
 
 
 async def test_a_full_room_takes_nobody_new(make_hub: MakeHub) -> None:

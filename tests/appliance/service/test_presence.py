@@ -145,6 +145,13 @@ def session_of(device: Device) -> RoomSession:
     return session
 
 
+async def elm_locks(hub: HubServer, make_device: MakeDevice) -> None:
+    """Elm is in the attic, and locks it."""
+    options = {"room_name": "attic", "permissions": [*PERMISSIONS, "room.lock"]}
+    room = {"host": hub.url, "token": token_for(hub, "Elm", **options), "user_name": "Elm"}
+    await session_of(await make_device("Elm", 3, room=room)).lock()
+
+
 async def test_who_is_not_let_in_elsewhere_stays_in_the_call(
     hub: HubServer, make_device: MakeDevice, unused_tcp_port: int
 ) -> None:
@@ -155,6 +162,9 @@ async def test_who_is_not_let_in_elsewhere_stays_in_the_call(
     await session_of(oak).lock()
     tap(oak)
     await until(ash, lambda state: "Oak" in muted(state))
+    # Another room that is locked, by somebody in it.
+    await elm_locks(hub, make_device)
+    nowhere = token_for(hub, "Oak", room_name="nowhere", auto_create_room=False)
     before, moves = oak.state(), list[str]()
     session_of(ash).on("member.joined", lambda _: moves.append("joined"))
     session_of(ash).on("member.left", lambda _: moves.append("left"))
@@ -165,6 +175,8 @@ async def test_who_is_not_let_in_elsewhere_stays_in_the_call(
         ("cellar", "cellar.*not open to guests"),
         (f"http://127.0.0.1:{unused_tcp_port}/?room=attic", "cannot reach"),
         (forged, "refused the token.*another key"),
+        ("attic", "^the room is locked; ask its host to unlock it$"),
+        (nowhere, "^there is no room nowhere; "),
     ):
         with pytest.raises(Refused, match=why):
             await oak.visit(invitation)
