@@ -34,25 +34,28 @@ class _Found:
 class Blame:
     """Collects what is wrong with each device, and tells it of all of them, each mistake once."""
 
-    def __init__(self, table: Table, template: Template) -> None:
+    def __init__(self, table: Table, template: Template, path: Path, look: Look) -> None:
+        """`path` is that of a device's own file in what `look` finds."""
         self._table: Final = table
         self._template: Final = template
+        self._path: Final = path
+        self._look: Final = look
         self._own: Final[list[_Found]] = []
         self._shared: Final[list[_Found]] = []
         self._rows = 0
 
-    def add(self, row: Row, path: Path, look: Look) -> None:
-        """Find what is wrong with the device of a row, whose own file is at `path`."""
+    def add(self, row: Row) -> None:
+        """Find what is wrong with the device of a row."""
         self._rows += 1
         cells = dict(row.cells)
         while True:
-            errors = look(self._template.filled(cells))
-            found = [_Found(row, error, self._causes(error, path)) for error in errors]
+            errors = self._look(self._template.filled(cells))
+            found = [_Found(row, error, self._causes(error)) for error in errors]
             # A cell that makes no TOML hides all else: without it there is more to see.
             broken = [one for one in found if one.columns and one.error.key is None]
             unknown = set(self._template.columns) - cells.keys()
             for one in broken or found:
-                if one.error.path != path:
+                if one.error.path != self._path:
                     self._shared.append(one)
                 elif unknown.isdisjoint(one.columns) and not self._strays(one.error):
                     self._own.append(one)
@@ -73,8 +76,8 @@ class Blame:
                 errors.append(self._of_template(alike))
         return errors
 
-    def _causes(self, error: ConfigError, path: Path) -> tuple[str, ...]:
-        return self._template.causes(error) if error.path == path else ()
+    def _causes(self, error: ConfigError) -> tuple[str, ...]:
+        return self._template.causes(error) if error.path == self._path else ()
 
     def _strays(self, error: ConfigError) -> bool:
         """Whether it may well be of a $ that is told of itself."""

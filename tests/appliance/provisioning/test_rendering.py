@@ -212,6 +212,46 @@ def test_the_folder_may_be_named_in_a_roundabout_way(
     assert len(caught.value.errors) == 1
 
 
+SHARED = "is no device's own file; give the number of the device"
+
+
+@pytest.mark.parametrize("over", [True, False])
+@pytest.mark.parametrize("name", ["fleet", "device", "site", "floor", "rooms", "link"])
+def test_no_row_takes_the_place_of_a_file_that_devices_share(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch, name: str, over: bool
+) -> None:
+    monkeypatch.chdir(rooms / "fleet")
+    Path("fleet.toml").write_text('include = "site.toml"\n' + FLEET)
+    Path("site.toml").write_text("[speaker]\nvolume = 7\n")
+    Path("floor.toml").write_text("[speaker]\nvolume = 8\n")
+    Path("link.toml").symlink_to("site.toml")
+    # The template may lie there as well.
+    Path("rooms.toml").write_text('include = "${floor}.toml"\n' + FLEET)
+    Path("rooms.csv").write_text(f"serial,floor\nabc1,floor\n{name.upper()},floor\n")
+    fleet = Path("fleet.toml") if over else None
+    with pytest.raises(ConfigErrors) as caught:
+        render(Path("rooms.csv"), Path("rooms.toml"), Path(), fleet)
+    assert [str(error) for error in caught.value.errors] == [
+        f"rooms.csv, line 3: serial: {name}.toml {SHARED}"
+    ]
+    Path("link.toml").unlink()
+    Path("rooms.csv").write_text("serial,floor\nabc1,floor\n")
+    made = render(Path("rooms.csv"), Path("rooms.toml"), Path("../fleet"), fleet)
+    assert (made.changed, made.strangers) == (["abc1.toml"], ())
+
+
+def test_no_row_includes_itself(rooms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (rooms / "fleet/abc1.toml").write_text("")
+    lines = told(
+        rooms,
+        monkeypatch,
+        template='include = "${serial}.toml"\n',
+        table="serial\nabc1\n",
+        abc1="",
+    )
+    assert lines == [f"rooms.csv, line 2: serial: abc1.toml {SHARED}"]
+
+
 def test_a_file_that_is_not_there_is_named(rooms: Path) -> None:
     (rooms / "rooms.csv").unlink()
     with pytest.raises(ConfigError, match=r"rooms\.csv: there is no such file"):
