@@ -240,6 +240,13 @@ def test_no_row_takes_the_place_of_a_file_that_devices_share(
     assert (made.changed, made.strangers) == (["abc1.toml"], ())
 
 
+def test_a_table_without_rows_makes_no_device_a_stranger(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = told(rooms, monkeypatch, table="serial,room,volume\n,,\n", abc1="")
+    assert lines == ["rooms.csv, line 1: names the columns only; add a row for each device"]
+
+
 def test_no_row_includes_itself(rooms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (rooms / "fleet/abc1.toml").write_text("")
     lines = told(
