@@ -38,6 +38,7 @@ _TYPES: Final = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
+    "model_type": "must be one table",
 }
 """What to write where TOML has a type of its own for a value."""
 
@@ -121,7 +122,8 @@ def in_words(detail: ErrorDetails) -> str:
     """What is wrong with a value, or what to write instead; without the value."""
     text = _TYPES.get(detail["type"])
     if text is not None:
-        return text + (", without quotes" if isinstance(detail["input"], str) else "")
+        in_quotes = isinstance(detail["input"], str) and detail["type"] != "model_type"
+        return text + (", without quotes" if in_quotes else "")
     text = " ".join(detail["msg"].split())
     return text[:1].lower() + text[1:]
 

@@ -95,9 +95,9 @@ class Source:
 
         Where the key itself is not there, as one that is missing, its nearest table counts.
         """
-        statements = list(_statements(self.text))
+        begun = list(statements(self.text))
         for length in range(len(key), 0, -1):
-            if (found := _locate(self.text, statements, key[:length])) is not None:
+            if (found := _locate(self.text, begun, key[:length])) is not None:
                 return found
         return None
 
@@ -122,7 +122,7 @@ _TOKEN = re.compile(
 """What says where a statement ends: texts, comments, brackets, ends of lines."""
 
 
-def _statements(text: str) -> Iterator[tuple[int, int]]:
+def statements(text: str) -> Iterator[tuple[int, int]]:
     """The line on which each statement of a valid text begins, and the offset of its end; blank
     lines and comments count as statements."""
     depth, line, begun = 0, 1, 1
@@ -139,7 +139,7 @@ def _statements(text: str) -> Iterator[tuple[int, int]]:
     yield begun, len(text)
 
 
-def _locate(text: str, statements: Sequence[tuple[int, int]], key: Key) -> tuple[int, int] | None:
+def _locate(text: str, begun: Sequence[tuple[int, int]], key: Key) -> tuple[int, int] | None:
     def holds(statement: tuple[int, int]) -> bool:
         try:
             return held(tomllib.loads(text[: statement[1]]), key)
@@ -147,10 +147,10 @@ def _locate(text: str, statements: Sequence[tuple[int, int]], key: Key) -> tuple
             return False
 
     # What the first statements hold, more of them hold as well: so it can be found by halves.
-    index = bisect.bisect_left(statements, True, key=holds)
-    if index == len(statements):
+    index = bisect.bisect_left(begun, True, key=holds)
+    if index == len(begun):
         return None
-    line = statements[index][0]
+    line = begun[index][0]
     names = [part for part in key if isinstance(part, str)]
     return line, _column(text.split("\n")[line - 1], names[-1])
 

@@ -177,6 +177,30 @@ def test_parts_on_one_pin_are_blamed_on_the_columns_of_both(
     ]
 
 
+@pytest.mark.parametrize(
+    ("template", "where"),
+    [
+        ('[[room]]\nname = "${cell}"\n', "template.toml, line 1, column 3: room: "),
+        ("[camera]\nrate = 0.${cell}\n", "rooms.csv, line 2: cell: camera.rate: "),
+        ("[speaker]\nvolume = 0x${cell}\n", "rooms.csv, line 2: cell: speaker.volume: "),
+        (
+            '[provisioning]\nurls = [\n  "${cell}",\n]\n',
+            "rooms.csv, line 2: cell: provisioning.urls[0]: ",
+        ),
+        # Nothing that stands for the cell is a key of its own.
+        ("[speaker]\n[${word}]\nvolume = 3\n", "rooms.csv, line 2: word: cannot declare "),
+    ],
+)
+def test_a_mistake_is_told_where_it_is_made(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch, template: str, where: str
+) -> None:
+    (line,) = told(
+        rooms, monkeypatch, table="serial,cell,word\na1,999,speaker\n", template=template
+    )
+    assert line.startswith(where)
+    assert "Config" not in line
+
+
 def test_what_a_device_does_not_take_of_a_fleet_is_not_made(
     rooms: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
