@@ -15,6 +15,12 @@ from appliance.provisioning.template import Template
 FEW: Final = 3
 """Devices that are named where more have the same mistake."""
 
+UNFIT: Final = (
+    "must be a number or one word where the template has no quotes;"
+    ' write "${{{}}}" there for a text'
+)
+"""What is said of a cell that cannot stand outside of quotes; for the column's name."""
+
 Look = Callable[[str], list[ConfigError]]
 """What is wrong with a device whose own file has this text."""
 
@@ -48,6 +54,10 @@ class Blame:
         """Find what is wrong with the device of a row."""
         self._rows += 1
         cells = dict(row.cells)
+        for column, line in dict.fromkeys(self._template.unfit(cells)):
+            error = ConfigError(UNFIT.format(column), path=self._path, line=line)
+            self._own.append(_Found(row, error, (column,)))
+            cells.pop(column, None)
         while True:
             errors = self._look(self._template.filled(cells))
             found = [_Found(row, error, self._causes(error)) for error in errors]
@@ -57,7 +67,9 @@ class Blame:
             for one in broken or found:
                 if one.error.path != self._path:
                     self._shared.append(one)
-                elif unknown.isdisjoint(one.columns) and not self._strays(one.error):
+                elif (
+                    unknown.isdisjoint(one.columns) and one.error.line not in self._template.strays
+                ):
                     self._own.append(one)
             again = {name for one in broken for name in one.columns} & cells.keys()
             if not again:
@@ -78,10 +90,6 @@ class Blame:
 
     def _causes(self, error: ConfigError) -> tuple[str, ...]:
         return self._template.causes(error) if error.path == self._path else ()
-
-    def _strays(self, error: ConfigError) -> bool:
-        """Whether it may well be of a $ that is told of itself."""
-        return error.key is None and error.line in self._template.strays
 
     def _why(self, found: _Found) -> str:
         empty = any(not found.row.cells.get(name) for name in found.columns)

@@ -132,12 +132,7 @@ def _line(error: ConfigError, path: Path) -> int:
 def _unfit(rooms: Table, pattern: Template) -> list[ConfigError]:
     """What of a template no row can fill in."""
     errors = [
-        ConfigError(
-            "has a $ that begins no ${column}; write $$ for a plain one",
-            path=pattern.path,
-            line=line,
-        )
-        for line in pattern.strays
+        ConfigError(reason, path=pattern.path, line=line) for line, reason in pattern.strays.items()
     ]
     for name, line in pattern.columns.items() if rooms.columns else ():
         if name not in rooms.columns:

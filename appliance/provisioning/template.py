@@ -16,7 +16,7 @@ from appliance.provisioning.errors import ConfigError
 from appliance.provisioning.mistakes import UNKNOWN
 from appliance.provisioning.source import Source, statements
 
-_HOLE: Final = re.compile(r"\$(?:(?P<plain>\$)|(?P<bare>[A-Za-z_]\w*)|\{(?P<name>[^{}\n]+)\})?")
+_HOLE: Final = re.compile(r"\$(?:(?P<plain>\$)|\{(?P<name>[^{}\n]+)\})?")
 
 _PIECE: Final = re.compile(
     r"""'{3}.*?'{3,5}|'[^'\n]*'|"{3}(?:\\.|[^\\])*?"{3,5}|"(?:\\.|[^"\\\n])*"|\#[^\n]*|"""
@@ -27,6 +27,9 @@ _PIECE: Final = re.compile(
 
 _OF_KEY: Final = re.compile(r"""(?:[\w. \t"'-]|\$\{[^{}\n]+\})*=""")
 """What follows on a part of a key."""
+
+_WORD: Final = re.compile(r"[+-]?\d[\d_]*(\.\d[\d_]*)?([eE][+-]?\d+)?|[\w-]*", re.ASCII)
+"""What a cell may be outside of quotes: a number, a truth value, a key; empty it is no TOML."""
 
 _UNTOLD: Final = "0"
 """What stands for a cell of which nothing is known: a number, a key, and in quotes a text."""
@@ -39,7 +42,8 @@ class _Hole:
     column: str
     line: int
     in_key: bool
-    in_comment: bool
+    quote: str
+    """The sign with which the text or comment round it begins; a `$` outside of these."""
 
 
 class Template:
@@ -49,31 +53,35 @@ class Template:
         self.path: Final[Path] = source.path
         self.columns: Final[dict[str, int]] = {}
         """The columns that it asks for, each with the line that does so first."""
-        self.strays: Final[list[int]] = []
-        """The lines with a `$` that begins no `${column}`."""
+        self.strays: Final[dict[int, str]] = {}
+        """The lines with a `$` where none can be, each with the reason."""
         self._parts: Final[list[str | _Hole]] = []
         text, end = source.text, 0
-        for match, quote in _holes(text):
+        for match, quote in _dollars(text):
             self._parts.append(text[end : match.start()])
             end = match.end()
             line = text.count("\n", 0, match.start()) + 1
-            name = match["bare"] or match["name"]
-            if name is None:
+            if match["name"] is None:
                 self._parts.append("$")
                 if match["plain"] is None:
-                    self.strays.append(line)
+                    self.strays[line] = "has a $ that begins no ${column}; write $$ for a plain one"
                 continue
+            name = match["name"].strip()
+            self.columns.setdefault(name, line)
+            if quote == "'":
+                self.strays[line] = (
+                    f"has {match[0]} in '...', in which nothing can be escaped; write \"...\""
+                )
             begin = text.rfind("\n", 0, match.start()) + 1
             in_header = text[begin : match.start()].lstrip().startswith("[")
             in_key = in_header or _OF_KEY.match(text, end) is not None
-            self._parts.append(_Hole(name.strip(), line, in_key, quote == "#"))
-            self.columns.setdefault(name.strip(), line)
+            self._parts.append(_Hole(name, line, in_key, quote))
         self._parts.append(text[end:])
+        self._holes: Final = [part for part in self._parts if isinstance(part, _Hole)]
         self._begins: Final = [line for line, _ in statements(self.filled({}))]
 
     def filled(self, cells: Mapping[str, str]) -> str:
-        """The text with cells in their places, as they stand between the quotes of a text of TOML;
-        of columns that are not there something that stands for them."""
+        """The text with cells in their places; for columns that are not there something else."""
 
         def fill(part: str | _Hole) -> str:
             if isinstance(part, str):
@@ -82,16 +90,30 @@ class Template:
 
         return "".join(map(fill, self._parts))
 
+    def unfit(self, cells: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+        """The columns whose cells cannot stand outside of quotes where they would, each with the
+        line."""
+        for hole in self._holes:
+            cell = cells.get(hole.column, _UNTOLD)
+            if hole.quote == "$" and not _WORD.fullmatch(cell):
+                yield hole.column, hole.line
+
     def causes(self, error: ConfigError) -> tuple[str, ...]:
         """The columns whose cells may make a mistake in a device's file, those of its line or of
         all that begins there; none where the template itself does."""
         found = {hole.column for hole in self._concerned(error)}
         return tuple(name for name in self.columns if name in found)
 
+    def strays_at(self, error: ConfigError) -> bool:
+        """Whether a mistake may well be of a `$` that cannot be there."""
+        if error.key is None and error.line in self.strays:
+            return True
+        return any(hole.quote == "'" for hole in self._concerned(error))
+
     def _concerned(self, error: ConfigError) -> Iterator[_Hole]:
         no_value = error.reason.startswith(UNKNOWN)
-        for hole in self._parts:
-            if isinstance(hole, str) or hole.in_comment or (no_value and not hole.in_key):
+        for hole in self._holes:
+            if hole.quote == "#" or (no_value and not hole.in_key):
                 continue
             if error.line == (hole.line if error.key is None else self._begin(hole.line)):
                 yield hole
@@ -101,7 +123,7 @@ class Template:
         return self._begins[bisect.bisect_right(self._begins, line) - 1]
 
 
-def _holes(text: str) -> Iterator[tuple[re.Match[str], str]]:
+def _dollars(text: str) -> Iterator[tuple[re.Match[str], str]]:
     """Each `$` with what belongs to it, and the sign with which the text or comment round it
     begins; a `$` outside of these."""
     for piece in _PIECE.finditer(text):
@@ -110,6 +132,6 @@ def _holes(text: str) -> Iterator[tuple[re.Match[str], str]]:
 
 
 def _escaped(cell: str) -> str:
-    """As it stands between the quotes of a text of TOML; numbers and words stay what they are."""
+    """As it stands between "..." of TOML; numbers and words stay what they are."""
     cell = cell.replace("\\", "\\\\").replace('"', '\\"')
     return "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in cell)

@@ -205,7 +205,7 @@ def test_what_a_device_does_not_take_of_a_fleet_is_not_made(
     rooms: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     template = (
-        'include = "../site.toml"\n' + TEMPLATE + "[provisioning]\npublic_key = 'RW${room}'\n"
+        'include = "../site.toml"\n' + TEMPLATE + '[provisioning]\npublic_key = "RW${room}"\n'
     )
     (rooms / "site.toml").write_text("")
     lines = told(rooms, monkeypatch, template=template)
@@ -264,6 +264,22 @@ def test_no_row_takes_the_place_of_a_file_that_devices_share(
     assert (made.changed, made.strangers) == (["abc1.toml"], ())
 
 
+def test_what_is_in_a_cell_stays_one_value(rooms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = told(
+        rooms,
+        monkeypatch,
+        table='serial,pin,name\na1,"17, hang_up_pin = 5",O\'Brien\na2,17,x\na3,17,x\na4,17,x\n',
+        template="[room]\nuser_name = '${name}'\n"
+        '[controls]\nbackend = "gpio"\noptions = { mute_pin = ${pin} }\n',
+    )
+    assert lines == [
+        "template.toml, line 2: has ${name} in '...', in which nothing can be escaped;"
+        ' write "..."',
+        "rooms.csv, line 2: pin: must be a number or one word where the template has no quotes;"
+        ' write "${pin}" there for a text (template.toml and a1.toml, line 5)',
+    ]
+
+
 def test_a_table_without_rows_makes_no_device_a_stranger(
     rooms: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,8 +309,8 @@ def test_a_dry_run_does_not_show_secrets(rooms: Path) -> None:
     (rooms / "rooms.csv").write_text("serial,one,two\nabc1,canary-1,canary-2\n")
     template = rooms / "template.toml"
     template.write_text(
-        "room = { host = 'ws://hub', token = '${one}' }\n"
-        "[provisioning]\nproxy = 'http://u:${two}@proxy:1'\n"
+        "room = { host = 'ws://hub', token = \"${one}\" }\n"
+        '[provisioning]\nproxy = "http://u:${two}@proxy:1"\n'
     )
 
     def made():  # type: ignore[no-untyped-def]
@@ -302,11 +318,11 @@ def test_a_dry_run_does_not_show_secrets(rooms: Path) -> None:
 
     first = made()
     assert "canary" not in first.diff()
-    assert "+proxy = 'http://u:********@proxy:1'" in first.diff()
+    assert '+proxy = "http://u:********@proxy:1"' in first.diff()
     first.write(rooms / "fleet")
     (rooms / "rooms.csv").write_text("serial,one,two\nabc1,canary-1,canary-3\n")
     # That a secret is another one is shown.
-    assert "-proxy = 'http://u:********@proxy:1'\n+proxy" in made().diff()
+    assert '-proxy = "http://u:********@proxy:1"\n+proxy' in made().diff()
     assert "canary" not in made().diff()
     template.write_text('[room]\nhost = "ws://hub"\n"token" = "canary\\u002d4"\n')
     assert '+"token" = "********"' in made().diff()

@@ -12,7 +12,7 @@ from appliance.provisioning.template import Template
 
 TEXT = """\
 [room]
-user_name = "${room}, $floor"
+user_name = "${room}, ${floor}"
 host = "ws://${site}.local" # 5 $$
 [controls]
 options = { mute_pin = ${mute}, tally_red = ${red}, pull = "up" }
@@ -35,12 +35,34 @@ def template(text: str = TEXT) -> Template:
 
 
 def test_cells_take_their_places() -> None:
-    made = template('a = "${x}$y${ z z }" # $$ $ {x}\n')
-    assert list(made.columns) == ["x", "y", "z z"]
-    assert made.strays == [1]
-    assert made.filled({"x": 'a"b', "y": "\\", "z z": "\n"}) == (
-        'a = "a\\"b\\\\\\U0000000A" # $ $ {x}\n'
+    made = template('a = "${x}$${y}${ z z }" # $$ $ {x} ${y}\nb = ${n}\n')
+    assert list(made.columns) == ["x", "z z", "y", "n"]
+    assert list(made.strays) == [1]
+    assert made.filled({"x": 'a"b', "y": "\\", "z z": "\n", "n": "-1.5e3"}) == (
+        'a = "a\\"b${y}\\U0000000A" # $ $ {x} \\\\\nb = -1.5e3\n'
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["a = '${x}'", "a = 'b\"' # '\nc = '''\n${x}'''", "a = \"'\"\nb = { '${x}' = 1 }"]
+)
+def test_no_cell_goes_where_nothing_can_be_escaped(text: str) -> None:
+    made = template(text)
+    assert made.strays == {
+        text.count("\n") + 1: "has ${x} in '...', in which nothing can be escaped; write \"...\"",
+    }
+
+
+@pytest.mark.parametrize(
+    ("cell", "fits"),
+    [
+        *[(cell, True) for cell in ("17", "-1.5e3", "1_000", "0x1F", "true", "inf", "log", "a-b")],
+        *[(cell, False) for cell in ("17, b = 5", "a.b", '"a"', "1 # 2", "[1]", "07:00", "é", "=")],
+    ],
+)
+def test_outside_of_quotes_a_cell_is_a_number_or_a_word(cell: str, fits: bool) -> None:
+    made = template('a = ${x}\nb = "${x} = ${y}" # ${y}\n')
+    assert list(made.unfit({"x": cell, "y": "a, b"})) == ([] if fits else [("x", 1)])
 
 
 @given(st.dictionaries(st.sampled_from(["room", "site", "mute", "floor"]), st.text()))
