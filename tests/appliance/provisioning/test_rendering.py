@@ -214,15 +214,27 @@ def test_what_a_device_does_not_take_of_a_fleet_is_not_made(
 
 
 @pytest.mark.parametrize(
-    ("key", "text"), [("token", '"${cell}"'), ("token_url", '"http://u:${cell}@x/"')]
+    ("key", "text"),
+    [
+        ("room.token", '["${cell}"]'),
+        ("room.token_url", '"ftp://u:${cell}@x/"'),
+        ("room.token_headers.Authorization", '["Bearer ${cell}"]'),
+        ("calendar.url", '["https://x/${cell}.ics"]'),
+        ("network.turn_url", '"http://u:${cell}@relay"'),
+        ("provisioning.proxy", '"ftp://u:${cell}@proxy:1"'),
+        ("provisioning.urls[0]", '["ftp://u:${cell}@x/"]'),
+    ],
 )
 def test_no_secret_is_in_a_mistake(
     rooms: Path, monkeypatch: pytest.MonkeyPatch, key: str, text: str
 ) -> None:
-    template = f'[room]\nhost = "ws://hub"\n{key} = {text}\n[speaker]\nvolume = ${{cell}}\n'
-    lines = told(rooms, monkeypatch, table="serial,cell\na1,c4n4ry\n", template=template)
-    assert lines
-    assert "c4n4ry" not in "".join(lines)
+    line = f"{key.partition('[')[0]} = {text}\n"
+    # Of its own cell, and of the template's.
+    for template, value in ((line, "c4n4ry"), (line.replace("${cell}", "c4n4ry"), "x")):
+        table = f"serial,cell\na1,{value}\n"
+        (told_one,) = told(rooms, monkeypatch, table=table, template=template)
+        assert f": {key}: " in told_one
+        assert "c4n4ry" not in told_one
 
 
 def test_the_folder_may_be_named_in_a_roundabout_way(
