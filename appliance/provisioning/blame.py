@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,10 +143,9 @@ class Blame:
 
 def _likeness(found: _Found) -> tuple[object, ...]:
     """What mistakes have in common that the same words of the template make, whatever the value."""
-    reason = found.error.reason
-    if found.columns:
-        reason = re.sub(r", not .*|'[^']*'|\d+", "#", reason)
-    return found.error.line, found.error.key, found.columns, reason
+    error = found.error
+    what = (found.columns and error.kind) or error.reason
+    return error.line, error.key, found.columns, what
 
 
 def _grouped(items: Iterable[_Item], key: Callable[[_Item], object]) -> Iterator[list[_Item]]:

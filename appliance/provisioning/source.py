@@ -101,10 +101,12 @@ class Source:
                 return found
         return None
 
-    def error(self, key: Key, reason: str) -> ConfigError:
+    def error(self, key: Key, reason: str, kind: str | None = None) -> ConfigError:
         """The error that blames a key of this file."""
         line, column = self.locate(key) or (None, None)
-        return ConfigError(reason, path=self.path, line=line, column=column, key=dotted(key))
+        return ConfigError(
+            reason, path=self.path, line=line, column=column, key=dotted(key), kind=kind
+        )
 
 
 def dotted(key: Key) -> str:

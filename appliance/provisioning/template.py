@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.provisioning.errors import ConfigError
-from appliance.provisioning.mistakes import UNKNOWN
+from appliance.provisioning.mistakes import MISSING, UNKNOWN
 from appliance.provisioning.source import Source, statements
 
 _HOLE: Final = re.compile(r"\$(?:(?P<plain>\$)|\{(?P<name>[^{}\n]+)\})?")
@@ -111,7 +111,7 @@ class Template:
         return any(hole.quote == "'" for hole in self._concerned(error))
 
     def _concerned(self, error: ConfigError) -> Iterator[_Hole]:
-        no_value = error.reason.startswith(UNKNOWN)
+        no_value = error.kind in (UNKNOWN, MISSING)
         for hole in self._holes:
             if hole.quote == "#" or (no_value and not hole.in_key):
                 continue

@@ -237,6 +237,15 @@ def test_no_secret_is_in_a_mistake(
         assert "c4n4ry" not in told_one
 
 
+def test_no_part_of_a_password_is_taken_for_a_column(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = '[provisioning]\nproxy = "http://u:pa$c4n4ry@p:1"\n'
+    assert told(rooms, monkeypatch, template=template) == [
+        "template.toml, line 2: has a $ that begins no ${column}; write $$ for a plain one"
+    ]
+
+
 def test_the_folder_may_be_named_in_a_roundabout_way(
     rooms: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

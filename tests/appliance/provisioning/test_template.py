@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.provisioning import ConfigError
+from appliance.provisioning.mistakes import MISSING, UNKNOWN
 from appliance.provisioning.source import Source
 from appliance.provisioning.template import Template
 
@@ -71,33 +72,34 @@ def test_no_cell_moves_a_line(cells: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "key", "reason", "columns"),
+    ("line", "key", "kind", "columns"),
     [
-        (2, "room.user_name", "is too long", ["room", "floor"]),
-        (3, "room.host", "is no address", ["site"]),
+        (2, "room.user_name", "string_too_long", ["room", "floor"]),
+        (3, "room.host", "value_error", ["site"]),
         # Whatever the cell, that is nothing that can be said.
-        (3, "room.host", "unknown key, did you mean hosts?", []),
-        (5, "controls.options.pull", "pull 'up' is unknown", ["mute", "red"]),
-        (8, "policy.quiet_until", "is no time", []),
+        (3, "room.host", UNKNOWN, []),
+        (5, "controls.options.pull", None, ["mute", "red"]),
+        (5, "controls.options.device", MISSING, []),
+        (8, "policy.quiet_until", "value_error", []),
         # An array of several lines is one statement.
-        (10, "panel.hosts[1]", "is no name", ["site"]),
-        (12, None, "invalid value", ["site"]),
+        (10, "panel.hosts[1]", "string_type", ["site"]),
+        (12, None, None, ["site"]),
         # Of a key whose name is a cell all of its line may be meant.
-        (14, "logg", "unknown key", ["section"]),
+        (14, "logg", UNKNOWN, ["section"]),
         # As of what is no TOML.
-        (14, None, "invalid value", ["section"]),
-        (14, "log.level", "unknown key", ["section"]),
-        (15, "log.x", "unknown key", ["key", "key2"]),
-        (1, "room", "needs one of token, token_file and guest = true", []),
-        (None, "camera", "is missing; add it", []),
+        (14, None, None, ["section"]),
+        (14, "log.level", UNKNOWN, ["section"]),
+        (15, "log.x", UNKNOWN, ["key", "key2"]),
+        (1, "room", "way_in", []),
+        (None, "camera", MISSING, []),
         # A comment makes no mistake.
-        (16, "log.level", "is no level", []),
+        (16, "log.level", "enum", []),
     ],
 )
 def test_the_columns_that_make_a_mistake(
-    line: int | None, key: str | None, reason: str, columns: list[str]
+    line: int | None, key: str | None, kind: str | None, columns: list[str]
 ) -> None:
-    error = ConfigError(reason, path=Path("oak.toml"), line=line, key=key)
+    error = ConfigError("x", path=Path("oak.toml"), line=line, key=key, kind=kind)
     assert list(template().causes(error)) == columns
 
 
