@@ -20,8 +20,8 @@ UNFIT: Final = (
 )
 """What is said of a cell that cannot stand outside of quotes; for the column's name."""
 
-Look = Callable[[str], list[ConfigError]]
-"""What is wrong with a device whose own file has this text."""
+Look = Callable[[str, Sequence[str | None]], list[ConfigError]]
+"""What is wrong with a device whose own file has this text, with these cells in its keys."""
 
 _Item = TypeVar("_Item")
 
@@ -58,7 +58,7 @@ class Blame:
             self._own.append(_Found(row, error, (column,)))
             cells.pop(column, None)
         while True:
-            errors = self._look(self._template.filled(cells))
+            errors = self._look(self._template.filled(cells), self._template.in_keys(cells))
             found = [_Found(row, error, self._causes(error)) for error in errors]
             # A cell that makes no TOML hides all else: without it there is more to see.
             broken = [one for one in found if one.columns and one.error.key is None]

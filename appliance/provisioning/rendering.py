@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,7 @@ from appliance.provisioning.files import write_whole
 from appliance.provisioning.layers import Layers, Part, normal, read_parts
 from appliance.provisioning.places import DEVICE, Places
 from appliance.provisioning.showing import masked, secrets_in
-from appliance.provisioning.source import Source
+from appliance.provisioning.source import Key, Source
 from appliance.provisioning.table import NAMES, Table
 from appliance.provisioning.template import Template
 from hal.spelling import nearest
@@ -95,6 +95,24 @@ def render(table: Path, template: Path, folder: Path, over: Path | None = None) 
     return Rendered(files, before, strangers)
 
 
+_Index = dict[tuple[str | int, ...], tuple[int, int] | None]
+"""Line and column of the keys that were looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfRow(Source):
+    """A device's own file.  To find a key takes as long as to check the file, so what was found in
+    that of another row counts."""
+
+    index: _Index
+
+    def locate(self, key: Key) -> tuple[int, int] | None:
+        whole = tuple(key)
+        if whole not in self.index:
+            self.index[whole] = Source.locate(self, key)
+        return self.index[whole]
+
+
 class _Shared:
     """The files that lie below those of all devices: the fleet's own, and what is included."""
 
@@ -103,6 +121,7 @@ class _Shared:
         """Where each device's own file is taken to be: no file can include that name."""
         self.paths = {folder / FLEET, folder / DEVICE}
         """Of those that were needed, and of those that no device may have as its own."""
+        self._indexes: Final[dict[Sequence[str | None], _Index]] = {}
         # As on the devices, where all of a fleet's files are together.
         self._local: Final = Places().local
         fleet = folder / FLEET if over is None else over
@@ -113,11 +132,13 @@ class _Shared:
             self.paths |= {fleet, *(part.source.path for part in parts)}
         self._below, self._gaps = ([], []) if over is None else (parts, gaps)
 
-    def mistakes(self, text: str) -> list[ConfigError]:
-        """What is wrong with the device whose own file, not written yet, has this text."""
+    def mistakes(self, text: str, in_keys: Sequence[str | None]) -> list[ConfigError]:
+        """What is wrong with the device whose own file, not written yet, has this text; see
+        `Template.in_keys`."""
+        index = self._indexes.setdefault(in_keys, {})
 
         def read(file: Path) -> Source:
-            return Source(file, text) if file == self.own else Source.read(file)
+            return _OfRow(file, text, index) if file == self.own else Source.read(file)
 
         gaps = list(self._gaps)
         own = list(read_parts("device", self.own, read, folder=self._local, gaps=gaps))

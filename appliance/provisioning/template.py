@@ -98,6 +98,10 @@ class Template:
             if hole.quote == "$" and not _WORD.fullmatch(cell):
                 yield hole.column, hole.line
 
+    def in_keys(self, cells: Mapping[str, str]) -> tuple[str | None, ...]:
+        """The cells that are part of a key.  Where these are the same, each key is on one line."""
+        return tuple(cells.get(hole.column) for hole in self._holes if hole.in_key)
+
     def causes(self, error: ConfigError) -> tuple[str, ...]:
         """The columns whose cells may make a mistake in a device's file, those of its line or of
         all that begins there; none where the template itself does."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +113,42 @@ def test_a_mistake_of_the_template_is_told_once_and_how_many_rooms_have_it(
         " must be a number, without quotes, not '15' WHOSE",
         "template.toml, line 10, column 1: room.token_headers.X:"
         " input should be a valid string WHOSE",
+    ]
+
+
+def test_a_mistake_of_the_template_is_looked_for_once(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = 0
+    loads = tomllib.loads
+
+    def counting(text: str) -> dict[str, Any]:
+        nonlocal parsed
+        parsed += 1
+        return loads(text)
+
+    monkeypatch.setattr(tomllib, "loads", counting)
+    wrong = "".join(f"wrong{number} = 1\n" for number in range(20))
+    lines = told(rooms, monkeypatch, table=many(rooms=200), template=TEMPLATE + wrong)
+    assert len(lines) == 20
+    # Each of the 201 files once, and then 20 keys by halves.
+    assert parsed < 201 + 20 * 12
+
+
+def test_where_a_cell_is_part_of_a_key_each_row_has_its_own_lines(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = told(
+        rooms,
+        monkeypatch,
+        table="serial,one,two\na1,camera,speaker\na2,speaker,camera\n",
+        template="[${one}]\nwdth = 7\n[${two}]\nwdth = 8\n",
+    )
+    assert [line.partition(": unknown")[0] for line in lines] == [
+        "template.toml, line 2, column 1: camera.wdth",
+        "template.toml, line 2, column 1: speaker.wdth",
+        "template.toml, line 4, column 1: speaker.wdth",
+        "template.toml, line 4, column 1: camera.wdth",
     ]
 
 
