@@ -142,15 +142,17 @@ def number_of(device: str | None, device_id: int) -> int:
 
     Raises OptionInvalid when it is not 0..255.
     """
-    number, given = device_id, f"device_id {device_id}"
+    number = device_id
     if device is not None:
         text = device.removeprefix(PREFIX)
         if not text.isdecimal():
             raise OptionInvalid(
                 f"device {device!r} is no synthetic device; use {PREFIX}1", ["device"]
             )
-        number, given = int(text), f"device {device!r}"
+        number = int(text)
     if not 0 <= number <= 255:
-        option = "device_id" if device is None else "device"
-        raise OptionInvalid(f"{given} is out of range; use a number from 0 to 255", [option])
+        if device is None:
+            raise OptionInvalid(f"device_id {number} is out of range; use 0 to 255", ["device_id"])
+        valid = f"{PREFIX}0 to {PREFIX}255"
+        raise OptionInvalid(f"device {device!r} is out of range; use {valid}", ["device"])
     return number

@@ -27,6 +27,9 @@ DEEPEST: Final = 16
 
 _POSITION = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
 
+_TABLE = re.compile(r"\('(.*?)',?\)")
+"""A table's name as the parser writes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -69,6 +72,7 @@ class Source:
             text = str(error)
             found = _POSITION.search(text)
             reason = _POSITION.sub("", text)
+            reason = _TABLE.sub(lambda name: name[1].replace("', '", "."), reason)
             line = len(self.text.splitlines())
             column: int | None = None
             if found is not None and found[1] is not None:

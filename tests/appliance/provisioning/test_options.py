@@ -136,7 +136,7 @@ def test_options_that_cannot_be(
         (
             "camera",
             {"backend": "synthetic", "device": "synthetic:300"},
-            "device: device 'synthetic:300' is out of range; use a number from 0 to 255",
+            "device: device 'synthetic:300' is out of range; use synthetic:0 to synthetic:255",
         ),
     ],
 )
