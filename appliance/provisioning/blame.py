@@ -66,9 +66,7 @@ class Blame:
             for one in broken or found:
                 if one.error.path != self._path:
                     self._shared.append(one)
-                elif (
-                    unknown.isdisjoint(one.columns) and one.error.line not in self._template.strays
-                ):
+                elif unknown.isdisjoint(one.columns) and not self._template.strays_at(one.error):
                     self._own.append(one)
             again = {name for one in broken for name in one.columns} & cells.keys()
             if not again:

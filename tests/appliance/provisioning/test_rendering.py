@@ -339,6 +339,22 @@ def test_what_is_in_a_cell_stays_one_value(rooms: Path, monkeypatch: pytest.Monk
     ]
 
 
+def test_a_stray_sign_hides_no_mistake_that_is_not_of_it(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = (
+        "[camera]\nrtae = 3 # 5 $\n[display]\nbackend = 'x' # '${room}'\n"
+        "[log]\nlevel = '''\n${room}'''\n"
+    )
+    lines = told(rooms, monkeypatch, template=template)
+    assert [line.partition(": ")[0].partition(",")[2] for line in lines] == [
+        " line 2",
+        " line 2, column 1",
+        " line 4, column 1",
+        " line 7",
+    ]
+
+
 def test_a_table_without_rows_makes_no_device_a_stranger(
     rooms: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
