@@ -79,7 +79,7 @@ class Blame:
         errors = list(map(self._of_shared, _grouped(self._shared, lambda one: str(one.error))))
         for alike in _grouped(self._own, _likeness):
             most = len(alike) > FEW and len(alike) * 2 > self._rows
-            if alike[0].columns and not most:
+            if alike[0].columns and not most and not self._whatever_the_cells(alike):
                 errors += map(self._of_cell, _grouped(alike, self._why))
             else:
                 errors.append(self._of_template(alike))
@@ -87,6 +87,13 @@ class Blame:
 
     def _causes(self, error: ConfigError) -> tuple[str, ...]:
         return self._template.causes(error) if error.path == self._path else ()
+
+    def _whatever_the_cells(self, alike: Sequence[_Found]) -> bool:
+        """Whether all devices have the very same mistake, though their cells differ."""
+        if len(alike) < self._rows or len({one.error.reason for one in alike}) > 1:
+            return False
+        columns = alike[0].columns
+        return len({tuple(map(one.row.cells.get, columns)) for one in alike}) > 1
 
     def _why(self, found: _Found) -> str:
         empty = any(not found.row.cells.get(name) for name in found.columns)

@@ -168,6 +168,20 @@ def test_quotes_round_a_number_are_the_template_s_whatever_the_cells(
     ]
 
 
+def test_what_is_the_same_whatever_the_cells_is_the_template_s(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = "[controls]\nbackend = 'gpio'\noptions = { mute_pin = ${pin}, pull = 'sideways' }\n"
+
+    def blamed(table: str) -> str:
+        (line,) = told(rooms, monkeypatch, table=table, template=template)
+        return line.partition(": ")[0]
+
+    assert blamed("serial,pin\na1,17\na2,18\n") == "template.toml, line 3"
+    # One row, or several that are the same, can tell nothing.
+    assert blamed("serial,pin\na1,17\na2,17\n") == "rooms.csv, line 2"
+
+
 def test_all_mistakes_are_told_where_each_hides_others(
     rooms: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
