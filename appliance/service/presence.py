@@ -57,7 +57,7 @@ class Presence:
         self._upkeep = upkeep
         self.booked: Callable[[], bool] = lambda: False
         """Asked whether people are about to come, or should be here."""
-        self._bound_for = ""
+        self._bound_for = self._asks_for = ""
         self._setting_out: asyncio.Future[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         """Asks at another room, before the device leaves the one that it is in."""
@@ -107,7 +107,7 @@ class Presence:
         self._refuse_while_updated()
         self._upkeep.use()
         self._give_up("somebody here chose another room")
-        self._bound_for = entry.room
+        self._asks_for = entry.room
         there = self._setting_out = asyncio.get_running_loop().create_future()
         # Not the caller's: a page that goes away takes nobody's wish back.
         self._asking = asyncio.create_task(self._set_out(entry, there), name="visit")
@@ -151,7 +151,9 @@ class Presence:
     def at(self) -> str | None:
         """The room where the device is or is on its way to: empty for its own, else a name, "?"
         where only a token knows it; None while it stays out.  An update only makes it late."""
-        if self.visiting or self._asks:
+        if self._asks:
+            return self._asks_for or "?"
+        if self.visiting:
             return self._bound_for or "?"
         if self._upkeep.granted:
             return "" if self._duty.wanted else None
@@ -223,6 +225,7 @@ class Presence:
             if not there.done():
                 there.set_exception(error)
         else:
+            self._bound_for = self._asks_for
             self._duty.visit(partial(self._elsewhere, entry, token, there))
 
     async def _elsewhere(

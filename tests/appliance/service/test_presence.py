@@ -190,6 +190,21 @@ async def test_who_is_not_let_in_elsewhere_stays_in_the_call(
     assert moves == []
 
 
+async def test_who_is_not_let_in_elsewhere_stays_on_its_visit(
+    hub: HubServer, make_device: MakeDevice
+) -> None:
+    oak = await make_device("Oak", 1)
+    await oak.visit("attic")
+    before = oak.state()
+    with pytest.raises(Refused, match="cellar"):
+        await oak.visit("cellar")
+    after = oak.state()
+    assert (after.member_id, after.room, after.visiting) == (before.member_id, "attic", True)
+    assert oak.presence.at == "attic"
+    await oak.visit("loft")
+    assert (oak.state().room, oak.presence.at) == ("loft", "loft")
+
+
 async def test_a_locked_room_is_no_fault_and_is_waited_for(
     hub: HubServer, make_device: MakeDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
