@@ -35,12 +35,16 @@ JOINT = r"[ ,:;'\"()]*"
 
 
 def spoken(path: Path) -> Iterator[str]:
-    """The texts in a source file."""
+    """The texts in a source file, but for what only its readers see."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
         yield text
         return
-    for node in ast.walk(ast.parse(text)):
+    nodes = list(ast.walk(ast.parse(text)))
+    documentation = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if id(node) in documentation:
+            continue
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
         elif isinstance(node, ast.JoinedStr):
