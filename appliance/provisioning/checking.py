@@ -53,7 +53,7 @@ def check(layers: Layers, gaps: Sequence[ConfigError] = ()) -> Checked:
         options = list(_of_options(name, sound.get(name, {}), whole=not gaps))
         found += options
         wrong += [key for key, _ in options]
-    errors = [*gaps, *(_error(layers, key, reason) for key, reason in found[:MOST])]
+    errors = [*gaps, *(layers.error(key, reason) for key, reason in found[:MOST])]
     if len(found) > MOST:
         reason = f"has more mistakes than the {MOST} that are told; mend these first"
         errors.append(ConfigError(reason, path=layers.parts[-1].source.path))
@@ -94,11 +94,3 @@ def _of_options(name: str, values: Any, *, whole: bool) -> Iterator[tuple[Key, s
         return
     if whole or "backend" in section.model_fields_set:
         yield from option_mistakes(name, section, whole=whole)
-
-
-def _error(layers: Layers, key: Key, reason: str) -> ConfigError:
-    error = layers.error(key, reason)
-    if error.path is not None or not layers.parts:
-        return error
-    # What no file says is missing in the topmost: the others are of many devices.
-    return ConfigError(reason, path=layers.parts[-1].source.path, key=error.key)
