@@ -222,8 +222,8 @@ def test_a_dry_run_does_not_show_secrets(rooms: Path) -> None:
     (rooms / "rooms.csv").write_text("serial,one,two\nabc1,canary-1,canary-2\n")
     template = rooms / "template.toml"
     template.write_text(
-        "room = { host = 'ws://hub', token = '${one}' }\n"
-        "[provisioning]\nproxy = 'http://u:${two}@proxy:1'\n"
+        "room = { host = 'ws://hub', token = \"${one}\" }\n"
+        '[provisioning]\nproxy = "http://u:${two}@proxy:1"\n'
     )
 
     def made():  # type: ignore[no-untyped-def]
@@ -231,11 +231,11 @@ def test_a_dry_run_does_not_show_secrets(rooms: Path) -> None:
 
     first = made()
     assert "canary" not in first.diff()
-    assert "+proxy = 'http://u:********@proxy:1'" in first.diff()
+    assert '+proxy = "http://u:********@proxy:1"' in first.diff()
     first.write(rooms / "fleet")
     (rooms / "rooms.csv").write_text("serial,one,two\nabc1,canary-1,canary-3\n")
     # That a secret is another one is shown.
-    assert "-proxy = 'http://u:********@proxy:1'\n+proxy" in made().diff()
+    assert '-proxy = "http://u:********@proxy:1"\n+proxy' in made().diff()
     assert "canary" not in made().diff()
     template.write_text('[room]\nhost = "ws://hub"\n"token" = "canary\\u002d4"\n')
     assert '+"token" = "********"' in made().diff()
