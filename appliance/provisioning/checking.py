@@ -38,19 +38,21 @@ class Checked:
     """What there is without the mistakes, to be looked at further; None where that is no device."""
 
 
-def check(layers: Layers, gaps: Sequence[ConfigError] = ()) -> Checked:
+def check(layers: Layers, gaps: Sequence[ConfigError] = (), *, whole: bool = True) -> Checked:
     """Look at all of it; of more than `MOST` mistakes one more tells that there are others.
 
     `gaps` are the mistakes for which files were left out (see `read_parts`).  They are told with
-    the others, and what these files may well say is not called missing.
+    the others, and what these files may well say is not called missing; nor is it where the files
+    are not the `whole` of a device.
     """
+    whole = whole and not gaps
     values = anchored(layers)
     seen = mistakes(Config, values)
-    found = [(one.key, one.reason) for one in seen if not gaps or one.rank < RULE]
+    found = [(one.key, one.reason) for one in seen if whole or one.rank < RULE]
     wrong = [one.key for one in seen]
     sound = without(values, wrong)
     for name in KIND_OF:
-        options = list(_of_options(name, sound.get(name, {}), whole=not gaps))
+        options = list(_of_options(name, sound.get(name, {}), whole=whole))
         found += options
         wrong += [key for key, _ in options]
     errors = [*gaps, *(layers.error(key, reason) for key, reason in found[:MOST])]

@@ -33,6 +33,9 @@ _WRITTEN: Final = re.compile(
 )
 """A comment, a text, or what else a key is given: a number, a truth value, a time."""
 
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+"""How an address begins that says how it is to be spoken with."""
+
 
 class Sealed:
     """A text of TOML whose secrets are known.
@@ -150,11 +153,13 @@ def _address(value: Any) -> tuple[str, str] | None:
         return None
     if password := password_in(value):
         return value.replace(f":{password}@", f":{MASK}@"), password
-    scheme, separator, rest = value.rpartition("@")[0].rpartition("://")
-    is_address = bool(separator) or not any(c.isspace() for c in value)
-    if not is_address or ":" not in rest:
+    before, _, host = value.rpartition("@")
+    scheme = _SCHEME.match(before)
+    begin = 0 if scheme is None else scheme.end()
+    user, colon, password = before[begin:].partition(":")
+    if not colon or (scheme is None and any(c.isspace() for c in value)):
         return None
-    return f"{scheme}{separator}{MASK}@{value.rpartition('@')[2]}", rest.partition(":")[2]
+    return f"{before[:begin]}{MASK}@{host}", password or user
 
 
 def _tells(value: Any, secrets: Collection[str]) -> bool:

@@ -248,6 +248,9 @@ def test_passwords_in_a_list_of_addresses_are_masked() -> None:
         ('key_file = "k"', 'key_file = "k"'),
         ("day = 1979-05-27 07:32:00", "day = 1979-05-27 07:32:00"),
         ('url = "u:p?w@h"', 'url = "********@h"'),
+        ('url = "https://u:p://w@h"', 'url = "https://********@h"'),
+        ('url = "u:p://w@h"', 'url = "********@h"'),
+        ('label = "https://h:80/"', 'label = "https://h:80/"'),
         ('more = { secret = { a = "b" } }', 'more = { secret = { a = "********" } }'),
     ],
 )
