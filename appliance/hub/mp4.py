@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import struct
 from collections.abc import Iterator
@@ -18,6 +19,12 @@ from av.error import FFmpegError
 SPARE: Final = 64 << 20
 """Bytes that stay free on the disk: for the database, logs, and the end of a recording."""
 
+_FRAGMENT: Final = re.compile(rb"moof.{4}mfhd", re.DOTALL)
+"""How each begins: a box whose first one, behind its length, is the fragment's header."""
+
+_TOLERANCE: Final = 0.1
+"""Seconds by which the same film may be shorter in another form, by how its last picture counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Box:
@@ -30,10 +37,10 @@ def finish_interrupted(path: Path) -> float:
     """Repair a recording whose writing was cut off; returns its seconds.
 
     What is not whole at its end is cut away, then its fragments are joined to a plain MP4,
-    which replaces it; on a disk too full for both it stays in fragments, which plays as well. 0.0
-    is returned for a file in which nothing was recorded. A whole file stays as it is. Takes
-    its time with a long recording: not for the loop. Raises OSError for a file that cannot be
-    read or changed.
+    which replaces it; on a disk too full for both it stays in fragments, which plays as well. So it
+    does where joining would cost some of what plays. 0.0 is returned for a file in which nothing
+    plays. A whole file stays as it is. Takes its time with a long recording: not for the loop.
+    Raises OSError for a file that cannot be read or changed.
     """
     fragments = _cut(path)
     seconds = _duration(path)
@@ -44,33 +51,53 @@ def finish_interrupted(path: Path) -> float:
     joined = path.with_name(f"{path.name}.joined")
     try:
         _join(path, joined)
-        joined.replace(path)
+        if _duration(joined) > seconds - _TOLERANCE:
+            joined.replace(path)
     except (OSError, FFmpegError, ValueError):
-        # The fragments are still there, and play. PyAV's ValueError is of a stream that nobody
-        # knows any more.
-        with contextlib.suppress(OSError):
-            joined.unlink(missing_ok=True)
+        # PyAV's ValueError is of a stream that nobody knows any more.
+        pass
+    # Where it has not replaced the fragments, they are still there, and play.
+    with contextlib.suppress(OSError):
+        joined.unlink(missing_ok=True)
     return _duration(path)
 
 
 def _cut(path: Path) -> bool:
-    """Cut off what is not whole. Returns whether the file is one of fragments."""
-    keep = 0
+    """Cut off what is not whole at the end. Returns whether the file is one of fragments.
+
+    Where fragments follow, it is damage and no end: all of it stays, for what can still be read.
+    """
+    keep = end = 0
     fragments = False
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         for box in _boxes(file, size):
+            end = box.start
             if box.end > size:
                 break
+            end = box.end
             # The index of a fragment is of no use without its data.
             if box.kind == b"moof":
                 fragments = True
             else:
                 keep = box.end
         if keep < size:
+            if _has_fragment(file, end + 8):
+                return True
             file.truncate(keep)
             os.fsync(file.fileno())
     return fragments
+
+
+def _has_fragment(file: BinaryIO, start: int) -> bool:
+    """Whether one begins anywhere from there on, in a box or not."""
+    file.seek(start)
+    before = b""
+    while data := file.read(1 << 20):
+        if _FRAGMENT.search(before + data):
+            return True
+        before = data[-12:]
+    return False
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[_Box]:

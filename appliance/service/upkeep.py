@@ -35,7 +35,7 @@ REST: Final = 60.0
 """Seconds after the last use of a device until nobody would miss it."""
 
 GONE: Final = 90.0
-"""Seconds in which a service that ended comes back, if it does; its unit waits 60 s at the most."""
+"""Seconds in which a service that ended comes back, if it does; its unit waits 15 s at the most."""
 
 
 LONGEST: Final = 2 * 3600.0

@@ -25,7 +25,7 @@ DRIVERS = {
     "screen power `cec`": ("hal.display.test_cec", "lab.test_cec"),
     "hot plug": ("hal.test_hotplug", "lab.test_hotplug"),
     "a whole device in a call": ("lab.test_call",),
-    "the service under systemd": ("lab.test_service",),
+    "the service under systemd": ("lab.test_service", "lab.test_upkeep"),
 }
 """The test modules, below `tests`, that show each driver."""
 

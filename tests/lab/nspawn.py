@@ -24,6 +24,9 @@ LIMIT_S = 900
 
 AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
 
+REBOOT = 133
+"""The exit code of systemd-nspawn whose machine wants to be booted again."""
+
 IMAGE = "ROOMLET_LAB_IMAGE"
 """The variable that names another image than the guest's own."""
 
@@ -35,8 +38,12 @@ mount -o loop,ro {image} {work}/base
 cd {work}
 mount -t overlay overlay \
     -o lowerdir={stage}:base,upperdir=upper,workdir=temporary root
-exec timeout --kill-after=10 {limit} systemd-nspawn -q -D {work}/root --boot --register=no \
-    --keep-unit --console=pipe --private-network -M roomlet-{pid}
+exec timeout --kill-after=10 {limit} sh -c '
+    while systemd-nspawn -q -D {work}/root --boot --register=no \
+        --keep-unit --console=pipe --private-network -M roomlet-{pid}
+        [ $? = {again} ]
+    do :; done
+'
 """
 
 
@@ -75,10 +82,9 @@ class Machine:
         self.packages = self.stage / VENV / "lib/python3.13/site-packages"
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(self.packages)
-        self.write(
+        self.program(
             "usr/bin/roomlet", f"#!/{VENV}/bin/python\nfrom appliance.cli import main\nmain()\n"
         )
-        (self.stage / "usr/bin/roomlet").chmod(0o755)
         for source, target in (
             ("system", "systemd/system"),
             ("sysusers.d", "sysusers.d"),
@@ -101,12 +107,22 @@ class Machine:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
 
+    def program(self, path: str, text: str) -> None:
+        """Put a program into the root, before `boot`."""
+        self.write(path, text)
+        (self.stage / path).chmod(0o755)
+
     def boot(self) -> None:
         """Start it, and wait until its service manager has done so."""
         source = image()
         assert source is not None, "make lab builds the image"
         script = _BOOT.format(
-            work=self._work, image=source, stage=self.stage, limit=LIMIT_S, pid=os.getpid()
+            work=self._work,
+            image=source,
+            stage=self.stage,
+            limit=LIMIT_S,
+            pid=os.getpid(),
+            again=REBOOT,
         )
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -116,14 +132,24 @@ class Machine:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait_for(self._find_leader, 60)
-        self.wait_for(
-            lambda: self.run("systemctl", "is-system-running", check=False) == "running", 120
-        )
-        self._connect()
+        self._wait_until_booted()
         # What a package does after it was unpacked.
         self.run("systemd-sysusers")
         self.run("systemd-tmpfiles", "--create", "roomlet.conf")
+
+    def wait_for_reboot(self, seconds: float = 120) -> None:
+        """Wait until it has gone down by itself and is up again; what it wrote is still there."""
+        before = Path("/proc", str(self._leader))
+        self.wait_for(lambda: not before.exists(), seconds)
+        self._leader = 0
+        self._wait_until_booted()
+
+    def _wait_until_booted(self) -> None:
+        self.wait_for(self._find_leader, 60)
+        self._connect()
+        self.wait_for(
+            lambda: self.run("systemctl", "is-system-running", check=False) == "running", 120
+        )
 
     def _connect(self) -> None:
         """Give it an interface with an address, which leads nowhere."""
@@ -140,7 +166,8 @@ class Machine:
         """End it, and all that is in it."""
         if self._process is None:
             return
-        if self._leader:
+        # Another one than it was, where the machine was booted again meanwhile.
+        if self._find_leader():
             # The end of its first process is the end of all.
             subprocess.run([*AS_ROOT, "kill", "-KILL", str(self._leader)], check=False, timeout=30)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -180,6 +207,8 @@ class Machine:
                 told = self._log.read_text(errors="replace")[-2000:]
                 if self._leader and self._process.poll() is None:
                     told += self.run("journalctl", "-n", "80", "--no-pager", check=False)
+                    told += self.run("systemctl", "status", "-n0", "roomlet*", check=False)
+                    told += self.run("roomlet", "state", check=False)
                 raise AssertionError(f"not within {seconds:.0f} s\n{told}")
             time.sleep(0.25)
 

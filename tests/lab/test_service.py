@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from appliance.service.journal import Message
+from tests.lab import services
 from tests.lab.nspawn import Machine
+from tests.lab.services import CONFIG, DEVICE, HUB_OPTIONS, entries, in_room, joins, kept, state
 
 pytestmark = pytest.mark.lab
 
-DEVICE = "roomlet.service"
-CONFIG = "/etc/roomlet/device.toml"
+config = partial(services.config, camera="freezing")
 
 FREEZING = '''
 import time
@@ -103,39 +104,6 @@ asyncio.run(main())
 """
 
 
-def config(*, host: str = "ws://127.0.0.1:8080", volume: int = 100, more: str = "") -> str:
-    return f"""
-[room]
-host = "{host}"
-name = "demo"
-guest = true
-
-[camera]
-backend = "freezing"
-width = 320
-height = 180
-rate = 5
-
-[microphone]
-backend = "synthetic"
-options = {{ pattern = "continuous" }}
-
-[speaker]
-backend = "synthetic"
-volume = {volume}
-
-[controls]
-backend = "virtual"
-
-[display]
-backend = "memory"
-options = {{ width = 320, height = 180 }}
-
-[provisioning]
-probation = 10
-{more}"""
-
-
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     machine = Machine(tmp_path_factory.mktemp("machine"))
@@ -149,10 +117,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     machine.write("opt/probe.py", PROBE)
     machine.write("opt/press.py", PRESS)
     machine.write(CONFIG.removeprefix("/"), config())
-    machine.write(
-        "etc/roomlet/hub.env",
-        "ROOMLET_HUB_OPTIONS=--listen=127.0.0.1:8080 --open-room=demo --canvas=320x180 --fps=5\n",
-    )
+    machine.write("etc/roomlet/hub.env", f"ROOMLET_HUB_OPTIONS={HUB_OPTIONS}\n")
     machine.write(
         "etc/systemd/system/roomlet.service.d/test.conf",
         "[Service]\nExecStartPre=/opt/roomlet/bin/python /opt/probe.py\nWatchdogSec=6\n"
@@ -166,28 +131,6 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         yield machine
     finally:
         machine.close()
-
-
-def entries(machine: Machine, *matches: str) -> list[dict[str, Any]]:
-    """Those of the journal."""
-    told = machine.run("journalctl", "-o", "json", "--no-pager", *matches)
-    return [json.loads(line) for line in told.splitlines()]
-
-
-def joins(machine: Machine) -> int:
-    return len(entries(machine, f"MESSAGE_ID={Message.JOINED.value}"))
-
-
-def in_room(machine: Machine) -> bool:
-    return (
-        machine.show(DEVICE, "ActiveState") == "active"
-        and machine.show(DEVICE, "StatusText") == "In demo."
-    )
-
-
-def state(machine: Machine) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(machine.run("roomlet", "state"))
-    return told
 
 
 def test_every_unit_is_clean(machine: Machine) -> None:
@@ -237,10 +180,7 @@ def test_the_sandbox_lets_the_device_work_and_nothing_else(machine: Machine) -> 
 
 
 def test_a_configuration_that_proved_itself_is_kept(machine: Machine) -> None:
-    def kept() -> bool:
-        return "on trial" not in machine.run("roomlet", "provision", "status")
-
-    machine.wait_for(kept)
+    machine.wait_for(lambda: kept(machine))
     assert in_room(machine)
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from appliance.cli.exit_code import ExitCode
 from appliance.panel import server
-from appliance.service.upkeep import LOCK
+from appliance.service.daemon import SETTLED_S
+from appliance.service.upkeep import GONE, LOCK
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNITS = SYSTEMD / "system"
@@ -111,6 +114,31 @@ def test_the_device_has_files_for_its_room_beside_all_visitors_of_its_panel() ->
     body = (UNITS / "roomlet.service").read_text()
     (files,) = re.findall(r"^LimitNOFILE=(\d+)$", body, re.MULTILINE)
     assert int(files) >= 16 * server._CONNECTIONS
+
+
+def test_restarts_from_the_panel_never_reach_the_start_limit() -> None:
+    body = (UNITS / "roomlet.service").read_text()
+    limits = re.findall(r"^StartLimit(?:IntervalSec|Burst)=(\d+)$", body, re.MULTILINE)
+    interval, burst = map(int, limits)
+    assert burst * SETTLED_S > interval
+
+
+def test_a_service_that_ended_is_back_while_people_and_updates_wait_for_it() -> None:
+    body = (UNITS / "roomlet.service.d/restart.conf").read_text()
+    (longest,) = re.findall(r"^RestartMaxDelaySec=(\d+)$", body, re.MULTILINE)
+    # systemd never forgets a restart: after some, each takes this long, those from the panel too.
+    assert int(longest) <= 15
+    assert int(longest) < GONE / 2
+
+
+def test_a_change_that_is_told_to_a_device_that_begins_does_not_end_it() -> None:
+    body = (UNITS / "roomlet.service").read_text()
+    (start,) = re.findall(r"^ExecStart=(.+)$", body, re.MULTILINE)
+    *before, program, order = shlex.split(start)
+    assert (program, order) == ("/usr/bin/roomlet", "run")
+    begins = "import os, signal; os.kill(os.getpid(), signal.SIGHUP); print('well')"
+    command = [*before, sys.executable, "-c", begins]
+    assert subprocess.run(command, stdout=subprocess.PIPE).stdout == b"well\n"
 
 
 def test_every_unit_that_is_named_is_there() -> None:

@@ -123,6 +123,29 @@ def test_a_damaged_head_costs_no_more_than_it_has_damaged(
     assert [one.name for one in tmp_path.iterdir()] == ["a.mp4"]
 
 
+@pytest.mark.parametrize("length", [0, 7, 1, (1 << 32) - 1], ids=["0", "7", "long", "longest"])
+@pytest.mark.parametrize(("kind", "which"), [(b"moov", 0), (b"moof", 1), (b"mdat", 1)])
+def test_a_damaged_length_in_the_midst_costs_nothing_that_plays(
+    tmp_path: Path, cut_off: bytes, kind: bytes, which: int, length: int
+) -> None:
+    at = [start for one, start in boxes(cut_off) if one == kind][which]
+    path = tmp_path / "a.mp4"
+    path.write_bytes(cut_off[:at] + struct.pack(">I", length) + cut_off[at + 4 :])
+    before = pictures(path)
+    finish_interrupted(path)
+    assert pictures(path) >= before
+    assert [one.name for one in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def pictures(path: Path) -> int:
+    """How many of a file can be shown."""
+    try:
+        with av.open(str(path), format="mp4") as container:
+            return sum(1 for _ in container.decode(video=0))
+    except (av.FFmpegError, IndexError):
+        return 0
+
+
 def test_on_a_full_disk_the_fragments_stay(
     tmp_path: Path, cut_off: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,6 +152,7 @@ def test_why_it_has_ended_is_told_in_words(
 
 def test_a_target_that_hangs_up_ends_it(room: list[bytes]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(DEADLINE)
 
         def hang_up() -> None:
             connection, _ = server.accept()
