@@ -40,8 +40,8 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 class Sealed:
     """A text of TOML whose secrets are known.
 
-    Raises ValueError where they cannot be told from the rest: it is no TOML, or has one in a list
-    of numbers.
+    Raises ValueError where they cannot be told from the rest, in what no device takes: it is no
+    TOML, or has a list of numbers for a secret.
     """
 
     def __init__(self, text: str) -> None:
@@ -137,7 +137,7 @@ def _is_secret(key: Sequence[str], value: Any) -> bool:
 
 
 def _is_secret_by_name(names: Sequence[str], value: Any) -> bool:
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         return False
     is_text = isinstance(value, str)
     # A number that is a pin is where a wire goes.

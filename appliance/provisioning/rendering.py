@@ -44,13 +44,15 @@ class Rendered:
     def _diff(self, name: str) -> str:
         before, after = self.before.get(name, ""), self.files[name]
         told = [f"--- {name if name in self.before else '/dev/null'}", f"+++ {name}"]
-        old, new = _sealed(before), _sealed(after)
-        if old is not None and new is not None:
+        new = Sealed(after)
+        try:
+            old = Sealed(before)
+        except ValueError:
+            told.append("@@ the old file cannot be read and is not shown; all of it is replaced @@")
+            told += [f"+{line}" for line in new.lines(new.secrets)]
+        else:
             secrets = old.secrets | new.secrets
             told += _hunks(lines(before), lines(after), old.lines(secrets), new.lines(secrets))
-        else:
-            told.append("@@ all of it is replaced; what holds unknown secrets is not shown @@")
-            told += [] if new is None else [f"+{line}" for line in new.lines(new.secrets)]
         return "".join(f"{line}\n" for line in told)
 
     def write(self, folder: Path) -> None:
@@ -78,13 +80,6 @@ def _hunks(
             else:
                 yield from (f"-{line}" for line in old[a:b])
                 yield from (f"+{line}" for line in new[c:d])
-
-
-def _sealed(text: str) -> Sealed | None:
-    try:
-        return Sealed(text)
-    except ValueError:
-        return None
 
 
 def render(table: Path, template: Path, folder: Path, over: Path | None = None) -> Rendered:

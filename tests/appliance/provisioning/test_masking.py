@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
@@ -17,6 +18,7 @@ from pydantic import BaseModel, SecretStr
 
 from appliance.provisioning import Config, ConfigError
 from appliance.provisioning.errors import ConfigErrors
+from appliance.provisioning.masking import Sealed, lines
 from appliance.provisioning.mistakes import models_in, types_in
 from appliance.provisioning.rendering import Rendered, render
 from appliance.provisioning.showing import MASK
@@ -213,7 +215,7 @@ def test_of_an_old_file_that_cannot_be_read_only_that_it_is_replaced(tmp_path: P
         assert rendered(tmp_path, "[speaker]\nvolume = 40\n").diff() == (
             "--- abc1.toml\n"
             "+++ abc1.toml\n"
-            "@@ all of it is replaced; what holds unknown secrets is not shown @@\n"
+            "@@ the old file cannot be read and is not shown; all of it is replaced @@\n"
             "+[speaker]\n"
             "+volume = 40\n"
         )
@@ -232,6 +234,28 @@ def test_a_secret_of_one_file_is_one_in_the_other_too(tmp_path: Path) -> None:
     assert '+user_name = "********"\n' in told
 
 
+NAMES = st.text(st.sampled_from("ab=#'\"\\. \n\u00e9[]{}"), min_size=1, max_size=4)
+VALUES = st.recursive(
+    st.text(st.sampled_from("ab=#'\"\\. \n\u00e9[]{}:/"), max_size=6)
+    | st.one_of(st.integers(-5, 5), st.booleans(), st.floats(allow_nan=False))
+    | st.one_of(st.datetimes(), st.dates(), st.times()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(values=st.dictionaries(NAMES, VALUES, max_size=4), multiline=st.booleans())
+def test_without_a_secret_all_is_shown_as_it_was_written(
+    values: dict[str, Any], multiline: bool
+) -> None:
+    text = tomli_w.dumps(values, multiline_strings=multiline)
+    assert Sealed(text).lines(()) == lines(text)
+    with_secret = f"{text}\n[calendar]\nurl = '''{HEAD}\n# ='''\n"
+    shown = Sealed(with_secret).lines(())
+    assert shown == [*lines(f"{text}\n[calendar]\n"), f'url = """{MASK}', f'{MASK}"""']
+
+
 def test_passwords_in_a_list_of_addresses_are_masked() -> None:
     text = "[provisioning]\nurls = [\n  'https://u:pw@a/', # first\n  'https://b/',\n]\n"
     told = Rendered({"a.toml": text}).diff()
@@ -244,6 +268,7 @@ def test_passwords_in_a_list_of_addresses_are_masked() -> None:
         ("password = 123456", 'password = "********"'),
         ('api_key = ["a", "b"]', 'api_key = ["********", "********"]'),
         ("cover_pin = 4", "cover_pin = 4"),
+        ("pin = [4, 5]", "pin = [4, 5]"),
         ("token = true", "token = true"),
         ('key_file = "k"', 'key_file = "k"'),
         ("day = 1979-05-27 07:32:00", "day = 1979-05-27 07:32:00"),
