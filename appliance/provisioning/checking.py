@@ -16,7 +16,7 @@ from appliance.provisioning.errors import ConfigError
 from appliance.provisioning.identity import Identity
 from appliance.provisioning.layers import Layers
 from appliance.provisioning.mirror import Mirror
-from appliance.provisioning.mistakes import MOST, RULE, mistakes, without
+from appliance.provisioning.mistakes import MOST, RULE, Mistake, mistakes, without
 from appliance.provisioning.options import KIND_OF, option_mistakes
 from appliance.provisioning.places import (
     Places,
@@ -25,7 +25,6 @@ from appliance.provisioning.places import (
     panel_parts,
     unconfigured,
 )
-from appliance.provisioning.source import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +47,14 @@ def check(layers: Layers, gaps: Sequence[ConfigError] = (), *, whole: bool = Tru
     whole = whole and not gaps
     values = anchored(layers)
     seen = mistakes(Config, values)
-    found = [(one.key, one.reason) for one in seen if whole or one.rank < RULE]
+    found = [one for one in seen if whole or one.rank < RULE]
     wrong = [one.key for one in seen]
     sound = without(values, wrong)
     for name in KIND_OF:
         options = list(_of_options(name, sound.get(name, {}), whole=whole))
         found += options
-        wrong += [key for key, _ in options]
-    errors = [*gaps, *(layers.error(key, reason) for key, reason in found[:MOST])]
+        wrong += [one.key for one in options]
+    errors = [*gaps, *(layers.error(one.key, one.reason, one.kind) for one in found[:MOST])]
     if len(found) > MOST:
         reason = f"has more mistakes than the {MOST} that are told; mend these first"
         errors.append(ConfigError(reason, path=layers.parts[-1].source.path))
@@ -87,7 +86,7 @@ def in_order(layers: Layers, error: ConfigError) -> tuple[int, int, int]:
     return file, error.line or 0, error.column or 0
 
 
-def _of_options(name: str, values: Any, *, whole: bool) -> Iterator[tuple[Key, str]]:
+def _of_options(name: str, values: Any, *, whole: bool) -> Iterator[Mistake]:
     model: type[DeviceConfig] = type(Config.model_fields[name].default)
     try:
         section = model.model_validate(values)

@@ -168,12 +168,12 @@ class Layers:
         part = self.part(key)
         return None if part is None else part.source.locate(key)
 
-    def error(self, key: Key, reason: str) -> ConfigError:
+    def error(self, key: Key, reason: str, kind: str | None = None) -> ConfigError:
         """The error that blames a key, in the file that gives it."""
         part = self.part(key)
         if part is None:
-            return ConfigError(reason, key=dotted(key))
-        return part.source.error(key, reason)
+            return ConfigError(reason, key=dotted(key), kind=kind)
+        return part.source.error(key, reason, kind)
 
 
 def read_parts(

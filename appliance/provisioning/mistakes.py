@@ -25,10 +25,13 @@ MOST: Final = 100
 AND_MORE: Final = " (and more, which roomlet config check names)"
 """What is said behind one of several mistakes."""
 
-UNKNOWN: Final = "unknown key"
-"""How the reason begins of a mistake that no value can mend."""
+UNKNOWN: Final = "extra_forbidden"
+"""The kind of a mistake that is a key that nobody knows."""
 
-RULES: Final = ("way_in", "unguarded", "missing")
+MISSING: Final = "missing"
+"""The kind of a mistake that is a key that is not there."""
+
+RULES: Final = ("way_in", "unguarded", MISSING)
 """Kinds of mistakes that are of several values together, or of none."""
 
 RULE: Final = 2
@@ -38,6 +41,7 @@ _TYPES: Final = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
+    "model_type": "must be one table",
 }
 """What to write where TOML has a type of its own for a value."""
 
@@ -48,9 +52,14 @@ class Mistake:
 
     key: Key
     reason: str
-    rank: int
-    """The smaller, the more likely it is the cause of others: 0 for an unknown key, 1 for a value,
-    `RULE` for a rule on several."""
+    kind: str | None
+    """What sort of mistake it is, whatever the value; None where the reason alone tells."""
+
+    @property
+    def rank(self) -> int:
+        """The smaller, the more likely it is the cause of others: 0 for an unknown key, 1 for a
+        value, `RULE` for a rule on several."""
+        return _rank(self.kind)
 
 
 def mistakes(model: type[BaseModel], values: Any, *, strict: bool | None = None) -> list[Mistake]:
@@ -60,11 +69,11 @@ def mistakes(model: type[BaseModel], values: Any, *, strict: bool | None = None)
     What may well be the consequence of another mistake is left out: a key that is missing because
     it is misspelt, a rule on values one of which is wrong.
     """
-    details = sorted(_details(model, values, strict), key=_rank)
+    details = sorted(_details(model, values, strict), key=lambda one: _rank(one["type"]))
     found: dict[tuple[Key, str], Mistake] = {}
 
     def add(detail: ErrorDetails) -> None:
-        mistake = Mistake(detail["loc"], _reason(detail, model), _rank(detail))
+        mistake = Mistake(detail["loc"], _reason(detail, model), detail["type"])
         found.setdefault((mistake.key, mistake.reason), mistake)
 
     blamed = []
@@ -75,7 +84,7 @@ def mistakes(model: type[BaseModel], values: Any, *, strict: bool | None = None)
         if len(found) > MOST:
             return list(found.values())
     # Whoever asks about a section as a whole is not asked while one of its values is wrong.
-    wrong = [d["loc"] for d in details if d["type"] not in ("way_in", "missing")]
+    wrong = [d["loc"] for d in details if d["type"] not in ("way_in", MISSING)]
     rest = without(values, wrong) if isinstance(values, Mapping) else {}
     hidden = [d for d in _details(model, rest, strict) if _is_rule(d)] if wrong else []
     for detail in [*details, *hidden]:
@@ -114,14 +123,15 @@ def without(values: Mapping[str, Any], keys: Iterable[Key]) -> dict[str, Any]:
 
 def unknown(name: str, known: Sequence[str]) -> str:
     """What is said of a key that is none of those known."""
-    return f"{UNKNOWN}, {suggestion(name, known)}"
+    return f"unknown key, {suggestion(name, known)}"
 
 
 def in_words(detail: ErrorDetails) -> str:
     """What is wrong with a value, or what to write instead; without the value."""
     text = _TYPES.get(detail["type"])
     if text is not None:
-        return text + (", without quotes" if isinstance(detail["input"], str) else "")
+        in_quotes = isinstance(detail["input"], str) and detail["type"] != "model_type"
+        return text + (", without quotes" if in_quotes else "")
     text = " ".join(detail["msg"].split())
     return text[:1].lower() + text[1:]
 
@@ -158,10 +168,10 @@ def _details(model: type[BaseModel], values: Any, strict: bool | None) -> list[E
     return []
 
 
-def _rank(detail: ErrorDetails) -> int:
-    if detail["type"] == "extra_forbidden":
+def _rank(kind: str | None) -> int:
+    if kind == UNKNOWN:
         return 0
-    return RULE if _is_rule(detail) else 1
+    return RULE if kind in RULES else 1
 
 
 def _is_rule(detail: ErrorDetails) -> bool:
@@ -171,7 +181,7 @@ def _is_rule(detail: ErrorDetails) -> bool:
 def _follows(detail: ErrorDetails, blamed: Sequence[Key], model: type[BaseModel]) -> bool:
     """Whether what a rule asks for is named by a mistake beside it, or was meant by one."""
     table: Key = detail["loc"] if detail["type"] == "way_in" else detail["loc"][:-1]
-    asked = {str(detail["loc"][-1])} if detail["type"] == "missing" else set()
+    asked = {str(detail["loc"][-1])} if detail["type"] == MISSING else set()
     asked |= set(re.findall(r"\w+", detail["msg"]))
     known = keys_of(model, table)
     for key in blamed:
@@ -212,9 +222,9 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _reason(detail: ErrorDetails, model: type[BaseModel]) -> str:
     kind, key = detail["type"], detail["loc"]
-    if kind == "extra_forbidden":
+    if kind == UNKNOWN:
         return unknown(str(key[-1]), keys_of(model, key[:-1]))
-    if kind == "missing":
+    if kind == MISSING:
         return "is missing; add it"
     text = in_words(detail)
     if kind in ("way_in", "model_type") or _is_secret(model, key):

@@ -61,8 +61,8 @@ async def test_check_names_what_a_backend_would_refuse_at_the_start(tmp_path: Pa
     assert result.err.splitlines() == [
         f"roomlet: {wrong}, line 6, column 13: controls.options.mute_pin:"
         " pin 17 is given to mute_pin and tally_red; each needs its own",
-        f"roomlet: {wrong}, line 9, column 10: display.options:"
-        " a screen of 1280x1 is out of range; use up to 7680x4320",
+        f"roomlet: {wrong}, line 10, column 1: display.options.height:"
+        " a screen of 1280x1 is out of range; use 16x16 to 7680x4320",
     ]
 
 
