@@ -61,7 +61,8 @@ def verify(folder: Path, key: PublicKey) -> dict[str, int]:
     """The serials of a folder's files.
 
     Each that is neither the fleet's nor included by another is looked at as a device of its own
-    over the fleet's; what lies on the device itself is not known here, nor what its files name.
+    over the fleet's; what lies on the device itself is not known here, nor what its files name: so
+    nothing is called missing.
     Raises Refusals for those that a device would refuse, each reason once.
     """
     serials: dict[str, int] = {}
@@ -131,7 +132,7 @@ def _mistakes(folder: Path, paths: Sequence[Path]) -> Iterator[_Wrong]:
     shared: dict[str, tuple[ConfigError, list[str]]] = {}
     for path, own in devices.items():
         gaps = [*below.gaps, *own.gaps]
-        for error in check(Layers([*below.parts, *own.parts]), gaps).mistakes:
+        for error in check(Layers([*below.parts, *own.parts]), gaps, whole=False).mistakes:
             if error.path == path:
                 yield _Wrong.by_name(error)
             elif error not in gaps:

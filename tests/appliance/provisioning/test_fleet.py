@@ -107,7 +107,6 @@ def test_all_that_a_device_would_refuse_is_told_and_the_same_once(tmp_path: Path
     lines = [re.split(" with key|, choose one of", str(error))[0] for error in caught.value.errors]
     assert lines == [
         "other.toml is signed",
-        "other.toml: room: is missing; add it (2 of 10 files: other.toml, r4.toml)",
         "r0.toml is not signed; run roomlet provision sign"
         " (5 of 10 files: r0.toml, r1.toml, r2.toml, ...)",
         "r0.toml, line 1, column 1: include: site.toml: there is no such file; check its name"
@@ -151,24 +150,21 @@ def test_what_a_device_would_not_take_for_what_it_says_is_refused(tmp_path: Path
         " fleet's files; see roomlet provision rotate (1 of 4 devices: r4.toml)",
         "r1.toml, line 4, column 1: speaker.volume: input should be less than or equal to 100,"
         " not 140 (2 of 7 files: r1.toml, r2.toml)",
-        "site.toml, line 1, column 2: room: needs one of token, token_file, token_credential,"
-        " token_url and guest = true (1 of 4 devices: r3.toml)",
         "site.toml, line 5, column 1: log.level:"
         " input should be 'debug', 'info', 'warning' or 'error', not 7",
     ]
 
 
-def test_files_of_devices_without_a_room_anywhere_are_refused(tmp_path: Path) -> None:
-    assert refusals(tmp_path, fleet="[speaker]\nvolume = 4\n", r1="", r2="") == [
-        "r1.toml: room: is missing; add it (2 of 3 files: r1.toml, r2.toml)"
-    ]
-
-
-def test_a_fleet_s_file_alone_may_leave_to_its_devices_what_they_say(tmp_path: Path) -> None:
+def test_what_a_devices_own_file_may_say_is_not_missing(tmp_path: Path) -> None:
     key = SecretKey.generate()
     (tmp_path / "fleet.toml").write_text('[room]\nhost = "ws://hub"\n[controls]\nbackend="gpio"\n')
     sign(tmp_path, key)
     assert list(verify(tmp_path, key.public)) == ["fleet.toml"]
+    # Its token stays on the device, in /etc/roomlet/device.toml.
+    (tmp_path / "r1.toml").write_text('[room]\nname = "oak"\n')
+    (tmp_path / "r2.toml").write_text("")
+    sign(tmp_path, key)
+    assert list(verify(tmp_path, key.public)) == ["fleet.toml", "r1.toml", "r2.toml"]
     assert refusals(tmp_path, fleet="[speaker]\nvolume = 140\n") == [
         "fleet.toml, line 2, column 1: speaker.volume:"
         " input should be less than or equal to 100, not 140"
