@@ -156,7 +156,7 @@ def _without_password(text: str) -> str:
 def keys_of(model: type[BaseModel], table: Key) -> list[str]:
     """The keys of the table that `table` names."""
     for part in table:
-        model = next(_models(model.model_fields[str(part)].annotation), model)
+        model = next(models_in(model.model_fields[str(part)].annotation), model)
     return sorted(model.model_fields)
 
 
@@ -200,21 +200,22 @@ def _is_secret(model: type[BaseModel], key: Key) -> bool:
         field = model.model_fields.get(str(part))
         if field is None:
             break
-        if SecretStr in _types(field.annotation):
+        if SecretStr in types_in(field.annotation):
             return True
-        model = next(_models(field.annotation), model)
+        model = next(models_in(field.annotation), model)
     return False
 
 
-def _types(annotation: Any) -> Iterator[Any]:
+def types_in(annotation: Any) -> Iterator[Any]:
     """An annotation and all that it is made of."""
     yield annotation
     for inner in get_args(annotation):
-        yield from _types(inner)
+        yield from types_in(inner)
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    for one in _types(annotation):
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that an annotation is made of."""
+    for one in types_in(annotation):
         if isinstance(one, type) and issubclass(one, BaseModel):
             yield one
 

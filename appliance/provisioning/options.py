@@ -6,6 +6,7 @@ not go together.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import typing
@@ -148,6 +149,7 @@ def _key(name: str, argument: str) -> Key:
     return (name, "device") if argument == "device" else (name, "options", argument)
 
 
+@functools.cache
 def _hints(backend: type[Any]) -> Mapping[str, Any]:
     try:
         return typing.get_type_hints(backend.__init__)

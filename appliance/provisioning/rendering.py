@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,8 +14,8 @@ from appliance.provisioning.collecting import FLEET
 from appliance.provisioning.errors import ConfigError, ConfigErrors
 from appliance.provisioning.files import write_whole
 from appliance.provisioning.layers import Layers, Part, normal, read_parts
+from appliance.provisioning.masking import Sealed, lines
 from appliance.provisioning.places import DEVICE, Places
-from appliance.provisioning.showing import masked, secrets_in
 from appliance.provisioning.source import Key, Source
 from appliance.provisioning.table import NAMES, Table
 from appliance.provisioning.template import Template
@@ -44,21 +44,43 @@ class Rendered:
 
     def _diff(self, name: str) -> str:
         before, after = self.before.get(name, ""), self.files[name]
-        old = name if name in self.before else "/dev/null"
-        lines = list(
-            difflib.unified_diff(
-                before.splitlines(), after.splitlines(), fromfile=old, tofile=name, lineterm=""
-            )
-        )
-        hidden = secrets_in(before) | secrets_in(after)
-        # The first two lines name files.
-        return "".join(f"{line}\n" for line in [*lines[:2], *masked(lines[2:], hidden)])
+        told = [f"--- {name if name in self.before else '/dev/null'}", f"+++ {name}"]
+        new = Sealed(after)
+        try:
+            old = Sealed(before)
+        except ValueError:
+            told.append("@@ the old file cannot be read and is not shown; all of it is replaced @@")
+            told += [f"+{line}" for line in new.lines(new.secrets)]
+        else:
+            secrets = old.secrets | new.secrets
+            told += _hunks(lines(before), lines(after), old.lines(secrets), new.lines(secrets))
+        return "".join(f"{line}\n" for line in told)
 
     def write(self, folder: Path) -> None:
         """Write what has changed.  Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in self.changed:
             write_whole(folder / name, self.files[name].encode(), 0o644)
+
+
+def _hunks(
+    before: Sequence[str], after: Sequence[str], old: Sequence[str], new: Sequence[str]
+) -> Iterator[str]:
+    """The difference of lines, in the words of `old` and `new`, which are shown instead."""
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    for group in matcher.get_grouped_opcodes():
+        begun, ended = group[0], group[-1]
+        spans = (begun[1], ended[2]), (begun[3], ended[4])
+        minus, plus = (f"{min(a + 1, b)},{b - a}" for a, b in spans)
+        yield f"@@ -{minus} +{plus} @@"
+        for kind, a, b, c, d in group:
+            if kind == "equal":
+                # What is a secret in one of the files is none to be shown of the other.
+                pairs = zip(before[a:b], old[a:b], new[c:d], strict=True)
+                yield from (f" {was if was != line else now}" for line, was, now in pairs)
+            else:
+                yield from (f"-{line}" for line in old[a:b])
+                yield from (f"+{line}" for line in new[c:d])
 
 
 def render(table: Path, template: Path, folder: Path, over: Path | None = None) -> Rendered:

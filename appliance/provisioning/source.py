@@ -121,10 +121,13 @@ def dotted(key: Key) -> str:
     return text
 
 
-_TOKEN = re.compile(
-    r""""{3}(?:\\.|[^\\])*?"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\])*"|'[^']*'|\#[^\n]*|[\[\]{}\n]""",
-    re.DOTALL,
-)
+STRING: Final = r""""{3}(?:\\.|[^\\])*?"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\])*"|'[^']*'"""
+"""The pattern of a text as it is written, a dot for any sign."""
+
+COMMENT: Final = r"\#[^\n]*"
+"""The pattern of a comment."""
+
+_TOKEN = re.compile(rf"{STRING}|{COMMENT}|[\[\]{{}}\n]", re.DOTALL)
 """What says where a statement ends: texts, comments, brackets, ends of lines."""
 
 

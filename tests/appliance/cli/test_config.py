@@ -247,6 +247,17 @@ async def test_show_of_a_device_over_the_file_of_its_fleet(tmp_path: Path) -> No
     assert f"name the file of the device that {fleet} lies below" in line
 
 
+async def test_show_and_check_name_the_same_file_for_what_is_missing(tmp_path: Path) -> None:
+    site = write(tmp_path / "site.toml", "[camera]\nrate = 15\n")
+    fleet = write(tmp_path / "fleet.toml", "[speaker]\nvolume = 40\n")
+    oak = write(tmp_path / "oak.toml", f'include = "{site.name}"\n')
+    for over in ([], ["--over", fleet]):
+        for verb in ("show", "check"):
+            result = await roomlet("config", verb, oak, *over)
+            line = complaint(result, ExitCode.CONFIGURATION)
+            assert line == f"roomlet: {oak}: room: is missing; add it"
+
+
 async def test_check_of_this_device_looks_at_all_its_files(tmp_path: Path) -> None:
     command = ("config", "check", "--here", "--root", tmp_path)
     local = tmp_path / "etc/roomlet"
