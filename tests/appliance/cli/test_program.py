@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from appliance import __version__
 from appliance.cli.exit_code import ExitCode
+from appliance.cli.program import app
 from tests.appliance.cli.command import complaint, roomlet
 
 
@@ -58,6 +63,20 @@ async def test_the_help_tells_where_a_hub_keeps_its_data() -> None:
         told = await roomlet(command, "--help", **wide)
         assert "~/.local/share/roomlet/hub" in told.out
         assert ("mode 0600" in told.out) == (command == "token")
+
+
+def test_no_sentence_of_the_help_is_broken_by_a_line_of_its_source() -> None:
+    def texts(group: Any) -> Iterator[tuple[str, str]]:
+        for name, command in group.commands.items():
+            yield name, inspect.cleandoc(command.help or "")
+            if hasattr(command, "commands"):
+                yield from texts(command)
+
+    told = dict(texts(typer.main.get_command(app)))
+    assert {"update", "reboot", "check", "mute", "sign"} <= told.keys()
+    # The lines of a first paragraph stay as they are, in the help of the program and the command's.
+    broken = [name for name, text in told.items() if "\n" in text.partition("\n\n")[0]]
+    assert broken == []
 
 
 async def test_debug_shows_where(tmp_path: Path) -> None:
