@@ -197,6 +197,11 @@ class TokenOptions(BaseModel):
     #: The canvas and the mix are always in step; the option is taken as it comes.
     sync_audio_video: bool | None = None
 
+    def same_client(self, other: TokenOptions) -> bool:
+        """Whether another token may go on with the session of this one."""
+        mine, others = ((one.room_name, one.user_name, one.join_as) for one in (self, other))
+        return mine == others
+
 
 def mint(options: TokenOptions, key: bytes, *, project: str, host: str | None = None) -> str:
     """Sign a token.
