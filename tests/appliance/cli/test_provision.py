@@ -134,8 +134,8 @@ async def test_render_names_all_mistakes_and_writes_nothing(site: Path) -> None:
             " did you mean user_name? (10 of 10 files: r0.toml, r1.toml, r2.toml, ...)",
             f"roomlet: {template}, line 6, column 1: camera.rate: must be a number, without"
             " quotes, not '15' (10 of 10 files: r0.toml, r1.toml, r2.toml, ...)",
-            f"roomlet: {table}, line 11: volume: speaker.volume: input should be less than or"
-            f" equal to 100, not 140 ({template} and s1.toml, line 4)",
+            f"roomlet: {table}, line 11: volume: speaker.volume: must be at most 100,"
+            f" not 140 ({template} and s1.toml, line 4)",
             f"roomlet: {table}, line 12: has fewer cells than the first line",
             "nothing is written; mend these first",
         ]
