@@ -11,10 +11,7 @@ from hal.spelling import suggestion
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["UNKNOWN", "in_words", "unknown"]
-
-UNKNOWN: Final = "unknown key"
-"""How the reason begins of a mistake that no value can mend."""
+__all__ = ["in_words", "unknown"]
 
 LONGEST: Final = 80
 """Characters of a name that are looked at: of a long one there is nothing to guess."""
@@ -37,9 +34,9 @@ _FIXED: Final = {
     "list_type": "must be a list",
     "tuple_type": "must be a list",
     "dict_type": "must be a table of keys and values",
-    "model_type": "must be a table of keys and values",
+    "model_type": "must be one table",
     "missing": "is missing",
-    "extra_forbidden": UNKNOWN,
+    "extra_forbidden": "unknown key",
 }
 
 _LIMITS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
@@ -82,7 +79,7 @@ def in_words(detail: ErrorDetails) -> str:
 
 def unknown(name: str, known: Sequence[str]) -> str:
     """What is said of a key that is none of those known."""
-    return f"{UNKNOWN}, {suggestion(name[:LONGEST], known) if known else 'there is none'}"
+    return f"unknown key, {suggestion(name[:LONGEST], known) if known else 'there is none'}"
 
 
 def _number(limit: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 
 
 class HalError(Exception):
@@ -39,7 +40,15 @@ class FormatUnsupported(HalError, ValueError):
 
 
 class OptionInvalid(HalError, ValueError):
-    """A backend was given an option that it does not know, or a value it cannot take."""
+    """A backend was given an option that it does not know, or a value it cannot take.
+
+    `options` are those that it is about, also one that is missing beside another; the one to blame
+    comes first.  There are none where it is about all of them.
+    """
+
+    def __init__(self, reason: str, options: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.options = tuple(options)
 
 
 class BackendUnavailable(HalError, ImportError):

@@ -236,7 +236,8 @@ def _check_options(kind: Kind, name: str, backend: type[Backend], options: Itera
 
 def _reject_option(kind: Kind, name: str, option: str, accepted: list[str]) -> None:
     raise OptionInvalid(
-        f"{kind} backend {name!r} has no option {option!r}; {suggestion(option, accepted)}"
+        f"{kind} backend {name!r} has no option {option!r}; {suggestion(option, accepted)}",
+        [option],
     )
 
 

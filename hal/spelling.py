@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -49,6 +50,7 @@ def _best_first(scored: tuple[float, str]) -> tuple[float, int]:
     return -scored[0], len(scored[1])
 
 
+@functools.lru_cache(maxsize=1024)
 def _likeness(name: str, known: str) -> float:
     """The mean of that of the letters and that of the words, from 0 to 1."""
     name, known = (text.lower().replace("-", "_") for text in (name, known))

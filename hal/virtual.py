@@ -142,12 +142,17 @@ def number_of(device: str | None, device_id: int) -> int:
 
     Raises OptionInvalid when it is not 0..255.
     """
-    number, given = device_id, "device_id"
+    number = device_id
     if device is not None:
         text = device.removeprefix(PREFIX)
         if not text.isdecimal():
-            raise OptionInvalid(f"device {device!r} is no synthetic device; use {PREFIX}1")
-        number, given = int(text), "the number of device"
+            raise OptionInvalid(
+                f"device {device!r} is no synthetic device; use {PREFIX}1", ["device"]
+            )
+        number = int(text)
     if not 0 <= number <= 255:
-        raise OptionInvalid(f"{given} {number} is out of range; use 0 to 255")
+        if device is None:
+            raise OptionInvalid(f"device_id {number} is out of range; use 0 to 255", ["device_id"])
+        valid = f"{PREFIX}0 to {PREFIX}255"
+        raise OptionInvalid(f"device {device!r} is out of range; use {valid}", ["device"])
     return number

@@ -125,7 +125,7 @@ def _look(look: _Device, here: bool) -> tuple[list[str], bool]:
     from appliance.provisioning.checking import in_order
     from appliance.service.named_files import troubles
 
-    with _warnings() as warnings:
+    with warnings_kept() as warnings:
         layers, checked = look()
         found = [] if checked.config is None else list(troubles(checked.config))
     remarks = [] if here else [one.remark for one in found if one.remark is not None]
@@ -138,7 +138,7 @@ def _look(look: _Device, here: bool) -> tuple[list[str], bool]:
 
 
 @contextlib.contextmanager
-def _warnings() -> Iterator[list[str]]:
+def warnings_kept() -> Iterator[list[str]]:
     """What is told in the log of configurations and their files meanwhile; it is told here then."""
     texts: list[str] = []
 

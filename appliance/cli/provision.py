@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from appliance.cli.config import ROOT_HELP
+from appliance.cli.config import ROOT_HELP, warnings_kept
 from appliance.cli.exit_code import ExitCode
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def render(
     from appliance.provisioning.rendering import render
 
     try:
-        rendered = render(table, template, folder, over)
+        with _warnings_told():
+            rendered = render(table, template, folder, over)
     except ConfigErrors as error:
         for one in error.errors:
             typer.echo(f"roomlet: {one}", err=True)
@@ -117,7 +118,9 @@ def verify(folder: Folder, public_key: Public) -> None:
     """Whether devices would take a folder's files."""
     from appliance.provisioning import fleet
 
-    for name, serial in fleet.verify(folder, _public(public_key)).items():
+    with _warnings_told():
+        serials = fleet.verify(folder, _public(public_key))
+    for name, serial in serials.items():
         typer.echo(f"{name} {serial}")
 
 
@@ -130,7 +133,8 @@ def bundle(
     """Verify a folder's files and pack them, for a web server or a USB stick."""
     from appliance.provisioning import fleet
 
-    names = fleet.bundle(folder, _public(public_key), out)
+    with _warnings_told():
+        names = fleet.bundle(folder, _public(public_key), out)
     typer.echo(f"{out}: {len(names)} files")
 
 
@@ -217,6 +221,17 @@ def forget(
             raise typer.BadParameter(f"{key} was not changed at this device; see: status")
         provisioner.override(key.split("."), None)
         typer.echo(f"taken back: {key}")
+
+
+@contextlib.contextmanager
+def _warnings_told() -> Iterator[None]:
+    """What the files themselves are warned of, each on a line of its own."""
+    with warnings_kept() as warnings:
+        try:
+            yield
+        finally:
+            for text in warnings:
+                typer.echo(f"roomlet: warning: {text}", err=True)
 
 
 def _tell(generation: int | None) -> None:

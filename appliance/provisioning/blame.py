@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,14 @@ from appliance.provisioning.template import Template
 FEW: Final = 3
 """Devices that are named where more have the same mistake."""
 
-Look = Callable[[str], list[ConfigError]]
-"""What is wrong with a device whose own file has this text."""
+UNFIT: Final = (
+    "must be a number or one word where the template has no quotes;"
+    ' write "${{{}}}" there for a text'
+)
+"""What is said of a cell that cannot stand outside of quotes; for the column's name."""
+
+Look = Callable[[str, Sequence[str | None]], list[ConfigError]]
+"""What is wrong with a device whose own file has this text, with these cells in its keys."""
 
 _Item = TypeVar("_Item")
 
@@ -34,27 +39,34 @@ class _Found:
 class Blame:
     """Collects what is wrong with each device, and tells it of all of them, each mistake once."""
 
-    def __init__(self, table: Table, template: Template) -> None:
+    def __init__(self, table: Table, template: Template, path: Path, look: Look) -> None:
+        """`path` is that of a device's own file in what `look` finds."""
         self._table: Final = table
         self._template: Final = template
+        self._path: Final = path
+        self._look: Final = look
         self._own: Final[list[_Found]] = []
         self._shared: Final[list[_Found]] = []
         self._rows = 0
 
-    def add(self, row: Row, path: Path, look: Look) -> None:
-        """Find what is wrong with the device of a row, whose own file is at `path`."""
+    def add(self, row: Row) -> None:
+        """Find what is wrong with the device of a row."""
         self._rows += 1
         cells = dict(row.cells)
+        for column, line in dict.fromkeys(self._template.unfit(cells)):
+            error = ConfigError(UNFIT.format(column), path=self._path, line=line)
+            self._own.append(_Found(row, error, (column,)))
+            cells.pop(column, None)
         while True:
-            errors = look(self._template.filled(cells))
-            found = [_Found(row, error, self._causes(error, path)) for error in errors]
+            errors = self._look(self._template.filled(cells), self._template.in_keys(cells))
+            found = [_Found(row, error, self._causes(error)) for error in errors]
             # A cell that makes no TOML hides all else: without it there is more to see.
             broken = [one for one in found if one.columns and one.error.key is None]
             unknown = set(self._template.columns) - cells.keys()
             for one in broken or found:
-                if one.error.path != path:
+                if one.error.path != self._path:
                     self._shared.append(one)
-                elif unknown.isdisjoint(one.columns) and not self._strays(one.error):
+                elif unknown.isdisjoint(one.columns) and not self._template.strays_at(one.error):
                     self._own.append(one)
             again = {name for one in broken for name in one.columns} & cells.keys()
             if not again:
@@ -67,18 +79,21 @@ class Blame:
         errors = list(map(self._of_shared, _grouped(self._shared, lambda one: str(one.error))))
         for alike in _grouped(self._own, _likeness):
             most = len(alike) > FEW and len(alike) * 2 > self._rows
-            if alike[0].columns and not most:
+            if alike[0].columns and not most and not self._whatever_the_cells(alike):
                 errors += map(self._of_cell, _grouped(alike, self._why))
             else:
                 errors.append(self._of_template(alike))
         return errors
 
-    def _causes(self, error: ConfigError, path: Path) -> tuple[str, ...]:
-        return self._template.causes(error) if error.path == path else ()
+    def _causes(self, error: ConfigError) -> tuple[str, ...]:
+        return self._template.causes(error) if error.path == self._path else ()
 
-    def _strays(self, error: ConfigError) -> bool:
-        """Whether it may well be of a $ that is told of itself."""
-        return error.key is None and error.line in self._template.strays
+    def _whatever_the_cells(self, alike: Sequence[_Found]) -> bool:
+        """Whether all devices have the very same mistake, though their cells differ."""
+        if len(alike) < self._rows or len({one.error.reason for one in alike}) > 1:
+            return False
+        columns = alike[0].columns
+        return len({tuple(map(one.row.cells.get, columns)) for one in alike}) > 1
 
     def _why(self, found: _Found) -> str:
         empty = any(not found.row.cells.get(name) for name in found.columns)
@@ -133,10 +148,9 @@ class Blame:
 
 def _likeness(found: _Found) -> tuple[object, ...]:
     """What mistakes have in common that the same words of the template make, whatever the value."""
-    reason = found.error.reason
-    if found.columns:
-        reason = re.sub(r", not .*|'[^']*'|\d+", "#", reason)
-    return found.error.line, found.error.key, found.columns, reason
+    error = found.error
+    what = (found.columns and error.kind) or error.reason
+    return error.line, error.key, found.columns, what
 
 
 def _grouped(items: Iterable[_Item], key: Callable[[_Item], object]) -> Iterator[list[_Item]]:

@@ -16,7 +16,7 @@ from appliance.provisioning.errors import ConfigError
 from appliance.provisioning.identity import Identity
 from appliance.provisioning.layers import Layers
 from appliance.provisioning.mirror import Mirror
-from appliance.provisioning.mistakes import MOST, RULE, mistakes, without
+from appliance.provisioning.mistakes import MOST, RULE, Mistake, mistakes, without
 from appliance.provisioning.options import KIND_OF, option_mistakes
 from appliance.provisioning.places import (
     Places,
@@ -25,7 +25,6 @@ from appliance.provisioning.places import (
     panel_parts,
     unconfigured,
 )
-from appliance.provisioning.source import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +37,24 @@ class Checked:
     """What there is without the mistakes, to be looked at further; None where that is no device."""
 
 
-def check(layers: Layers, gaps: Sequence[ConfigError] = ()) -> Checked:
+def check(layers: Layers, gaps: Sequence[ConfigError] = (), *, whole: bool = True) -> Checked:
     """Look at all of it; of more than `MOST` mistakes one more tells that there are others.
 
     `gaps` are the mistakes for which files were left out (see `read_parts`).  They are told with
-    the others, and what these files may well say is not called missing.
+    the others, and what these files may well say is not called missing; nor is it where the files
+    are not the `whole` of a device.
     """
+    whole = whole and not gaps
     values = anchored(layers)
     seen = mistakes(Config, values)
-    found = [(one.key, one.reason) for one in seen if not gaps or one.rank < RULE]
+    found = [one for one in seen if whole or one.rank < RULE]
     wrong = [one.key for one in seen]
     sound = without(values, wrong)
     for name in KIND_OF:
-        options = list(_of_options(name, sound.get(name, {}), whole=not gaps))
+        options = list(_of_options(name, sound.get(name, {}), whole=whole))
         found += options
-        wrong += [key for key, _ in options]
-    errors = [*gaps, *(_error(layers, key, reason) for key, reason in found[:MOST])]
+        wrong += [one.key for one in options]
+    errors = [*gaps, *(layers.error(one.key, one.reason, one.kind) for one in found[:MOST])]
     if len(found) > MOST:
         reason = f"has more mistakes than the {MOST} that are told; mend these first"
         errors.append(ConfigError(reason, path=layers.parts[-1].source.path))
@@ -85,7 +86,7 @@ def in_order(layers: Layers, error: ConfigError) -> tuple[int, int, int]:
     return file, error.line or 0, error.column or 0
 
 
-def _of_options(name: str, values: Any, *, whole: bool) -> Iterator[tuple[Key, str]]:
+def _of_options(name: str, values: Any, *, whole: bool) -> Iterator[Mistake]:
     model: type[DeviceConfig] = type(Config.model_fields[name].default)
     try:
         section = model.model_validate(values)
@@ -94,11 +95,3 @@ def _of_options(name: str, values: Any, *, whole: bool) -> Iterator[tuple[Key, s
         return
     if whole or "backend" in section.model_fields_set:
         yield from option_mistakes(name, section, whole=whole)
-
-
-def _error(layers: Layers, key: Key, reason: str) -> ConfigError:
-    error = layers.error(key, reason)
-    if error.path is not None or not layers.parts:
-        return error
-    # What no file says is missing in the topmost: the others are of many devices.
-    return ConfigError(reason, path=layers.parts[-1].source.path, key=error.key)

@@ -20,7 +20,7 @@ from appliance.provisioning.devices import (
     SpeakerConfig,
 )
 from appliance.provisioning.errors import ConfigError
-from appliance.provisioning.layers import Layers
+from appliance.provisioning.layers import Layers, Part
 from appliance.provisioning.mistakes import AND_MORE, Mistake, mistakes, without, worst
 from appliance.provisioning.section import Section
 from appliance.provisioning.sections import (
@@ -129,7 +129,7 @@ class Config(Section):
     def _of(cls, config: Config, layers: Layers) -> Config:
         config._layers = layers
         if config.room.token is not None and (part := layers.part(("room", "token"))) is not None:
-            _warn_of_config(part.source.path)
+            _warn_of_config(part)
         return config
 
     @property
@@ -287,18 +287,24 @@ def _paths() -> list[tuple[str, str]]:
 _PATHS: Final = _paths()
 
 
-def _warn_of_config(path: Path) -> None:
+def _warn_of_config(part: Part) -> None:
+    path = part.source.path
     try:
         mode = path.stat().st_mode
     except OSError:
         return
-    _warn_of_others(path, mode, "holds a token and can be read by others")
+    if part.is_signed:
+        # It lies where a fleet's files are made, and is for a server that anybody may ask.
+        remedy = "put the token on the device instead, and its place here (token_file)"
+        _warn_of_others(path, mode, "holds a token, which a fleet's files tell everybody", remedy)
+    else:
+        _warn_of_others(path, mode, "holds a token and can be read by others")
 
 
-def _warn_of_others(path: Path, mode: int, what: str) -> None:
+def _warn_of_others(path: Path, mode: int, what: str, remedy: str | None = None) -> None:
     """Say once for each file that its mode lets others at it; mended and spoilt again, anew."""
     if not mode & _OTHERS:
         _warned.discard(path)
     elif path not in _warned:
         _warned.add(path)
-        log.warning("%s %s; run: chmod 600 %s", path, what, path)
+        log.warning("%s %s; %s", path, what, remedy or f"run: chmod 600 {path}")

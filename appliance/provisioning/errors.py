@@ -21,7 +21,7 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the text is one line.
 
     `path` is the file, `line` and `column` count from 1, `key` is the dotted path of the
-    key; each is None where it is not known.
+    key, `kind` is that of a `Mistake`; each is None where it is not known.
     """
 
     def __init__(
@@ -32,12 +32,14 @@ class ConfigError(ValueError):
         line: int | None = None,
         column: int | None = None,
         key: str | None = None,
+        kind: str | None = None,
     ) -> None:
         self.reason = reason
         self.path = path
         self.line = line
         self.column = column
         self.key = key
+        self.kind = kind
         where = "" if path is None else str(path)
         where += "" if line is None else f", line {line}"
         where += "" if column is None else f", column {column}"

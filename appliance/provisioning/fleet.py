@@ -6,15 +6,20 @@ import gzip
 import io
 import tarfile
 import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from appliance.provisioning.blame import first_of
-from appliance.provisioning.collecting import rotation_name
+from appliance.provisioning.checking import check
+from appliance.provisioning.collecting import FLEET, rotation_name
 from appliance.provisioning.errors import ConfigError, ConfigErrors, Refusals, Refused
 from appliance.provisioning.files import write_whole
+from appliance.provisioning.layers import Layers, Part, normal, read_parts
 from appliance.provisioning.minisign import MinisignError, PublicKey, SecretKey, Signature
-from appliance.provisioning.mirror import accept, check_signature, included
+from appliance.provisioning.mirror import accept, check_signature
+from appliance.provisioning.places import Places
 from appliance.provisioning.source import Source
 
 SIGNED: Final = ("*.toml", "*.next.pub")
@@ -55,32 +60,102 @@ def sign(folder: Path, key: SecretKey, serial: int | None = None) -> list[str]:
 def verify(folder: Path, key: PublicKey) -> dict[str, int]:
     """The serials of a folder's files.
 
+    Each that is neither the fleet's nor included by another is looked at as a device of its own
+    over the fleet's; what lies on the device itself is not known here, nor what its files name: so
+    nothing is called missing.
     Raises Refusals for those that a device would refuse, each reason once.
     """
     serials: dict[str, int] = {}
-    wrong: dict[str, list[Refused]] = {}
-    names: dict[str, list[str]] = {}
+    wrong: list[_Wrong] = []
     paths = _signable(folder)
     for path in paths:
         try:
             serials[path.name] = _verified(path, key)
         except Refused as error:
-            # What is the same of many files is told of the first.
-            reason = str(error).replace(path.name, "")
-            wrong.setdefault(reason, []).append(error)
-            names.setdefault(reason, []).append(path.name)
+            wrong.append(_Wrong(path.name, str(error)))
+    wrong += _mistakes(folder, paths)
     if wrong:
-        raise Refusals(
-            [
-                alike[0]
-                if len(alike) == 1
-                else Refused(
-                    f"{alike[0]} ({len(alike)} of {len(paths)} files: {first_of(names[reason])})"
-                )
-                for reason, alike in wrong.items()
-            ]
-        )
+        raise Refusals(list(_told(wrong, [path.name for path in paths])))
     return serials
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """What is wrong with a file."""
+
+    name: str
+    text: str
+    line: int = 0
+    whose: str = ""
+    """Of which devices, where it is not of all that have the file."""
+
+    @classmethod
+    def by_name(cls, error: ConfigError, whose: str = "") -> _Wrong:
+        """A mistake in a file, as a device tells it."""
+        name = "" if error.path is None else error.path.name
+        told = ConfigError(
+            error.reason, path=Path(name), line=error.line, column=error.column, key=error.key
+        )
+        return cls(name, str(told), error.line or 0, whose)
+
+
+def _told(wrong: Iterable[_Wrong], names: Sequence[str]) -> Iterator[Refused]:
+    """What is wrong, in the order of the files; what is the same of many is told of the first."""
+    groups: dict[tuple[str, str], dict[str, _Wrong]] = {}
+    order = {name: place for place, name in enumerate(names)}
+    for one in sorted(wrong, key=lambda one: (order.get(one.name, len(names)), one.line)):
+        groups.setdefault((one.text.replace(one.name, ""), one.whose), {})[one.name] = one
+    for alike in groups.values():
+        first = next(iter(alike.values()))
+        whose = first.whose
+        if len(alike) > 1:
+            whose = f" ({len(alike)} of {len(names)} files: {first_of(list(alike))})"
+        yield Refused(f"{first.text}{whose}")
+
+
+def _mistakes(folder: Path, paths: Sequence[Path]) -> Iterator[_Wrong]:
+    """What is wrong with what the files say, whoever signed them."""
+    # As on the devices, where all of a fleet's files are together.
+    local = Places().local
+    below, beneath = _Read.of("fleet", folder / FLEET, local), {normal(folder / FLEET)}
+    read = {
+        normal(path): _Read.of("device", path, local) for path in paths if path.suffix == ".toml"
+    }
+    for path, own in read.items():
+        beneath |= {part.source.path for part in own.parts} - {path}
+        # A file that is below others may not get as far as to be looked at there.
+        yield from map(_Wrong.by_name, own.gaps)
+    devices = {path: own for path, own in read.items() if path not in beneath}
+    if not devices:
+        alone = check(Layers(below.parts), below.gaps, whole=False)
+        yield from map(_Wrong.by_name, alone.mistakes)
+    shared: dict[str, tuple[ConfigError, list[str]]] = {}
+    for path, own in devices.items():
+        gaps = [*below.gaps, *own.gaps]
+        for error in check(Layers([*below.parts, *own.parts]), gaps, whole=False).mistakes:
+            if error.path == path:
+                yield _Wrong.by_name(error)
+            elif error not in gaps:
+                shared.setdefault(str(error), (error, []))[1].append(path.name)
+    for error, names in shared.values():
+        count = f"{len(names)} of {len(devices)} devices: {first_of(names)}"
+        yield _Wrong.by_name(error, f" ({count})" if len(names) < len(devices) else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file with what it includes, as far as that can be read."""
+
+    parts: Sequence[Part]
+    gaps: Sequence[ConfigError]
+
+    @classmethod
+    def of(cls, layer: str, path: Path, local: Path) -> _Read:
+        """No parts where the file is not there."""
+        gaps: list[ConfigError] = []
+        if not path.exists():
+            return cls([], gaps)
+        return cls(list(read_parts(layer, path, folder=local, gaps=gaps)), gaps)
 
 
 def _verified(path: Path, key: PublicKey) -> int:
@@ -94,10 +169,7 @@ def _verified(path: Path, key: PublicKey) -> int:
     signature = check_signature(path.name, text, key, None)
     data = path.read_bytes()
     if path.suffix == ".toml":
-        held = accept(path.name, data, text, signature, key)
-        for name in included(held):
-            if not (path.parent / name).is_file():
-                raise Refused(f"{path.name} includes {name}, which is not in {path.parent}; add it")
+        accept(path.name, data, text, signature, key)
     else:
         try:
             signature.verify(data, key)

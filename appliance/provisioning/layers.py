@@ -142,12 +142,18 @@ class Layers:
         return cls(list(read_parts(layer, path)))
 
     def part(self, key: Key) -> Part | None:
-        """The file that gives a key, or else its nearest table."""
+        """The file that gives a key, or else its nearest table; None where there are no files.
+
+        What none gives is missing in the topmost that somebody writes: those below are of many
+        devices.
+        """
         for length in range(len(key), 0, -1):
             for part in reversed(self.parts):
                 if held(part.values, key[:length]):
                     return part
-        return self.parts[0] if len({part.layer for part in self.parts}) == 1 else None
+        written = [part for part in self.parts if part.layer not in (PANEL, ENVIRONMENT)]
+        candidates = written or self.parts
+        return candidates[-1] if candidates else None
 
     def origin(self, key: Key) -> Origin | None:
         """Where the value of a key comes from; None for a default."""
@@ -162,12 +168,12 @@ class Layers:
         part = self.part(key)
         return None if part is None else part.source.locate(key)
 
-    def error(self, key: Key, reason: str) -> ConfigError:
+    def error(self, key: Key, reason: str, kind: str | None = None) -> ConfigError:
         """The error that blames a key, in the file that gives it."""
         part = self.part(key)
         if part is None:
-            return ConfigError(reason, key=dotted(key))
-        return part.source.error(key, reason)
+            return ConfigError(reason, key=dotted(key), kind=kind)
+        return part.source.error(key, reason, kind)
 
 
 def read_parts(

@@ -11,7 +11,6 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from appliance.provisioning.source import Key
-from appliance.words import UNKNOWN as UNKNOWN
 from appliance.words import in_words as in_words
 from appliance.words import unknown as unknown
 from hal.spelling import nearest
@@ -28,7 +27,13 @@ MOST: Final = 100
 AND_MORE: Final = " (and more, which roomlet config check names)"
 """What is said behind one of several mistakes."""
 
-RULES: Final = ("way_in", "unguarded", "missing")
+UNKNOWN: Final = "extra_forbidden"
+"""The kind of a mistake that is a key that nobody knows."""
+
+MISSING: Final = "missing"
+"""The kind of a mistake that is a key that is not there."""
+
+RULES: Final = ("way_in", "unguarded", MISSING)
 """Kinds of mistakes that are of several values together, or of none."""
 
 RULE: Final = 2
@@ -41,9 +46,14 @@ class Mistake:
 
     key: Key
     reason: str
-    rank: int
-    """The smaller, the more likely it is the cause of others: 0 for an unknown key, 1 for a value,
-    `RULE` for a rule on several."""
+    kind: str | None
+    """What sort of mistake it is, whatever the value; None where the reason alone tells."""
+
+    @property
+    def rank(self) -> int:
+        """The smaller, the more likely it is the cause of others: 0 for an unknown key, 1 for a
+        value, `RULE` for a rule on several."""
+        return _rank(self.kind)
 
 
 def mistakes(model: type[BaseModel], values: Any, *, strict: bool | None = None) -> list[Mistake]:
@@ -53,11 +63,11 @@ def mistakes(model: type[BaseModel], values: Any, *, strict: bool | None = None)
     What may well be the consequence of another mistake is left out: a key that is missing because
     it is misspelt, a rule on values one of which is wrong.
     """
-    details = sorted(_details(model, values, strict), key=_rank)
+    details = sorted(_details(model, values, strict), key=lambda one: _rank(one["type"]))
     found: dict[tuple[Key, str], Mistake] = {}
 
     def add(detail: ErrorDetails) -> None:
-        mistake = Mistake(detail["loc"], _reason(detail, model), _rank(detail))
+        mistake = Mistake(detail["loc"], _reason(detail, model), detail["type"])
         found.setdefault((mistake.key, mistake.reason), mistake)
 
     blamed = []
@@ -68,7 +78,7 @@ def mistakes(model: type[BaseModel], values: Any, *, strict: bool | None = None)
         if len(found) > MOST:
             return list(found.values())
     # Whoever asks about a section as a whole is not asked while one of its values is wrong.
-    wrong = [d["loc"] for d in details if d["type"] not in ("way_in", "missing")]
+    wrong = [d["loc"] for d in details if d["type"] not in ("way_in", MISSING)]
     rest = without(values, wrong) if isinstance(values, Mapping) else {}
     hidden = [d for d in _details(model, rest, strict) if _is_rule(d)] if wrong else []
     for detail in [*details, *hidden]:
@@ -125,7 +135,7 @@ def _without_password(text: str) -> str:
 def keys_of(model: type[BaseModel], table: Key) -> list[str]:
     """The keys of the table that `table` names."""
     for part in table:
-        model = next(_models(model.model_fields[str(part)].annotation), model)
+        model = next(models_in(model.model_fields[str(part)].annotation), model)
     return sorted(model.model_fields)
 
 
@@ -137,10 +147,10 @@ def _details(model: type[BaseModel], values: Any, strict: bool | None) -> list[E
     return []
 
 
-def _rank(detail: ErrorDetails) -> int:
-    if detail["type"] == "extra_forbidden":
+def _rank(kind: str | None) -> int:
+    if kind == UNKNOWN:
         return 0
-    return RULE if _is_rule(detail) else 1
+    return RULE if kind in RULES else 1
 
 
 def _is_rule(detail: ErrorDetails) -> bool:
@@ -150,7 +160,7 @@ def _is_rule(detail: ErrorDetails) -> bool:
 def _follows(detail: ErrorDetails, blamed: Sequence[Key], model: type[BaseModel]) -> bool:
     """Whether what a rule asks for is named by a mistake beside it, or was meant by one."""
     table: Key = detail["loc"] if detail["type"] == "way_in" else detail["loc"][:-1]
-    asked = {str(detail["loc"][-1])} if detail["type"] == "missing" else set()
+    asked = {str(detail["loc"][-1])} if detail["type"] == MISSING else set()
     asked |= set(re.findall(r"\w+", detail["msg"]))
     known = keys_of(model, table)
     for key in blamed:
@@ -169,30 +179,31 @@ def _is_secret(model: type[BaseModel], key: Key) -> bool:
         field = model.model_fields.get(str(part))
         if field is None:
             break
-        if SecretStr in _types(field.annotation):
+        if SecretStr in types_in(field.annotation):
             return True
-        model = next(_models(field.annotation), model)
+        model = next(models_in(field.annotation), model)
     return False
 
 
-def _types(annotation: Any) -> Iterator[Any]:
+def types_in(annotation: Any) -> Iterator[Any]:
     """An annotation and all that it is made of."""
     yield annotation
     for inner in get_args(annotation):
-        yield from _types(inner)
+        yield from types_in(inner)
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    for one in _types(annotation):
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that an annotation is made of."""
+    for one in types_in(annotation):
         if isinstance(one, type) and issubclass(one, BaseModel):
             yield one
 
 
 def _reason(detail: ErrorDetails, model: type[BaseModel]) -> str:
     kind, key = detail["type"], detail["loc"]
-    if kind == "extra_forbidden":
+    if kind == UNKNOWN:
         return unknown(str(key[-1]), keys_of(model, key[:-1]))
-    if kind == "missing":
+    if kind == MISSING:
         return "is missing; add it"
     text = in_words(detail)
     if kind in ("way_in", "model_type") or _is_secret(model, key):

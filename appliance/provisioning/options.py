@@ -6,19 +6,20 @@ not go together.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
-import re
 import typing
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic_core import ErrorDetails
 
 from appliance.provisioning.config import Config, DeviceConfig
 from appliance.provisioning.layers import AUTO
-from appliance.provisioning.mistakes import UNKNOWN, in_words, shown, unknown
+from appliance.provisioning.mistakes import MISSING, UNKNOWN, Mistake, in_words, shown, unknown
 from appliance.provisioning.source import Key
 from hal import registry
 from hal.device import Kind
@@ -39,15 +40,13 @@ its own."""
 def check_options(config: Config) -> None:
     """Raises ConfigError for a backend or an option that cannot be, with its place in the file."""
     for name in KIND_OF:
-        for key, reason in option_mistakes(name, getattr(config, name)):
-            raise config.error(key, reason)
+        for one in option_mistakes(name, getattr(config, name)):
+            raise config.error(one.key, one.reason)
 
 
-def option_mistakes(
-    name: str, section: DeviceConfig, *, whole: bool = True
-) -> Iterator[tuple[Key, str]]:
-    """Backends and options that cannot be in the section of this name, each with the reason; of one
-    that is not `whole`, for some of it could not be read, nothing that may well be there.
+def option_mistakes(name: str, section: DeviceConfig, *, whole: bool = True) -> Iterator[Mistake]:
+    """Backends and options that cannot be in the section of this name; of one that is not `whole`,
+    for some of it could not be read, nothing that may well be there.
 
     A backend whose library is missing here is not looked into: it may be there on the device.  The
     others are made, but not opened.
@@ -62,7 +61,7 @@ def option_mistakes(
                 backends[backend] = registry.load(kind, backend)
                 continue
         except DeviceNotFound as error:
-            yield (name, key), str(error)
+            yield Mistake((name, key), str(error), None)
         except BackendUnavailable:
             pass
         known_by_all = False
@@ -78,10 +77,12 @@ def option_mistakes(
             # Of `auto` and of what is not installed here nobody knows the options.
             if known_by_all:
                 misspelt = True
-                yield (name, "options", option), _unknown(kind, list(backends), option, known)
-        elif known[option] is not None and (reason := _wrong(known[option], value)) is not None:
+                reason = _unknown(kind, list(backends), option, known)
+                yield Mistake((name, "options", option), reason, UNKNOWN)
+        elif known[option] is not None and (detail := _wrong(known[option], value)) is not None:
             wrong.add(option)
-            yield (name, "options", option), reason
+            reason = f"{in_words(detail)}, not {shown(value)}"
+            yield Mistake((name, "options", option), reason, detail["type"])
     if misspelt or (name == "screen_share" and section.device is None):
         # What is missing, or contradicts another, may be just that.  And of a section that is not
         # in use nothing is missing.
@@ -96,27 +97,23 @@ def option_mistakes(
             if one.kind is one.KEYWORD_ONLY and one.default is one.empty and one.name not in chosen
         ]
         for one in missing if whole else ():
-            yield _key(name, one), "is missing; add it"
+            yield Mistake(_key(name, one), "is missing; add it", MISSING)
         # What a wrong value may lead to is no mistake of its own.
         if missing or not wrong.isdisjoint(chosen):
             continue
         refusal = _refusal(kind, backend, chosen)
-        if refusal is not None and (whole or _is_sure(refusal, chosen, parameters)):
-            yield blamed(name, chosen, refusal), refusal
+        if refusal is None:
+            continue
+        # Whether it is about options that are given, and asks for none beside them.
+        if whole or (refusal.options and set(refusal.options) <= set(chosen)):
+            yield Mistake(blamed(name, chosen, refusal), str(refusal), None)
 
 
-def blamed(name: str, arguments: Iterable[str], reason: str) -> Key:
-    """The key, in the section of this name, of the argument that a backend's reason names first, or
-    else of all options."""
-    given = set(arguments)
-    first = next((word for word in re.findall(r"\w+", reason) if word in given), None)
+def blamed(name: str, arguments: Collection[str], refusal: OptionInvalid) -> Key:
+    """The key, in the section of this name, of the argument that a backend refuses, or else of all
+    options."""
+    first = next((option for option in refusal.options if option in arguments), None)
     return (name, "options") if first is None else _key(name, first)
-
-
-def _is_sure(refusal: str, given: Collection[str], known: Collection[str]) -> bool:
-    """Whether a refusal is about options that are given, and asks for none beside them."""
-    named = set(re.findall(r"\w+", refusal)) & set(known)
-    return bool(named) and named <= set(given)
 
 
 def _unknown(kind: Kind, backends: Sequence[str], option: str, known: Collection[str]) -> str:
@@ -125,7 +122,7 @@ def _unknown(kind: Kind, backends: Sequence[str], option: str, known: Collection
     if not owners or option == "device":
         return unknown(option, sorted(known))
     belongs = f"an option of {' and '.join(owners)}, not of {' or '.join(backends)}"
-    return f"{UNKNOWN}, {belongs}; {suggestion(option, sorted(known))}"
+    return f"unknown key, {belongs}; {suggestion(option, sorted(known))}"
 
 
 def _options_of(kind: Kind, backend: str) -> Collection[str]:
@@ -135,14 +132,14 @@ def _options_of(kind: Kind, backend: str) -> Collection[str]:
         return ()
 
 
-def _refusal(kind: Kind, name: str, arguments: Mapping[str, Any]) -> str | None:
+def _refusal(kind: Kind, name: str, arguments: Mapping[str, Any]) -> OptionInvalid | None:
     """Why a backend cannot be made with these arguments; None if it can, or if that is of the
     machine and not of them."""
     labelled = {"label": _LABEL} if "label" in registry.options_of(kind, name) else {}
     try:
         registry.create(kind, name, **{**arguments, **labelled})
     except OptionInvalid as error:
-        return str(error)
+        return error
     except HalError:
         pass
     return None
@@ -152,6 +149,7 @@ def _key(name: str, argument: str) -> Key:
     return (name, "device") if argument == "device" else (name, "options", argument)
 
 
+@functools.cache
 def _hints(backend: type[Any]) -> Mapping[str, Any]:
     try:
         return typing.get_type_hints(backend.__init__)
@@ -160,7 +158,7 @@ def _hints(backend: type[Any]) -> Mapping[str, Any]:
         return {}
 
 
-def _wrong(hint: Any, value: Any) -> str | None:
+def _wrong(hint: Any, value: Any) -> ErrorDetails | None:
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(
             hint, config=ConfigDict(arbitrary_types_allowed=True)
@@ -175,6 +173,5 @@ def _wrong(hint: Any, value: Any) -> str | None:
         # path, but not for a number.
         adapter.validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        return f"{in_words(detail)}, not {shown(value)}"
+        return error.errors(include_url=False)[0]
     return None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -84,53 +82,11 @@ def _plain(key: str, value: Any, secrets: Secrets) -> Any:
     return value
 
 
-def secrets_in(text: str) -> frozenset[str]:
-    """The lines of all secrets in a text of TOML; none where it is no TOML."""
-    try:
-        values = tomllib.loads(text)
-    except (ValueError, RecursionError):
-        return frozenset()
-    lines = (line for secret in _secrets("", values) for line in secret.splitlines())
-    return frozenset(line for line in lines if line)
-
-
-def masked(lines: Iterable[str], secrets: frozenset[str]) -> Iterator[str]:
-    """Lines of TOML, or of a difference of it, with the mask in the place of secrets: of those
-    given, and of all that a line says of a secret's key, whatever way it is quoted."""
-    longest_first = sorted(secrets, key=len, reverse=True)
-    for line in lines:
-        found = _ASSIGNED.search(line)
-        if found is not None and is_secret(found[1]):
-            yield f'{line[: found.end()]}"{MASK}"'
-            continue
-        for secret in longest_first:
-            line = line.replace(secret, MASK)
-        yield line
-
-
-_ASSIGNED: Final = re.compile(r"""^[+ -]?\s*(?:[\w"'-]+\s*\.\s*)*["']?([\w-]+)["']?\s*=\s*""")
-"""A key that is given a value; with what a difference puts before a line."""
-
-
 def is_secret(key: str) -> bool:
     """Whether the values of a key of this name never stand in what people read."""
     # Others say where a secret is.
     is_open = key == "public_key" or key.endswith(("_file", "_credential", "_url"))
     return SECRET.search(key) is not None and not is_open
-
-
-def _secrets(key: str, value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _secrets(key if is_secret(key) else name, inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _secrets(key, inner)
-    elif isinstance(value, str):
-        if (password := password_in(value)) is not None:
-            yield password
-        elif is_secret(key):
-            yield value
 
 
 def password_in(text: str) -> str | None:

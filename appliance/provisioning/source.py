@@ -27,6 +27,9 @@ DEEPEST: Final = 16
 
 _POSITION = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
 
+_TABLE = re.compile(r"\('(.*?)',?\)")
+"""A table's name as the parser writes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -69,6 +72,7 @@ class Source:
             text = str(error)
             found = _POSITION.search(text)
             reason = _POSITION.sub("", text)
+            reason = _TABLE.sub(lambda name: name[1].replace("', '", "."), reason)
             line = len(self.text.splitlines())
             column: int | None = None
             if found is not None and found[1] is not None:
@@ -95,16 +99,18 @@ class Source:
 
         Where the key itself is not there, as one that is missing, its nearest table counts.
         """
-        statements = list(_statements(self.text))
+        begun = list(statements(self.text))
         for length in range(len(key), 0, -1):
-            if (found := _locate(self.text, statements, key[:length])) is not None:
+            if (found := _locate(self.text, begun, key[:length])) is not None:
                 return found
         return None
 
-    def error(self, key: Key, reason: str) -> ConfigError:
+    def error(self, key: Key, reason: str, kind: str | None = None) -> ConfigError:
         """The error that blames a key of this file."""
         line, column = self.locate(key) or (None, None)
-        return ConfigError(reason, path=self.path, line=line, column=column, key=dotted(key))
+        return ConfigError(
+            reason, path=self.path, line=line, column=column, key=dotted(key), kind=kind
+        )
 
 
 def dotted(key: Key) -> str:
@@ -115,14 +121,17 @@ def dotted(key: Key) -> str:
     return text
 
 
-_TOKEN = re.compile(
-    r""""{3}(?:\\.|[^\\])*?"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\])*"|'[^']*'|\#[^\n]*|[\[\]{}\n]""",
-    re.DOTALL,
-)
+STRING: Final = r""""{3}(?:\\.|[^\\])*?"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\])*"|'[^']*'"""
+"""The pattern of a text as it is written, a dot for any sign."""
+
+COMMENT: Final = r"\#[^\n]*"
+"""The pattern of a comment."""
+
+_TOKEN = re.compile(rf"{STRING}|{COMMENT}|[\[\]{{}}\n]", re.DOTALL)
 """What says where a statement ends: texts, comments, brackets, ends of lines."""
 
 
-def _statements(text: str) -> Iterator[tuple[int, int]]:
+def statements(text: str) -> Iterator[tuple[int, int]]:
     """The line on which each statement of a valid text begins, and the offset of its end; blank
     lines and comments count as statements."""
     depth, line, begun = 0, 1, 1
@@ -139,7 +148,7 @@ def _statements(text: str) -> Iterator[tuple[int, int]]:
     yield begun, len(text)
 
 
-def _locate(text: str, statements: Sequence[tuple[int, int]], key: Key) -> tuple[int, int] | None:
+def _locate(text: str, begun: Sequence[tuple[int, int]], key: Key) -> tuple[int, int] | None:
     def holds(statement: tuple[int, int]) -> bool:
         try:
             return held(tomllib.loads(text[: statement[1]]), key)
@@ -147,10 +156,10 @@ def _locate(text: str, statements: Sequence[tuple[int, int]], key: Key) -> tuple
             return False
 
     # What the first statements hold, more of them hold as well: so it can be found by halves.
-    index = bisect.bisect_left(statements, True, key=holds)
-    if index == len(statements):
+    index = bisect.bisect_left(begun, True, key=holds)
+    if index == len(begun):
         return None
-    line = statements[index][0]
+    line = begun[index][0]
     names = [part for part in key if isinstance(part, str)]
     return line, _column(text.split("\n")[line - 1], names[-1])
 

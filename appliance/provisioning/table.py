@@ -55,7 +55,7 @@ class Table:
 
     def _take(self, text: str) -> None:
         rows = self._lines(text)
-        _, header = next(rows, (1, []))
+        first, header = next(rows, (1, []))
         self.columns = tuple(name.strip() for name in header)
         reason = None
         if not set(NAMES) & set(self.columns):
@@ -67,7 +67,7 @@ class Table:
             reason = "has two columns of one name, or one without"
         if reason is not None:
             # Nobody knows which cell is which.
-            self.blame(1, reason)
+            self.blame(first, reason)
             self.columns = ()
             return
         seen: dict[str, int] = {}
@@ -85,6 +85,8 @@ class Table:
                 )
                 file = None
             self.rows.append(Row(line, row, file))
+        if not self.rows and not self.mistakes:
+            self.blame(first, "names the columns only; add a row for each device")
 
     def _lines(self, text: str) -> Iterator[tuple[int, list[str]]]:
         """The rows with anything in them, each with the line on which it begins."""
@@ -92,7 +94,7 @@ class Table:
         line = 1
         try:
             for cells in reader:
-                if cells:
+                if any(cell.strip() for cell in cells):
                     yield line, cells
                 line = reader.line_num + 1
         except csv.Error as error:

@@ -5,22 +5,45 @@ A cell brings no line with it, so each line of a device's file is the same line 
 
 from __future__ import annotations
 
+import bisect
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from appliance.provisioning.errors import ConfigError
-from appliance.provisioning.mistakes import UNKNOWN
-from appliance.provisioning.source import Source, dotted
+from appliance.provisioning.mistakes import MISSING, UNKNOWN
+from appliance.provisioning.source import Source, statements
 
-_HOLE: Final = re.compile(r"\$(?:(?P<plain>\$)|(?P<bare>[A-Za-z_]\w*)|\{(?P<name>[^{}\n]+)\})?")
+_HOLE: Final = re.compile(r"\$(?:(?P<plain>\$)|\{(?P<name>[^{}\n]+)\})?")
 
-_MARK: Final = "731942{:03}"
-"""What stands for a cell of which nothing is known: a number, and in quotes a text as well."""
+_PIECE: Final = re.compile(
+    r"""'{3}.*?'{3,5}|'[^'\n]*'|"{3}(?:\\.|[^\\])*?"{3,5}|"(?:\\.|[^"\\\n])*"|\#[^\n]*|"""
+    + _HOLE.pattern,
+    re.DOTALL,
+)
+"""A text in quotes, a comment, or a hole in neither."""
 
-_OPTIONS: Final = ".options"
+_OF_KEY: Final = re.compile(r"""(?:[\w. \t"'-]|\$\{[^{}\n]+\})*=""")
+"""What follows on a part of a key."""
+
+_WORD: Final = re.compile(r"[+-]?\d[\d_]*(\.\d[\d_]*)?([eE][+-]?\d+)?|[\w-]*", re.ASCII)
+"""What a cell may be outside of quotes: a number, a truth value, a key; empty it is no TOML."""
+
+_UNTOLD: Final = "0"
+"""What stands for a cell of which nothing is known: a number, a key, and in quotes a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hole:
+    """Where a cell goes."""
+
+    column: str
+    line: int
+    in_key: bool
+    quote: str
+    """The sign with which the text or comment round it begins; a `$` outside of these."""
 
 
 class Template:
@@ -28,91 +51,91 @@ class Template:
 
     def __init__(self, source: Source) -> None:
         self.path: Final[Path] = source.path
-        self._text: Final = source.text
         self.columns: Final[dict[str, int]] = {}
         """The columns that it asks for, each with the line that does so first."""
-        self.strays: Final[list[int]] = []
-        """The lines with a `$` that begins no `${column}`."""
-        self._on_line: Final[dict[int, list[str]]] = {}
-        for match in _HOLE.finditer(self._text):
-            line = self._text.count("\n", 0, match.start()) + 1
-            name = _name(match)
-            if name is not None:
-                self.columns.setdefault(name, line)
-                self._on_line.setdefault(line, []).append(name)
-            elif match["plain"] is None:
-                self.strays.append(line)
-        self._marks: Final = {
-            name: _MARK.format(number) for number, name in enumerate(self.columns)
-        }
-        self._marked: Final = dict(_tables(self.filled({})))
+        self.strays: Final[dict[int, str]] = {}
+        """The lines with a `$` where none can be, each with the reason."""
+        self._parts: Final[list[str | _Hole]] = []
+        text, end = source.text, 0
+        for match, quote in _dollars(text):
+            self._parts.append(text[end : match.start()])
+            end = match.end()
+            line = text.count("\n", 0, match.start()) + 1
+            if match["name"] is None:
+                self._parts.append("$")
+                if match["plain"] is None:
+                    self.strays[line] = "has a $ that begins no ${column}; write $$ for a plain one"
+                continue
+            name = match["name"].strip()
+            self.columns.setdefault(name, line)
+            if quote == "'":
+                self.strays[line] = (
+                    f"has {match[0]} in '...', in which nothing can be escaped; write \"...\""
+                )
+            begin = text.rfind("\n", 0, match.start()) + 1
+            in_header = text[begin : match.start()].lstrip().startswith("[")
+            in_key = in_header or _OF_KEY.match(text, end) is not None
+            self._parts.append(_Hole(name, line, in_key, quote))
+        self._parts.append(text[end:])
+        self._holes: Final = [part for part in self._parts if isinstance(part, _Hole)]
+        self._begins: Final = [line for line, _ in statements(self.filled({}))]
 
     def filled(self, cells: Mapping[str, str]) -> str:
-        """The text with cells in their places, as they stand between the quotes of a text of TOML;
-        of columns that are not there something that stands for them."""
+        """The text with cells in their places; for columns that are not there something else."""
 
-        def fill(match: re.Match[str]) -> str:
-            name = _name(match)
-            if name is None:
-                return "$"
-            return _escaped(cells[name]) if name in cells else self._marks[name]
+        def fill(part: str | _Hole) -> str:
+            if isinstance(part, str):
+                return part
+            return _escaped(cells[part.column]) if part.column in cells else _UNTOLD
 
-        return _HOLE.sub(fill, self._text)
+        return "".join(map(fill, self._parts))
+
+    def unfit(self, cells: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+        """The columns whose cells cannot stand outside of quotes where they would, each with the
+        line."""
+        for hole in self._holes:
+            cell = cells.get(hole.column, _UNTOLD)
+            if hole.quote == "$" and not _WORD.fullmatch(cell):
+                yield hole.column, hole.line
+
+    def in_keys(self, cells: Mapping[str, str]) -> tuple[str | None, ...]:
+        """The cells that are part of a key.  Where these are the same, each key is on one line."""
+        return tuple(cells.get(hole.column) for hole in self._holes if hole.in_key)
 
     def causes(self, error: ConfigError) -> tuple[str, ...]:
-        """The columns whose cells make a mistake in a device's file; none where the template
-        itself does."""
-        if error.key in self._marked and error.reason.startswith(UNKNOWN):
-            found = set()
-        elif error.key in self._marked:
-            texts = [repr(value) for value in self._concerned(error)]
-            found = {name for name in self.columns if any(self._marks[name] in t for t in texts)}
-        else:
-            found = set(self._on_line.get(error.line or 0, ()))
+        """The columns whose cells may make a mistake in a device's file, those of its line or of
+        all that begins there; none where the template itself does."""
+        found = {hole.column for hole in self._concerned(error)}
         return tuple(name for name in self.columns if name in found)
 
-    def _concerned(self, error: ConfigError) -> Iterator[Any]:
-        """The values that a mistake is about: of a whole table, or of options beside each other,
-        those that its reason names."""
-        key = error.key or ""
-        value = self._marked[key]
-        beside: Mapping[str, Any] = {}
-        if isinstance(value, Mapping):
-            beside = value
-        else:
-            yield value
-            if key.rpartition(".")[0].endswith(_OPTIONS):
-                beside = self._marked[key.rpartition(".")[0]]
-        for word in re.findall(r"\w+", error.reason):
-            if word in beside:
-                yield beside[word]
+    def strays_at(self, error: ConfigError) -> bool:
+        """Whether a mistake may well be of a `$` that cannot be there."""
+        if error.key is None and error.line in self.strays:
+            return True
+        return any(hole.quote == "'" for hole in self._concerned(error))
+
+    def _concerned(self, error: ConfigError) -> Iterator[_Hole]:
+        no_value = error.kind in (UNKNOWN, MISSING)
+        for hole in self._holes:
+            if hole.quote == "#" or (no_value and not hole.in_key):
+                continue
+            if error.line == (hole.line if error.key is None else self._begin(hole.line)):
+                yield hole
+
+    def _begin(self, line: int) -> int:
+        """The line with which the statement of this one begins."""
+        return self._begins[bisect.bisect_right(self._begins, line) - 1]
 
 
-def _name(match: re.Match[str]) -> str | None:
-    name = match["bare"] or match["name"]
-    return None if name is None else name.strip()
-
-
-def _tables(text: str) -> Iterator[tuple[str, Any]]:
-    """Every table and value by its key as people write it; nothing of what is no TOML."""
-
-    def walk(key: list[str | int], value: Any) -> Iterator[tuple[str, Any]]:
-        if key:
-            yield dotted(key), value
-        if isinstance(value, dict):
-            for name, inner in value.items():
-                yield from walk([*key, name], inner)
-        elif isinstance(value, list):
-            for number, inner in enumerate(value):
-                yield from walk([*key, number], inner)
-
-    try:
-        yield from walk([], tomllib.loads(text))
-    except (ValueError, RecursionError):
-        return
+def _dollars(text: str) -> Iterator[tuple[re.Match[str], str]]:
+    """Each `$` with what belongs to it, and the sign with which the text or comment round it
+    begins; a `$` outside of these."""
+    for piece in _PIECE.finditer(text):
+        for match in _HOLE.finditer(text, piece.start(), piece.end()):
+            yield match, text[piece.start()]
 
 
 def _escaped(cell: str) -> str:
-    """As it stands between the quotes of a text of TOML; numbers and words stay what they are."""
+    """As it stands between "..." of TOML; numbers and words stay what they are."""
     cell = cell.replace("\\", "\\\\").replace('"', '\\"')
     return "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in cell)

@@ -70,8 +70,9 @@ class RoomSession(RoomProperties, EventEmitter, OwnCalls, WorkMethods, LegMethod
             room.on("member.joined", lambda e: print(e.member.name, "joined"))
             await room.join()
 
-    Handlers get the event's payload (`Payload`), fields named as on the wire.  A
-    session joins once; after it has left, make a new one.  All of it belongs to one event loop.
+    Handlers get the event's payload (`Payload`), fields named as on the wire; those of recordings,
+    playbacks and streams get the live object.  A session joins once; after it has left, make a
+    new one.  All of it belongs to one event loop.
     """
 
     def __init__(

@@ -76,8 +76,10 @@ class Appliance:
 
     @property
     def panel_url(self) -> str | None:
-        """The panel's address; None without one."""
-        return None if self._panel is None else self._panel.url
+        """The panel's address, as other machines have it where they reach it; None without one."""
+        if self._panel is None:
+            return None
+        return panel_link(self._panel.url, hosts=self.config.panel.hosts) or self._panel.url
 
     async def start(
         self, before: Device | None = None, strict: Collection[str] = LISTENING
@@ -267,7 +269,8 @@ class Appliance:
             except TlsError as error:
                 raise self.config.error(("panel", error.key), str(error)) from None
             self._panel = panel
-        self.device.panel_link = panel_link(self.panel_url, hosts=wanted.hosts) if wanted.qr else ""
+        url = self._panel.url if self._panel is not None and wanted.qr else None
+        self.device.panel_link = panel_link(url, hosts=wanted.hosts)
 
     async def _serve_metrics(self) -> None:
         if self.config.metrics.listen is not None:

@@ -105,6 +105,7 @@ class Daemon:
         self._began = time.monotonic()
         self._stop: asyncio.Event | None = None
         self._last: Device | None = None
+        self._panel_url: str | None = None
         self._refused = self._failed = ""
         """What is amiss with the newest configuration, for people."""
         self.appliance: Appliance
@@ -185,7 +186,10 @@ class Daemon:
         )
         await appliance.start(self._last, strict)
         # Only now: until then the one before is what there is, even if it rests.
-        self.appliance, self._last = appliance, appliance.device
+        first, self.appliance, self._last = self._last is None, appliance, appliance.device
+        before, self._panel_url = self._panel_url, appliance.panel_url
+        if not first and self._panel_url not in (None, before):
+            log.info("the panel is at %s now", self._panel_url)
         self._show_amiss()
 
     async def _reload(self) -> None:

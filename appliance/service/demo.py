@@ -152,6 +152,8 @@ async def meeting(port: int, say: Callable[[str], None], stop: asyncio.Event) ->
         oak, *_ = await demo.start(OAK)
         say(f"the room    {demo.page}")
         say(f"the panel   {oak.panel.url}")
+        say(f"its files   {demo.folder}: keys and recordings in hub, hub.log, oak.log")
+        say(f"a token     roomlet token --room {ROOM} --name Ash --data {demo.folder / 'hub'}")
         say("Ctrl-C stops everything")
         await _until(stop, demo)
 

@@ -137,7 +137,7 @@ def controls(config: Config) -> Controls:
         try:
             parts.append(create(name, **chosen))
         except OptionInvalid as error:
-            raise config.error(blamed("controls", chosen, str(error)), str(error)) from error
+            raise config.error(blamed("controls", chosen, error), str(error)) from error
     return CombinedControls(parts)
 
 
@@ -150,7 +150,7 @@ def _make(config: Config, kind: Kind, create: Callable[..., Made]) -> Made:
             raise
         raise config.error((kind, "backend"), str(error)) from error
     except OptionInvalid as error:
-        raise config.error(blamed(kind, wanted.arguments, str(error)), str(error)) from error
+        raise config.error(blamed(kind, wanted.arguments, error), str(error)) from error
 
 
 class _Notes(logging.Handler):

@@ -63,7 +63,7 @@ class _Card:
         self, device: str | None, buffer_ms: int, realtime: int, label: str | None
     ) -> None:
         if not 0 <= realtime <= 99:
-            raise OptionInvalid(f"realtime {realtime} is out of range; use 0 to 99")
+            raise OptionInvalid(f"realtime {realtime} is out of range; use 0 to 99", ["realtime"])
         self._priority = Priority(realtime)
         self._clock: CardTime | None = None
         self._periods = _periods(buffer_ms)
@@ -273,7 +273,7 @@ class AlsaSpeaker(_Card, Speaker):
 def _periods(buffer_ms: int) -> int:
     periods = buffer_ms * RATE // 1000 // PERIOD
     if not 2 <= periods <= 100:
-        raise OptionInvalid(f"buffer_ms {buffer_ms} is out of range; use 20 to 1000")
+        raise OptionInvalid(f"buffer_ms {buffer_ms} is out of range; use 20 to 1000", ["buffer_ms"])
     return periods
 
 

@@ -100,9 +100,11 @@ class PacedSpeaker(Faulty, Speaker):
     def __init__(self, device: Device, *, buffer_ms: int = 40, keep_s: float = 10.0) -> None:
         """`buffer_ms` is the size of the card's buffer, `keep_s` how long the past is kept."""
         if buffer_ms < 10:
-            raise OptionInvalid(f"buffer_ms {buffer_ms} is too short; use 10 or more")
+            raise OptionInvalid(
+                f"buffer_ms {buffer_ms} is too short; use 10 or more", ["buffer_ms"]
+            )
         if keep_s <= 0:
-            raise OptionInvalid(f"keep_s {keep_s:g} is too short; use more than 0")
+            raise OptionInvalid(f"keep_s {keep_s:g} is too short; use more than 0", ["keep_s"])
         self.device = device
         self.xruns = 0
         self._buffer = buffer_ms * RATE // 1000 // PERIOD * PERIOD

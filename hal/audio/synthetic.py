@@ -55,10 +55,12 @@ class SyntheticMicrophone(PacedMicrophone):
         if frequency is None:
             frequency = tone(number)
         if not 20 <= frequency <= RATE / 2 - 1000:
-            raise OptionInvalid(f"frequency {frequency:g} cannot be played; use 20 to 23000 Hz")
+            raise OptionInvalid(
+                f"frequency {frequency:g} cannot be played; use 20 to 23000 Hz", ["frequency"]
+            )
         if pattern not in ("bursts", "continuous", "silence"):
             raise OptionInvalid(
-                f"pattern {pattern!r} is unknown; use bursts, continuous or silence"
+                f"pattern {pattern!r} is unknown; use bursts, continuous or silence", ["pattern"]
             )
         name = label or f"Synthetic microphone {number}"
         super().__init__(Device(f"{PREFIX}{number}", name, "microphone", "synthetic"))

@@ -59,7 +59,9 @@ class WavMicrophone(PacedMicrophone):
     def __init__(self, *, device: str, label: str | None = None) -> None:
         """`device` is the path of the file.  Raises OptionInvalid when it is empty."""
         if not device:
-            raise OptionInvalid("microphone backend 'wav' needs the path of a sound as its device")
+            raise OptionInvalid(
+                "microphone backend 'wav' needs the path of a sound as its device", ["device"]
+            )
         super().__init__(Device(device, label or Path(device).name, "microphone", "wav"))
         self._loop: Samples = np.zeros(PERIOD, np.int16)
 
@@ -95,7 +97,9 @@ class WavSpeaker(PacedSpeaker):
     ) -> None:
         """`device` is the path of the file.  Raises OptionInvalid when it is empty."""
         if not device:
-            raise OptionInvalid("speaker backend 'wav' needs the path of a file as its device")
+            raise OptionInvalid(
+                "speaker backend 'wav' needs the path of a file as its device", ["device"]
+            )
         super().__init__(
             Device(device, label or Path(device).name, "speaker", "wav"),
             buffer_ms=buffer_ms,

@@ -38,7 +38,9 @@ class FileCamera(Camera):
     def __init__(self, *, device: str, label: str | None = None) -> None:
         """`device` is the path of the file.  Raises OptionInvalid when it is empty."""
         if not device:
-            raise OptionInvalid("camera backend 'file' needs the path of a video as its device")
+            raise OptionInvalid(
+                "camera backend 'file' needs the path of a video as its device", ["device"]
+            )
         self.device = Device(device, label or Path(device).name, "camera", "file")
         self.format = VideoFormat()
         self._what = f"video file {device}"

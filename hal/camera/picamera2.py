@@ -93,13 +93,19 @@ class Picamera2Camera(Camera):
         Raises OptionInvalid.
         """
         if encoder not in ("auto", "hardware", "x264", "none"):
-            raise OptionInvalid(f"encoder {encoder!r} is unknown; use auto, hardware, x264, none")
+            raise OptionInvalid(
+                f"encoder {encoder!r} is unknown; use auto, hardware, x264, none", ["encoder"]
+            )
         if rotation not in (0, 180):
-            raise OptionInvalid(f"rotation {rotation} is more than the camera can; use 0 or 180")
+            raise OptionInvalid(
+                f"rotation {rotation} is more than the camera can; use 0 or 180", ["rotation"]
+            )
         if not 1 <= threads <= 16:
-            raise OptionInvalid(f"threads {threads} is out of range; use 1 to 16")
+            raise OptionInvalid(f"threads {threads} is out of range; use 1 to 16", ["threads"])
         if bitrate < _LEAST_BITRATE:
-            raise OptionInvalid(f"bitrate {bitrate} is too low; use {_LEAST_BITRATE} or more")
+            raise OptionInvalid(
+                f"bitrate {bitrate} is too low; use {_LEAST_BITRATE} or more", ["bitrate"]
+            )
         self._tuning = Tuning(
             autofocus=autofocus,
             focus_distance=focus_distance,

@@ -86,7 +86,9 @@ def choose_named(
     named = choose([mode for mode in known if mode.name == name], wanted)
     if named is None:
         names = ", ".join(dict.fromkeys(mode.name for mode in known)) or "none at all"
-        raise OptionInvalid(f"'sensor_mode' {name!r} is none of this camera's; it has {names}")
+        raise OptionInvalid(
+            f"'sensor_mode' {name!r} is none of this camera's; it has {names}", ["sensor_mode"]
+        )
     return named
 
 

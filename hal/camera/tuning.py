@@ -68,12 +68,17 @@ class Tuning:
         ):
             if value not in known:
                 choices = ", ".join(str(one) for one in known if one is not None)
-                raise OptionInvalid(f"{name} {value!r} is unknown; use {choices}")
+                raise OptionInvalid(f"{name} {value!r} is unknown; use {choices}", [name])
         if self.focus_distance is not None:
             if self.focus_distance <= 0:
-                raise OptionInvalid("focus_distance is in metres, more than 0; inf is far away")
+                raise OptionInvalid(
+                    "focus_distance is in metres, more than 0; inf is far away", ["focus_distance"]
+                )
             if self.autofocus == "continuous":
-                raise OptionInvalid("focus_distance holds the lens; leave autofocus out")
+                raise OptionInvalid(
+                    "focus_distance holds the lens; leave autofocus out",
+                    ["focus_distance", "autofocus"],
+                )
 
     def controls(self, limits: Limits, enums: Any) -> Controls:
         """The values to give to a camera that has the controls of `limits`; `enums` is the
@@ -123,11 +128,12 @@ class Tuning:
 def _checked(name: str, asked: tuple[str, Any], limits: Limits) -> Any:
     option, value = asked
     if name not in limits:
-        raise OptionInvalid(f"this camera has no {name}; leave {option!r} out")
+        raise OptionInvalid(f"this camera has no {name}; leave {option!r} out", [option])
     least, greatest, _ = limits[name]
     if type(value) in (int, float) and not least <= value <= greatest:
         raise OptionInvalid(
             f"{option!r} asks for a {name} of {value:g}; this camera takes {least:g} to "
-            f"{greatest:g}"
+            f"{greatest:g}",
+            [option],
         )
     return value

@@ -87,7 +87,8 @@ class V4l2Camera(Camera):
         """
         if pixel_format != "auto" and pixel_format not in _PIXEL_FORMATS:
             raise OptionInvalid(
-                f"pixel_format {pixel_format!r} is unknown; use mjpeg, yuyv, h264 or auto"
+                f"pixel_format {pixel_format!r} is unknown; use mjpeg, yuyv, h264 or auto",
+                ["pixel_format"],
             )
         self._pixel_format = pixel_format
         self._path = device

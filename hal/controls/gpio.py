@@ -144,20 +144,28 @@ class GpioControls(Controls):
             camera_light_pin=camera_light_pin,
         )
         if device not in (None, _DEVICE.id):
-            raise OptionInvalid(f"controls backend 'gpio' has no device {device!r}; use 'gpio'")
+            raise OptionInvalid(
+                f"controls backend 'gpio' has no device {device!r}; use 'gpio'", ["device"]
+            )
         if pull not in ("up", "down", "floating"):
-            raise OptionInvalid(f"pull {pull!r} is unknown; use up, down or floating")
+            raise OptionInvalid(f"pull {pull!r} is unknown; use up, down or floating", ["pull"])
         if active_low is None:
             if pull == "floating":
-                raise OptionInvalid("pull 'floating' needs active_low; set it to true or false")
+                raise OptionInvalid(
+                    "pull 'floating' needs active_low; set it to true or false",
+                    ["pull", "active_low"],
+                )
             active_low = pull == "up"
         elif pull != "floating" and active_low != (pull == "up"):
             raise OptionInvalid(
                 f"active_low contradicts pull {pull!r}: the contact would never be seen; "
-                "leave active_low out"
+                "leave active_low out",
+                ["active_low", "pull"],
             )
         if not 0 <= debounce_ms <= 1000:
-            raise OptionInvalid(f"debounce_ms {debounce_ms} is out of range; use 0 to 1000")
+            raise OptionInvalid(
+                f"debounce_ms {debounce_ms} is out of range; use 0 to 1000", ["debounce_ms"]
+            )
         modes = {Button.MUTE: mute_mode, Button.CAMERA: camera_mode}
         for button, mode in modes.items():
             _choice(f"{button.value}_mode", mode, ("push", "toggle"))
@@ -350,7 +358,8 @@ def _check_pins(**pins: int | None) -> None:
     for name, pin in pins.items():
         if pin in options:
             raise OptionInvalid(
-                f"pin {pin} is given to {options[pin]} and {name}; each needs its own"
+                f"pin {pin} is given to {options[pin]} and {name}; each needs its own",
+                [options[pin], name],
             )
         if pin is not None:
             options[pin] = name
@@ -368,13 +377,15 @@ def _given(pins: Mapping[_Key, int | None]) -> dict[_Key, int]:
 def _wire(name: str, active_low: bool, brightness: int) -> Callable[[int], Wire]:
     """What makes the wires of the LEDs that share these options."""
     if not 1 <= brightness <= 100:
-        raise OptionInvalid(f"{name}_brightness {brightness} is out of range; use 1 to 100")
+        raise OptionInvalid(
+            f"{name}_brightness {brightness} is out of range; use 1 to 100", [f"{name}_brightness"]
+        )
     return lambda pin: Wire(pin, not active_low, brightness)
 
 
 def _choice(name: str, value: str, valid: tuple[str, str]) -> None:
     if value not in valid:
-        raise OptionInvalid(f"{name} {value!r} is unknown; use {' or '.join(valid)}")
+        raise OptionInvalid(f"{name} {value!r} is unknown; use {' or '.join(valid)}", [name])
 
 
 def _library() -> Any:

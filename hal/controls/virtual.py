@@ -57,7 +57,7 @@ class VirtualControls(Controls):
             self.latching = frozenset(Button(button) for button in latching)
         except ValueError as error:
             valid = ", ".join(button.value for button in Button)
-            raise OptionInvalid(f"latching: {error}; choose of {valid}") from None
+            raise OptionInvalid(f"latching: {error}; choose of {valid}", ["latching"]) from None
         self.device = Device(
             device or "virtual", label or "Virtual controls", "controls", "virtual"
         )

@@ -73,7 +73,9 @@ class CecPower(ScreenPower):
         Raises OptionInvalid.
         """
         if not (name.isascii() and name.isprintable() and 0 < len(name) <= NAME_MAX):
-            raise OptionInvalid(f"a CEC name is 1 to {NAME_MAX} ASCII characters, not {name!r}")
+            raise OptionInvalid(
+                f"a CEC name is 1 to {NAME_MAX} ASCII characters, not {name!r}", ["name"]
+            )
         self._adapters = adapters
         self._name = name
         self._timeout = timeout

@@ -39,7 +39,8 @@ class MemoryDisplay(Display):
         """
         if not (16 <= width <= 7680 and 16 <= height <= 4320):
             raise OptionInvalid(
-                f"a screen of {width}x{height} is out of range; use up to 7680x4320"
+                f"a screen of {width}x{height} is out of range; use 16x16 to 7680x4320",
+                ["height" if 16 <= width <= 7680 else "width"],
             )
         self.device = Device(device or "memory", label or "Screen in memory", "display", "memory")
         self.width = width

@@ -64,7 +64,8 @@ class SdlDisplay(Display):
         """
         if not (16 <= width <= 7680 and 16 <= height <= 4320):
             raise OptionInvalid(
-                f"a screen of {width}x{height} is out of range; use up to 7680x4320"
+                f"a screen of {width}x{height} is out of range; use 16x16 to 7680x4320",
+                ["height" if 16 <= width <= 7680 else "width"],
             )
         self._name = device
         self._label = label

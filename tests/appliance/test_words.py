@@ -57,7 +57,7 @@ def characters(pattern: str) -> Any:
         (list[str], "a", "must be a list"),
         (tuple[str, ...], "a", "must be a list"),
         (dict[str, int], 5, "must be a table of keys and values"),
-        (Thing, 5, "must be a table of keys and values"),
+        (Thing, 5, "must be one table"),
         (Thing, {}, "is missing"),
         (Thing, {"name": "a", "nmae": "b"}, "unknown key"),
         (Annotated[int, Field(ge=160)], 100, "must be at least 160"),

@@ -17,6 +17,8 @@ import pytest
 from panel_page import opened
 from playwright.async_api import Browser, expect
 
+from appliance.hub import keys
+from appliance.hub.tokens import verify
 from appliance.provisioning import Config
 from appliance.service.device import Device
 from appliance.service.hardware import build
@@ -57,6 +59,28 @@ async def read_addresses(process: asyncio.subprocess.Process) -> tuple[str, str]
     return found[0], found[1]
 
 
+async def read_help(process: asyncio.subprocess.Process) -> tuple[Path, list[str]]:
+    """The folder of its files and the command for a token, which it says after the addresses."""
+    assert process.stdout is not None
+    files = (await process.stdout.readline()).decode()
+    token = (await process.stdout.readline()).decode()
+    assert files.startswith("its files ")
+    assert token.startswith("a token ")
+    return Path(files.split()[2].rstrip(":")), token.split()[2:]
+
+
+async def said_by(command: list[str]) -> str:
+    """What a `roomlet` command prints."""
+    name, *arguments = command
+    assert name == "roomlet"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "appliance", *arguments), stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return out.decode().strip()
+
+
 async def test_the_report_is_one_object_and_says_that_all_works(tmp_path: Path) -> None:
     process = await start("--for", "10", "--report", "-", folder=tmp_path)
     async with asyncio.timeout(TIMEOUT):
@@ -87,6 +111,12 @@ async def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
             await asyncio.sleep(0.1)
         children = family(process)
         assert len(children) == 2
+        folder, command = await read_help(process)
+        assert folder.parent == tmp_path
+        assert {"hub", "hub.log", "oak.log"} <= {path.name for path in folder.iterdir()}
+        token = await said_by(command)
+        options = verify(token, keys.find(folder / "hub", {}).signing_key)
+        assert (options.room_name, options.user_name) == ("demo", "Ash")
         process.send_signal(signal.SIGINT)
         await process.communicate()
     assert process.returncode == 0

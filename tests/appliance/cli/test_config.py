@@ -60,8 +60,8 @@ async def test_check_names_what_a_backend_would_refuse_at_the_start(tmp_path: Pa
     assert result.err.splitlines() == [
         f"roomlet: {wrong}, line 6, column 13: controls.options.mute_pin:"
         " pin 17 is given to mute_pin and tally_red; each needs its own",
-        f"roomlet: {wrong}, line 9, column 10: display.options:"
-        " a screen of 1280x1 is out of range; use up to 7680x4320",
+        f"roomlet: {wrong}, line 10, column 1: display.options.height:"
+        " a screen of 1280x1 is out of range; use 16x16 to 7680x4320",
     ]
 
 
@@ -242,6 +242,17 @@ async def test_show_of_a_device_over_the_file_of_its_fleet(tmp_path: Path) -> No
     ]
     line = complaint(await roomlet("config", "show", "--over", fleet), ExitCode.USAGE)
     assert f"name the file of the device that {fleet} lies below" in line
+
+
+async def test_show_and_check_name_the_same_file_for_what_is_missing(tmp_path: Path) -> None:
+    site = write(tmp_path / "site.toml", "[camera]\nrate = 15\n")
+    fleet = write(tmp_path / "fleet.toml", "[speaker]\nvolume = 40\n")
+    oak = write(tmp_path / "oak.toml", f'include = "{site.name}"\n')
+    for over in ([], ["--over", fleet]):
+        for verb in ("show", "check"):
+            result = await roomlet("config", verb, oak, *over)
+            line = complaint(result, ExitCode.CONFIGURATION)
+            assert line == f"roomlet: {oak}: room: is missing; add it"
 
 
 async def test_check_of_this_device_looks_at_all_its_files(tmp_path: Path) -> None:

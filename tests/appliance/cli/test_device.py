@@ -66,7 +66,7 @@ async def test_a_room_that_is_closed_to_guests(hub: HubServer) -> None:
     [
         (["--camera", "v4l2:/dev/video77"], "/dev/video77 is not there"),
         (["--camera", "auto:no-such-camera"], "no-such-camera"),
-        (["--speaker", "synthetic:1000"], "0 to 255"),
+        (["--speaker", "synthetic:1000"], "synthetic:0 to synthetic:255"),
     ],
 )
 async def test_no_such_device(hub: HubServer, option: list[str], says: str) -> None:

@@ -115,6 +115,36 @@ async def test_from_a_table_to_a_device(site: Path) -> None:
     assert "signed fleet.toml\n" in signed.out
 
 
+async def test_verify_and_bundle_look_at_what_the_signed_files_say(site: Path) -> None:
+    fleet, keys = site / "fleet", site / "keys/fleet"
+    secret, public = keys.with_suffix(".key"), keys.with_suffix(".pub")
+    assert (await roomlet("provision", "keys", keys, "--unlocked")).code == 0
+    commands = [
+        ("provision", "verify", fleet, "--public-key", public),
+        ("provision", "bundle", fleet, "--public-key", public, "--out", site / "f.tar.gz"),
+    ]
+    oak = fleet / "oak.toml"
+    oak.write_text('[room]\ntoken = "c4n4ry"\n[speaker]\nvolume = 140\n')
+    warning = (
+        f"roomlet: warning: {oak} holds a token, which a fleet's files tell everybody;"
+        " put the token on the device instead, and its place here (token_file)"
+    )
+    assert (await roomlet("provision", "sign", fleet, "--key", secret)).code == 0
+    for command in commands:
+        result = await roomlet(*command)
+        assert (result.code, result.out) == (ExitCode.CONFIGURATION, "")
+        assert result.err.splitlines() == [
+            warning,
+            "roomlet: oak.toml, line 4, column 1: speaker.volume: must be at most 100, not 140",
+        ]
+    assert not (site / "f.tar.gz").exists()
+    oak.write_text(oak.read_text().replace("140", "40"))
+    assert (await roomlet("provision", "sign", fleet, "--key", secret)).code == 0
+    for command in commands:
+        result = await roomlet(*command)
+        assert (result.code, result.err.splitlines()) == (0, [warning])
+
+
 async def test_render_names_all_mistakes_and_writes_nothing(site: Path) -> None:
     table, template, fleet = site / "rooms.csv", site / "template.toml", site / "fleet"
     table.write_text(

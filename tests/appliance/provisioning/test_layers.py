@@ -44,7 +44,7 @@ def test_a_mistake_is_blamed_on_the_file_that_made_it() -> None:
     assert str(caught.value).startswith("device.toml, line 2, column 1: camera.rtae: ")
     with pytest.raises(ConfigError) as caught:
         Config.from_layers(layers(fleet="[camera]\nrate = 3\n", device="[speaker]\nvolume = 1\n"))
-    assert str(caught.value) == "room: is missing; add it"
+    assert str(caught.value) == "device.toml: room: is missing; add it"
 
 
 def test_one_way_in_takes_the_place_of_another() -> None:

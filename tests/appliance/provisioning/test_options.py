@@ -11,6 +11,7 @@ from appliance.provisioning import Config, ConfigError
 from appliance.provisioning.config import CameraConfig, ControlsConfig
 from appliance.provisioning.options import check_options, option_mistakes
 from hal import registry
+from hal.errors import OptionInvalid
 
 ROOM = {"host": "ws://hub", "name": "demo", "guest": True}
 
@@ -127,7 +128,16 @@ def test_options_that_cannot_be(
             {"backend": "alsa", "options": {"buffer_ms": 1}},
             "options.buffer_ms: buffer_ms 1",
         ),
-        ("display", {"backend": "sdl", "options": {"width": 1}}, "options: a screen of 1x720"),
+        (
+            "display",
+            {"backend": "sdl", "options": {"width": 1}},
+            "options.width: a screen of 1x720",
+        ),
+        (
+            "camera",
+            {"backend": "synthetic", "device": "synthetic:300"},
+            "device: device 'synthetic:300' is out of range; use synthetic:0 to synthetic:255",
+        ),
     ],
 )
 def test_what_a_backend_would_refuse_at_the_start(
@@ -137,6 +147,34 @@ def test_what_a_backend_would_refuse_at_the_start(
     with pytest.raises(ConfigError) as caught:
         check_options(config)
     assert str(caught.value).startswith(f"{section}.{says}")
+
+
+class Picky:
+    """A backend of somebody else that refuses its options together."""
+
+    about: tuple[str, ...] = ()
+
+    def __init__(self, *, device: str | None = None, one: int = 1, two: int = 2) -> None:
+        raise OptionInvalid("one of two of the device", self.about)
+
+
+@pytest.mark.parametrize(
+    ("about", "key", "sure"),
+    [
+        (("two",), ("options", "two"), True),
+        (("one", "two"), ("options", "two"), False),
+        (("device", "two"), ("device",), True),
+        ((), ("options",), False),
+    ],
+)
+def test_what_a_refusal_is_about_is_told_by_its_options_not_by_its_words(
+    about: tuple[str, ...], key: tuple[str, ...], sure: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "load", lambda kind, name: Picky)
+    monkeypatch.setattr(Picky, "about", about)
+    section = CameraConfig(backend="picky", device="x", options={"two": 3})
+    assert [one.key for one in option_mistakes("camera", section)] == [("camera", *key)]
+    assert len(list(option_mistakes("camera", section, whole=False))) == sure
 
 
 def test_what_only_follows_from_another_mistake_is_left_out() -> None:
@@ -151,7 +189,7 @@ def test_what_only_follows_from_another_mistake_is_left_out() -> None:
 
 def test_a_suggestion_names_the_backend_that_has_the_option() -> None:
     section = ControlsConfig(backend="gpio", options={"camera_light": True, "camera_lite": 1})
-    assert list(option_mistakes("controls", section)) == [
+    assert [(one.key, one.reason) for one in option_mistakes("controls", section)] == [
         (
             ("controls", "options", "camera_light"),
             "unknown key, an option of virtual, not of gpio; did you mean camera_light_pin?",
@@ -202,7 +240,7 @@ def test_of_a_section_in_part_what_is_given_counts(
     options: dict[str, Any], says: str | None
 ) -> None:
     section = ControlsConfig(backend="gpio", options=options)
-    found = [reason for _, reason in option_mistakes("controls", section, whole=False)]
+    found = [one.reason for one in option_mistakes("controls", section, whole=False)]
     assert len(found) == (says is not None)
     assert says is None or found[0].startswith(says)
     file = CameraConfig(backend="file")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,6 +115,42 @@ def test_a_mistake_of_the_template_is_told_once_and_how_many_rooms_have_it(
     ]
 
 
+def test_a_mistake_of_the_template_is_looked_for_once(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = 0
+    loads = tomllib.loads
+
+    def counting(text: str) -> dict[str, Any]:
+        nonlocal parsed
+        parsed += 1
+        return loads(text)
+
+    monkeypatch.setattr(tomllib, "loads", counting)
+    wrong = "".join(f"wrong{number} = 1\n" for number in range(20))
+    lines = told(rooms, monkeypatch, table=many(rooms=200), template=TEMPLATE + wrong)
+    assert len(lines) == 20
+    # Each of the 201 files once, and then 20 keys by halves.
+    assert parsed < 201 + 20 * 12
+
+
+def test_where_a_cell_is_part_of_a_key_each_row_has_its_own_lines(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = told(
+        rooms,
+        monkeypatch,
+        table="serial,one,two\na1,camera,speaker\na2,speaker,camera\n",
+        template="[${one}]\nwdth = 7\n[${two}]\nwdth = 8\n",
+    )
+    assert [line.partition(": unknown")[0] for line in lines] == [
+        "template.toml, line 2, column 1: camera.wdth",
+        "template.toml, line 2, column 1: speaker.wdth",
+        "template.toml, line 4, column 1: speaker.wdth",
+        "template.toml, line 4, column 1: camera.wdth",
+    ]
+
+
 def test_quotes_round_a_number_are_the_template_s_whatever_the_cells(
     rooms: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +165,20 @@ def test_quotes_round_a_number_are_the_template_s_whatever_the_cells(
     assert [line.partition(": ")[0] for line in told(rooms, monkeypatch, table=few)] == [
         "template.toml, line 5"
     ]
+
+
+def test_what_is_the_same_whatever_the_cells_is_the_template_s(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = "[controls]\nbackend = 'gpio'\noptions = { mute_pin = ${pin}, pull = 'sideways' }\n"
+
+    def blamed(table: str) -> str:
+        (line,) = told(rooms, monkeypatch, table=table, template=template)
+        return line.partition(": ")[0]
+
+    assert blamed("serial,pin\na1,17\na2,18\n") == "template.toml, line 3"
+    # One row, or several that are the same, can tell nothing.
+    assert blamed("serial,pin\na1,17\na2,17\n") == "rooms.csv, line 2"
 
 
 def test_all_mistakes_are_told_where_each_hides_others(
@@ -174,11 +226,35 @@ def test_parts_on_one_pin_are_blamed_on_the_columns_of_both(
     ]
 
 
+@pytest.mark.parametrize(
+    ("template", "where"),
+    [
+        ('[[room]]\nname = "${cell}"\n', "template.toml, line 1, column 3: room: "),
+        ("[camera]\nrate = 0.${cell}\n", "rooms.csv, line 2: cell: camera.rate: "),
+        ("[speaker]\nvolume = 0x${cell}\n", "rooms.csv, line 2: cell: speaker.volume: "),
+        (
+            '[provisioning]\nurls = [\n  "${cell}",\n]\n',
+            "rooms.csv, line 2: cell: provisioning.urls[0]: ",
+        ),
+        # Nothing that stands for the cell is a key of its own.
+        ("[speaker]\n[${word}]\nvolume = 3\n", "rooms.csv, line 2: word: cannot declare "),
+    ],
+)
+def test_a_mistake_is_told_where_it_is_made(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch, template: str, where: str
+) -> None:
+    (line,) = told(
+        rooms, monkeypatch, table="serial,cell,word\na1,999,speaker\n", template=template
+    )
+    assert line.startswith(where)
+    assert "Config" not in line
+
+
 def test_what_a_device_does_not_take_of_a_fleet_is_not_made(
     rooms: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     template = (
-        'include = "../site.toml"\n' + TEMPLATE + "[provisioning]\npublic_key = 'RW${room}'\n"
+        'include = "../site.toml"\n' + TEMPLATE + '[provisioning]\npublic_key = "RW${room}"\n'
     )
     (rooms / "site.toml").write_text("")
     lines = told(rooms, monkeypatch, template=template)
@@ -187,15 +263,36 @@ def test_what_a_device_does_not_take_of_a_fleet_is_not_made(
 
 
 @pytest.mark.parametrize(
-    ("key", "text"), [("token", '"${cell}"'), ("token_url", '"http://u:${cell}@x/"')]
+    ("key", "text"),
+    [
+        ("room.token", '["${cell}"]'),
+        ("room.token_url", '"ftp://u:${cell}@x/"'),
+        ("room.token_headers.Authorization", '["Bearer ${cell}"]'),
+        ("calendar.url", '["https://x/${cell}.ics"]'),
+        ("network.turn_url", '"http://u:${cell}@relay"'),
+        ("provisioning.proxy", '"ftp://u:${cell}@proxy:1"'),
+        ("provisioning.urls[0]", '["ftp://u:${cell}@x/"]'),
+    ],
 )
 def test_no_secret_is_in_a_mistake(
     rooms: Path, monkeypatch: pytest.MonkeyPatch, key: str, text: str
 ) -> None:
-    template = f'[room]\nhost = "ws://hub"\n{key} = {text}\n[speaker]\nvolume = ${{cell}}\n'
-    lines = told(rooms, monkeypatch, table="serial,cell\na1,c4n4ry\n", template=template)
-    assert lines
-    assert "c4n4ry" not in "".join(lines)
+    line = f"{key.partition('[')[0]} = {text}\n"
+    # Of its own cell, and of the template's.
+    for template, value in ((line, "c4n4ry"), (line.replace("${cell}", "c4n4ry"), "x")):
+        table = f"serial,cell\na1,{value}\n"
+        (told_one,) = told(rooms, monkeypatch, table=table, template=template)
+        assert f": {key}: " in told_one
+        assert "c4n4ry" not in told_one
+
+
+def test_no_part_of_a_password_is_taken_for_a_column(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = '[provisioning]\nproxy = "http://u:pa$c4n4ry@p:1"\n'
+    assert told(rooms, monkeypatch, template=template) == [
+        "template.toml, line 2: has a $ that begins no ${column}; write $$ for a plain one"
+    ]
 
 
 def test_the_folder_may_be_named_in_a_roundabout_way(
@@ -209,6 +306,85 @@ def test_the_folder_may_be_named_in_a_roundabout_way(
     assert len(caught.value.errors) == 1
 
 
+SHARED = "is no device's own file; give the number of the device"
+
+
+@pytest.mark.parametrize("over", [True, False])
+@pytest.mark.parametrize("name", ["fleet", "device", "site", "floor", "rooms", "link"])
+def test_no_row_takes_the_place_of_a_file_that_devices_share(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch, name: str, over: bool
+) -> None:
+    monkeypatch.chdir(rooms / "fleet")
+    Path("fleet.toml").write_text('include = "site.toml"\n' + FLEET)
+    Path("site.toml").write_text("[speaker]\nvolume = 7\n")
+    Path("floor.toml").write_text("[speaker]\nvolume = 8\n")
+    Path("link.toml").symlink_to("site.toml")
+    # The template may lie there as well.
+    Path("rooms.toml").write_text('include = "${floor}.toml"\n' + FLEET)
+    Path("rooms.csv").write_text(f"serial,floor\nabc1,floor\n{name.upper()},floor\n")
+    fleet = Path("fleet.toml") if over else None
+    with pytest.raises(ConfigErrors) as caught:
+        render(Path("rooms.csv"), Path("rooms.toml"), Path(), fleet)
+    assert [str(error) for error in caught.value.errors] == [
+        f"rooms.csv, line 3: serial: {name}.toml {SHARED}"
+    ]
+    Path("link.toml").unlink()
+    Path("rooms.csv").write_text("serial,floor\nabc1,floor\n")
+    made = render(Path("rooms.csv"), Path("rooms.toml"), Path("../fleet"), fleet)
+    assert (made.changed, made.strangers) == (["abc1.toml"], ())
+
+
+def test_what_is_in_a_cell_stays_one_value(rooms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = told(
+        rooms,
+        monkeypatch,
+        table='serial,pin,name\na1,"17, hang_up_pin = 5",O\'Brien\na2,17,x\na3,17,x\na4,17,x\n',
+        template="[room]\nuser_name = '${name}'\n"
+        '[controls]\nbackend = "gpio"\noptions = { mute_pin = ${pin} }\n',
+    )
+    assert lines == [
+        "template.toml, line 2: has ${name} in '...', in which nothing can be escaped;"
+        ' write "..."',
+        "rooms.csv, line 2: pin: must be a number or one word where the template has no quotes;"
+        ' write "${pin}" there for a text (template.toml and a1.toml, line 5)',
+    ]
+
+
+def test_a_stray_sign_hides_no_mistake_that_is_not_of_it(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = (
+        "[camera]\nrtae = 3 # 5 $\n[display]\nbackend = 'x' # '${room}'\n"
+        "[log]\nlevel = '''\n${room}'''\n"
+    )
+    lines = told(rooms, monkeypatch, template=template)
+    assert [line.partition(": ")[0].partition(",")[2] for line in lines] == [
+        " line 2",
+        " line 2, column 1",
+        " line 4, column 1",
+        " line 7",
+    ]
+
+
+def test_a_table_without_rows_makes_no_device_a_stranger(
+    rooms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = told(rooms, monkeypatch, table="serial,room,volume\n,,\n", abc1="")
+    assert lines == ["rooms.csv, line 1: names the columns only; add a row for each device"]
+
+
+def test_no_row_includes_itself(rooms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (rooms / "fleet/abc1.toml").write_text("")
+    lines = told(
+        rooms,
+        monkeypatch,
+        template='include = "${serial}.toml"\n',
+        table="serial\nabc1\n",
+        abc1="",
+    )
+    assert lines == [f"rooms.csv, line 2: serial: abc1.toml {SHARED}"]
+
+
 def test_a_file_that_is_not_there_is_named(rooms: Path) -> None:
     (rooms / "rooms.csv").unlink()
     with pytest.raises(ConfigError, match=r"rooms\.csv: there is no such file"):
@@ -219,8 +395,8 @@ def test_a_dry_run_does_not_show_secrets(rooms: Path) -> None:
     (rooms / "rooms.csv").write_text("serial,one,two\nabc1,canary-1,canary-2\n")
     template = rooms / "template.toml"
     template.write_text(
-        "room = { host = 'ws://hub', token = '${one}' }\n"
-        "[provisioning]\nproxy = 'http://u:${two}@proxy:1'\n"
+        "room = { host = 'ws://hub', token = \"${one}\" }\n"
+        '[provisioning]\nproxy = "http://u:${two}@proxy:1"\n'
     )
 
     def made():  # type: ignore[no-untyped-def]
@@ -228,11 +404,11 @@ def test_a_dry_run_does_not_show_secrets(rooms: Path) -> None:
 
     first = made()
     assert "canary" not in first.diff()
-    assert "+proxy = 'http://u:********@proxy:1'" in first.diff()
+    assert '+proxy = "http://u:********@proxy:1"' in first.diff()
     first.write(rooms / "fleet")
     (rooms / "rooms.csv").write_text("serial,one,two\nabc1,canary-1,canary-3\n")
     # That a secret is another one is shown.
-    assert "-proxy = 'http://u:********@proxy:1'\n+proxy" in made().diff()
+    assert '-proxy = "http://u:********@proxy:1"\n+proxy' in made().diff()
     assert "canary" not in made().diff()
     template.write_text('[room]\nhost = "ws://hub"\n"token" = "canary\\u002d4"\n')
     assert '+"token" = "********"' in made().diff()

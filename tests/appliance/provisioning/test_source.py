@@ -164,6 +164,19 @@ def test_line_ends_and_byte_order_marks_of_other_systems(tmp_path: Path) -> None
     assert Source.read(path).parse() == {"a": 1, "b": 2}
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[a.b]\n[a.b]\n", "cannot declare a.b twice; "),
+        ("[room]\n[room]\n", "cannot declare room twice; "),
+        ("a = 1\n[[a]]\n", "cannot overwrite a value; "),
+    ],
+)
+def test_a_table_that_is_there_twice_is_named_as_people_write_it(text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^a\.toml, line 2, column \d+: {says}"):
+        Source(Path("a.toml"), text).parse()
+
+
 def test_keys_are_written_as_people_write_them() -> None:
     assert dotted(("panel", "frame_ancestors", 0)) == "panel.frame_ancestors[0]"
 

@@ -37,6 +37,8 @@ def test_a_row_tells_its_device_and_its_line(tmp_path: Path) -> None:
     [
         (GOOD + "abc1,,Elm,1\n", 4, "abc1.toml is there twice; each device has one row (line 2)"),
         (GOOD + ",,Elm,1\n", 4, "names no device"),
+        ("\n ,\n\nroom,volume\nOak,1\n", 4, "needs a column serial or mac"),
+        ("\nserial,room\n,\n", 2, "names the columns only; add a row for each device"),
         (GOOD + ",zz,Elm,1\n", 4, "mac: zz is no MAC address"),
         (GOOD + "../x,,Elm,1\n", 4, "serial: ../x is no serial number"),
         (GOOD + "abc2,,Elm\n", 4, "fewer cells"),
@@ -58,7 +60,7 @@ def test_what_cannot_be_is_blamed_with_its_line(
 
 
 def test_all_mistakes_of_a_table_are_told(tmp_path: Path) -> None:
-    found = read(tmp_path, GOOD + "abc1,zz,Elm,1\n,,,\nabc1,,x,1\nabc1\nabc3,,Fir,1\n")
+    found = read(tmp_path, GOOD + "abc1,zz,Elm,1\n,,x,\nabc1,,x,1\nabc1\nabc3,,Fir,1\n")
     assert [mistake.line for mistake in found.mistakes] == [4, 5, 6, 7]
     # What else stands in these rows can be looked at.
     assert [(row.line, row.file) for row in found.rows][2:] == [
@@ -67,6 +69,12 @@ def test_all_mistakes_of_a_table_are_told(tmp_path: Path) -> None:
         (6, None),
         (8, "abc3.toml"),
     ]
+
+
+def test_rows_with_nothing_in_them_are_none(tmp_path: Path) -> None:
+    found = read(tmp_path, ",,,\n" + GOOD + ",,,\n,\n , ,\t,\nabc3,,Fir,1\n,,,,,,\n")
+    assert found.mistakes == []
+    assert [row.line for row in found.rows] == [3, 4, 8]
 
 
 def test_a_table_may_be_larger_than_a_configuration(tmp_path: Path) -> None:

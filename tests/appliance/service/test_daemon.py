@@ -236,6 +236,29 @@ async def test_the_volume_that_people_set_is_kept(
     assert kept == [(("speaker", "volume"), 37)]
 
 
+async def test_another_address_of_the_panel_is_told(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    before = running.daemon.appliance.panel_url
+    running.token = token_for(running.hub, "Ash")
+    running.write()
+    await running.reloaded()
+    url = running.daemon.appliance.panel_url
+    assert url not in (None, before)
+    assert f"the panel is at {url} now" in caplog.messages
+
+
+async def test_the_panel_is_told_by_the_name_of_its_certificate(
+    running: Running, tmp_path: Path
+) -> None:
+    panel = https(running, Authority(tmp_path / "authority"))
+    running.write(panel=panel | {"listen": "0.0.0.0:0", "hosts": ["room-7.local"]})
+    await running.reloaded()
+    url = urlsplit(running.daemon.appliance.panel_url or "")
+    assert (url.scheme, url.hostname) == ("https", "room-7.local")
+
+
 async def shown(running: Running, authority: Authority) -> int:
     """The serial number of the certificate that the panel shows a visitor."""
     url = urlsplit(running.daemon.appliance.panel_url or "")

@@ -63,6 +63,49 @@ def test_the_documentation_tells_each_rhythm_of_the_cameras_light() -> None:
     assert set(told) == {light.value for light in CameraLight}
 
 
+def words(pattern: Pattern) -> str:
+    """The same for people who stand before the light."""
+    match pattern:
+        case (on, off) if on + off == 0.5:
+            return "blinking twice a second"
+        case (on, off) if off <= 0.1:
+            return f"winking dark for a moment every {on + off:g} s"
+        case (on, off) if on <= 0.1:
+            return f"a flash of {on:g} s every {on + off:g} s"
+        case (long, _, short, off) if long > 2 * short:
+            return f"a long and a short flash, then dark for {off:g} s"
+        case (on, _, *_, off) if len(pattern) > 2:
+            return f"{len(pattern) // 2} flashes of {on:g} s, then dark for {off:g} s"
+    return rhythm(pattern)
+
+
+def lights(heading: str) -> dict[str, str]:
+    """The light by state, of a table below a heading of docs/device.md."""
+    text = (DOCS / "device.md").read_text().partition(f"### {heading}\n")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| (.+?) \| `(\w+)` \|", text, re.MULTILINE)
+    return {state: light for light, state in rows}
+
+
+def test_people_in_the_room_are_told_the_same_of_the_lights() -> None:
+    tally = {tally.value: COLOURS[tally] + words(TALLY_PATTERNS[tally]) for tally in COLOURS}
+    camera = {light.value: words(pattern) for light, pattern in CAMERA_PATTERNS.items()}
+    for told, expected in (("The light", tally), ("The light of the camera", camera)):
+        steady = {
+            state: light.replace("steadily on", "steady") for state, light in expected.items()
+        }
+        assert lights(told) == {"off": "dark", **steady}
+    assert lights("The status light") == {
+        status.value: words(STATUS_PATTERNS[status]) for status in Status
+    }
+
+
+@pytest.mark.parametrize("page", sorted(page.name for page in DOCS.glob("*.md")))
+def test_no_other_page_has_a_table_of_the_lights(page: str) -> None:
+    text = (DOCS / page).read_text()
+    rows = re.findall(r"^\| *(?:red|green)\b.*\|$", text, re.MULTILINE)
+    assert bool(rows) == (page == "device.md")
+
+
 def test_no_two_states_differ_by_colour_alone() -> None:
     lights = (STATUS_PATTERNS, TALLY_PATTERNS, CAMERA_PATTERNS)
     for patterns in lights:
