@@ -20,10 +20,9 @@ FOREIGN = {
     "self-signed certificate",
     "CERTIFICATE_VERIFY_FAILED",
     "[SSL: WRONG_VERSION_NUMBER]",
-    "input should be less than or equal to",
     "no such file or directory",
 }
-"""What comes from the system, from OpenSSL, websockets or pydantic, and is passed on."""
+"""What comes from the system, from OpenSSL or websockets, and is passed on."""
 
 GAP = re.compile(
     r"\.\.\.|\S*/\S*|'[^']*'|\b\d+(?:\.\d+)*\b|\bWxH\b|\b(?:[A-Z]\b|[A-Z]{2,}\w*)|[:;](?= |$)|[()=]"

@@ -53,8 +53,10 @@ def check(
     ] = False,
     root: Annotated[Path, typer.Option(help=ROOT_HELP)] = Path("/"),
 ) -> int:
-    """Whether configurations can be, and the files that they name: silence, or a line for each
-    mistake."""
+    """Whether configurations can be, and the files that they name.
+
+    Silence, or a line for each mistake.
+    """
     if files:
         outcomes = _devices(files, over)
     elif here and over is None:

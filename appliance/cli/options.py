@@ -19,8 +19,8 @@ OPTIONS: Final = {
     "listen": "--listen",
     "open_rooms": "--open-room",
     "panels": "--panel",
-    "width": "--canvas",
-    "height": "--canvas",
+    "width": "--canvas: the width",
+    "height": "--canvas: the height",
     "rate": "--fps",
     "max_members": "--max-members",
     "addresses": "--media-address",
@@ -38,20 +38,21 @@ def checked(make: Callable[[], Any]) -> Any:
     """What `make` makes of options; what pydantic refuses of them is bad usage."""
     from pydantic import ValidationError
 
+    from appliance.words import in_words
+
     try:
         return make()
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        first = error.errors(include_url=False)[0]
         fields = [str(part) for part in first["loc"] if isinstance(part, str)]
         name = next(
             (OPTIONS[key] for key in (".".join(fields), *fields[:1]) if key in OPTIONS),
             ".".join(fields),
         )
-        text = str(first["msg"]).removeprefix("Value error, ")
-        if first["type"] == "string_pattern_mismatch" and fields[:1] != ["panels"]:
-            # Of all texts, only rooms' names have a pattern.
-            text = "letters, digits, - and _ only"
-        raise typer.BadParameter(f"{name}: {text}" if name else text) from None
+        text = in_words(first)
+        # Of an option of two values, the one that is wrong goes on into what it must be.
+        between = " " if ":" in name else ": "
+        raise typer.BadParameter(f"{name}{between}{text}" if name else text) from None
 
 
 def data_directory(given: Path | None) -> Path:

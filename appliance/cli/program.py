@@ -113,6 +113,13 @@ def run() -> int:
 
 
 def _formatted(error: BaseException) -> str:
+    from pydantic import ValidationError
+
+    from appliance.words import in_words
+
+    if isinstance(error, typer.BadParameter) and isinstance(error.__cause__, ValidationError):
+        # What typer has let pydantic look at.
+        error.message = in_words(error.__cause__.errors(include_url=False)[0])
     text = error.format_message() if hasattr(error, "format_message") else str(error)
     return " ".join(str(text).split()).rstrip(".")
 

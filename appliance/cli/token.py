@@ -22,7 +22,7 @@ def token(
     ] = None,
     audience: Annotated[bool, typer.Option("--audience", help="To watch and hear only.")] = False,
     minutes: Annotated[
-        float | None, typer.Option(min=0, help="How long it lets in; without end if not given.")
+        float | None, typer.Option(help="How long it lets in; without end if not given.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help=DATA_HELP, show_default=DATA)] = None,
     out: Annotated[
@@ -40,7 +40,20 @@ def token(
     from appliance.hub import keys
     from appliance.hub.tokens import TokenOptions, mint
 
-    until = None if minutes is None else datetime.now(UTC) + timedelta(minutes=minutes)
+    until = None
+    if minutes is not None:
+        # Its end is a whole second. What is no number is not more than one either.
+        if not minutes >= 1 / 60:
+            raise typer.BadParameter(
+                f"--minutes takes at least one second, 0.02, not {minutes:g};"
+                " without it a token has no end"
+            )
+        try:
+            until = datetime.now(UTC) + timedelta(minutes=minutes)
+        except OverflowError:
+            raise typer.BadParameter(
+                "--minutes is too long; leave it out for a token without end"
+            ) from None
     options = checked(
         lambda: TokenOptions(
             room_name=room,

@@ -35,8 +35,10 @@ def update(
     directory: DIRECTORY = None,
     lock: LOCK = None,
 ) -> int:
-    """Run an updater when nobody is in a call and its hours have come; the device shows it, and
-    stays out of its room meanwhile.  The exit code is the updater's."""
+    """Run an updater when nobody is in a call and its hours have come.
+
+    The device shows it, and stays out of its room meanwhile. The exit code is the updater's.
+    """
     import shutil
 
     if shutil.which(command[0]) is None:
@@ -54,8 +56,10 @@ def reboot(
     directory: DIRECTORY = None,
     lock: LOCK = None,
 ) -> int:
-    """Restart the machine when nobody is in a call, in the hours for updates.  The exit code is 7
-    where the configuration says never."""
+    """Restart the machine when nobody is in a call, in the hours for updates.
+
+    The exit code is 7 where the configuration says never.
+    """
     from appliance.provisioning import load
     from appliance.provisioning.provisioner import Provisioner
 

@@ -6,13 +6,15 @@ member and gets new media.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from appliance.hub.admission import full
 from appliance.hub.errors import Refused
-from appliance.hub.legs import NORMAL, Cause, Leg, LegKind, active_leg, kind_of
+from appliance.hub.legs import NORMAL, RECOVERY, Cause, Leg, LegKind, active_leg, kind_of
 from appliance.hub.members import Member
 from appliance.hub.negotiation import Negotiation, check_time
 from appliance.hub.roles import Role
@@ -22,12 +24,15 @@ from appliance.hub.rooms import Rooms
 from appliance.hub.sessions import Session, Sessions
 from appliance.hub.tasks import Tasks
 from appliance.media.peer import Peer
+from appliance.signaling.errors import one_line
 from appliance.signaling.server import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
     ServerProtocol,
     VertoCall,
 )
+
+log = logging.getLogger(__name__)
 
 #: Legs of one client at a time.
 MAX_LEGS: Final = 8
@@ -56,12 +61,13 @@ class Calls:
     ) -> None:
         self._rooms = rooms
         self._tasks = tasks
+        self._media_timeout = media_timeout
         self._negotiation = Negotiation(
             peer=peer,
             media_timeout=media_timeout,
             tasks=tasks,
             hang_up=self.hang_up,
-            remove=self.remove,
+            remove=partial(self.remove, why="its time is over"),
         )
         self.sessions: Sessions | None = None
 
@@ -107,7 +113,7 @@ class Calls:
         cause, code = NORMAL
         ended = {"message": "CALL ENDED", "callID": leg.call_id, "cause": cause, "causeCode": code}
         protocol.verto_reply(call, ended)
-        self.drop(leg)
+        self.drop(leg, "it has hung up")
 
     def _modify(self, session: Session, protocol: ServerProtocol, call: VertoCall) -> None:
         leg = session.legs.get(call.call_id)
@@ -137,8 +143,11 @@ class Calls:
 
     # Endings
 
-    def drop(self, leg: Leg) -> None:
-        """End a leg without a word to its client; its member goes with its last leg."""
+    def drop(self, leg: Leg, why: str) -> None:
+        """End a leg without a word to its client; its member goes with its last leg.
+
+        `why` is for the log, a line here as below.
+        """
         session, room, member = leg.session, leg.room, leg.member
         if not leg.is_alive:
             return
@@ -146,7 +155,7 @@ class Calls:
         if member is not None:
             other = active_leg(member)
             if other is None:
-                self._member_left(leg, member)
+                self._member_left(leg, member, why)
             else:
                 other.choose()
                 other.welcome()
@@ -156,13 +165,13 @@ class Calls:
             self._negotiation.close(leg.peer)
         if leg.kind == "main" and not any(one.kind == "main" for one in session.legs.values()):
             for child in list(session.legs.values()):
-                self.hang_up(child)
+                self.hang_up(child, why="its owner has left")
         if room.is_idle:
             self._tasks.start(self._rooms.release(room), f"end of room {room.name}")
         if self.sessions is not None:
             self.sessions.settle(session)
 
-    def hang_up(self, leg: Leg, cause: Cause = NORMAL) -> None:
+    def hang_up(self, leg: Leg, cause: Cause = NORMAL, why: str | None = None) -> None:
         """End a leg and tell its client."""
         if not leg.is_alive:
             return
@@ -170,24 +179,26 @@ class Calls:
         leg.session.send_verto(
             "verto.bye", {"callID": leg.call_id, "cause": text, "causeCode": code}
         )
-        self.drop(leg)
+        lost = f"no media came for {self._media_timeout:g} s"
+        self.drop(leg, why or (lost if cause == RECOVERY else f"its call has ended: {text}"))
 
-    def remove(self, member: Member) -> None:
+    def remove(self, member: Member, why: str) -> None:
         """Hang up all legs of a member."""
         for leg in [one for one in member.session.legs.values() if one.member is member]:
-            self.hang_up(leg)
+            self.hang_up(leg, why=why)
 
-    def end_room(self, room: Room) -> None:
+    def end_room(self, room: Room, why: str) -> None:
         """Hang up on everybody in a room, also on who is just coming in."""
         session, about = snapshot(room)
         room.emit("video.room.ended", {**ids(room), "room": about, "room_session": session})
         for leg in list(room.legs):
-            self.hang_up(leg)
+            self.hang_up(leg, why=why)
 
     def end_session(self, session: Session) -> None:
         """Drop all legs of a client that is gone for good."""
+        stops = self.sessions is not None and self.sessions.closed
         for leg in list(session.legs.values()):
-            self.drop(leg)
+            self.drop(leg, "the hub stops" if stops else "its connection did not come back")
 
     # From the audience to the members and back
 
@@ -212,7 +223,7 @@ class Calls:
         session.role = role
         for leg in list(session.legs.values()):
             if leg.kind != "main":
-                self.hang_up(leg)
+                self.hang_up(leg, why="its owner is one of the audience")
         if member.type != "audience":
             for leg in session.legs.values():
                 leg.chosen = False
@@ -231,6 +242,7 @@ class Calls:
         }
         # It goes to one client only, but belongs to what happened in the room.
         room.observer.emitted(room, event_type, {**params, "member": {"id": member.id}})
+        log.info("room %s: %s is to be %s", room.name, session.who, session.options.join_as)
         session.send(event_type, params, room.event_channel)
 
     # The way in
@@ -275,11 +287,12 @@ class Calls:
             raise Refused("404", "The member that this call belongs to is not in the room")
         return session.room
 
-    def _member_left(self, leg: Leg, member: Member) -> None:
-        session = leg.session
+    def _member_left(self, leg: Leg, member: Member, why: str) -> None:
+        session, who = leg.session, one_line(member.name)
+        log.info("room %s: %s (%s) has left: %s", leg.room.name, who, member.type, why)
         leg.room.leave(member)
         if session.member is not member:
             return
         session.member = session.room = session.role = None
         if session.options.end_room_session_on_leave:
-            self.end_room(leg.room)
+            self.end_room(leg.room, f"the room has ended with {who}")

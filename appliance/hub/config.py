@@ -54,13 +54,19 @@ def _layout(name: str) -> str:
     return name
 
 
+def _panel_url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s\"';,]+", text):
+        raise ValueError(f"{text!r} is no address of a panel; give one as http://HOST:PORT")
+    return text
+
+
 class PanelLink(BaseModel):
     """The panel of a device, shown beside a room's page."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    url: Annotated[str, Field(pattern=r"^https?://[^\s\"';,]+$")]
+    url: Annotated[str, AfterValidator(_panel_url)]
 
 
 class HubConfig(BaseModel):

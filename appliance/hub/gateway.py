@@ -19,7 +19,7 @@ from appliance.hub.calls import Calls
 from appliance.hub.errors import TokenError
 from appliance.hub.programme import Programme
 from appliance.hub.sessions import Session, Sessions
-from appliance.hub.tokens import TokenOptions, verify
+from appliance.hub.tokens import verify
 from appliance.signaling.errors import one_line
 from appliance.signaling.server import (
     AUTH_FAILED,
@@ -162,13 +162,24 @@ class _Socket:
                 task.cancel()
             results = await asyncio.gather(reader, writer, return_exceptions=True)
             if self._session is not None:
-                self._gateway.sessions.detach(self._session, self)
+                self._detach(self._session)
         for result in results:
             # A lost connection is how most sockets end.
             if isinstance(result, Exception) and not isinstance(
                 result, WebSocketDisconnect | OSError | TimeoutError
             ):
                 log.error("a socket failed: %s", result, exc_info=result)
+
+    def _detach(self, session: Session) -> None:
+        if session.link is not self:
+            return
+        self._gateway.sessions.detach(session, self)
+        who, room, address = session.who, session.token.room_name, session.address
+        if not session.legs:
+            log.info("%s has disconnected from room %s (%s)", who, room, address)
+        elif self._close_code != RESTART:
+            text = "%s has lost the connection to room %s (%s), and may come back within %g s"
+            log.info(text, who, room, address, self._limits.grace)
 
     def abort(self) -> None:
         """End at once, whatever is still to be sent."""
@@ -258,7 +269,7 @@ class _Socket:
         except TokenError as error:
             self._refuse(connect, error)
             return
-        if session is not None and not _same_client(session.token, options):
+        if session is not None and not session.token.same_client(options):
             session = None
             try:
                 options = verify(connect.token, gateway.key)
@@ -271,6 +282,7 @@ class _Socket:
         # What the client became in the room it stays.
         session.token = options
         session.origin = _origin(self._websocket)
+        session.address = _address(self._websocket)
         self._session = session
         self._deadline = self._loop.time() + self._limits.ping
         gateway.sessions.attach(session, self)
@@ -279,15 +291,17 @@ class _Socket:
         if resumed:
             session.flush()
         log.info(
-            "%s %s as %s (%s)",
-            options.user_name or "somebody",
-            "is back" if resumed else "has connected",
-            options.join_as,
+            "%s %s room %s as %s (%s, %s)",
+            session.who,
+            "is back in" if resumed else "has connected to",
+            options.room_name,
+            session.options.join_as,
+            session.address,
             one_line(connect.agent) or "unnamed client",
         )
 
     def _refuse(self, connect: Connect, error: TokenError) -> None:
-        log.info("a client was refused: %s", error)
+        log.info("a client (%s) was refused: %s", _address(self._websocket), error)
         # The service's words, with the cause where it has none.
         text = f"Authentication service failed with status ProtocolError, 401 Unauthorized: {error}"
         self._protocol.refuse(connect, AUTH_FAILED, text)
@@ -299,7 +313,7 @@ class _Socket:
             text = f"Authentication service failed with status ProtocolError, 401: {error}"
             self._protocol.fail(request.id, AUTH_FAILED, text)
             return
-        if not _same_client(session.token, options):
+        if not session.token.same_client(options):
             text = "the new token is for another room, or for another way to take part"
             self._protocol.fail(request.id, AUTH_FAILED, text)
             return
@@ -376,10 +390,7 @@ def _origin(websocket: WebSocket) -> str:
     return f"{scheme}://{websocket.url.netloc}"
 
 
-def _same_client(old: TokenOptions, new: TokenOptions) -> bool:
-    """Whether a token may go on with the session of another."""
-    return (old.room_name, old.user_name, old.join_as) == (
-        new.room_name,
-        new.user_name,
-        new.join_as,
-    )
+def _address(websocket: WebSocket) -> str:
+    """Where the client is, as the log has it; a proxy in front tells it."""
+    client = websocket.client
+    return (one_line(client.host) if client is not None else "") or "unknown address"

@@ -25,6 +25,7 @@ from appliance.hub.sessions import Session
 from appliance.hub.tasks import Tasks
 from appliance.media.errors import MediaError
 from appliance.media.peer import Peer, PeerState
+from appliance.signaling.errors import one_line
 
 __all__ = ["ANSWER_TIMEOUT", "Negotiation", "check_time"]
 
@@ -132,6 +133,7 @@ class Negotiation:
             session.room, session.member = room, member
         member.requested_position = leg.positions.pop("self", "auto")
         room.join(member, leg.call_id, peer)
+        log.info("room %s: %s (%s) has joined", room.name, one_line(member.name), member.type)
         # Who was to get a place may have left by now.
         wishes = {one: place for one, place in leg.positions.items() if one in room.members}
         if leg.layout is not None:

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from appliance.hub.errors import StoreError
 from appliance.hub.rest_guard import Guard
-from appliance.hub.tokens import blame
+from appliance.hub.tokens import mistakes
 
 __all__ = [
     "Call",
@@ -70,22 +70,34 @@ class ErrorAnswer(BaseModel):
 
 
 class Problem(Exception):
-    """Why a call is refused: the HTTP status, a word for programs and a line for people."""
+    """Why a call is refused: the HTTP status, a word for programs and a line for people.
+
+    `more` is what else is wrong, with a word of the same kind: parameters and lines.
+    """
 
     def __init__(
-        self, status: int, code: str, message: str, *, attribute: str | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        attribute: str | None = None,
+        more: Iterable[tuple[str, str]] = (),
     ) -> None:
         super().__init__(message)
         self.status: Final = status
-        self.error: Final = ErrorItem(
-            code=_text(code),
-            message=_text(message),
-            attribute=None if attribute is None else _text(attribute),
-        )
+        self.errors: Final = [
+            ErrorItem(
+                code=_text(code),
+                message=_text(line),
+                attribute=None if field is None else _text(field),
+            )
+            for field, line in ((attribute, message), *more)
+        ]
 
     def response(self, headers: dict[str, str] | None = None) -> Response:
         """The answer to the call."""
-        answer = ErrorAnswer(errors=[self.error])
+        answer = ErrorAnswer(errors=self.errors)
         if self.status == 401:
             headers = {"WWW-Authenticate": 'Basic realm="roomlet"'}
         return JSONResponse(answer.model_dump(exclude_none=True), self.status, headers=headers)
@@ -265,8 +277,8 @@ def _validated(model: type[M], value: dict[str, Any]) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        field, message = blame(error)
-        raise Problem(422, "invalid_parameter", message, attribute=field) from None
+        (field, message), *more = mistakes(error, model)
+        raise Problem(422, "invalid_parameter", message, attribute=field, more=more) from None
 
 
 def _no_number(name: str) -> NoReturn:

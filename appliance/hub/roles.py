@@ -86,5 +86,5 @@ def _checked(params: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any
     try:
         options = TokenOptions.model_validate({"room_name": "room", **given})
     except ValidationError as error:
-        raise Refused("422", blame(error)[1]) from None
+        raise Refused("422", blame(error, TokenOptions)) from None
     return {name: getattr(options, name) for name in given}

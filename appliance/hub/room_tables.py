@@ -29,7 +29,7 @@ class RoomTable(Table[StoredRoom]):
         except ValidationError as error:
             raise DataError(
                 f"{self._database.path} holds a room that this roomlet cannot read"
-                f" ({blame(error)[1]}); restore the file, or move it away for a new one"
+                f" ({blame(error, RoomOptions)}); restore the file, or move it away for a new one"
             ) from None
 
     async def add(self, room: StoredRoom) -> bool:

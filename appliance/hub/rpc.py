@@ -135,11 +135,11 @@ def _members(request: Request) -> Outcome:
 
 
 def _remove(request: Request) -> Outcome:
-    calls = request.calls
+    calls, by = request.calls, request.session.who
     # The answer goes first: with the bye the caller's own socket may close.
     if request.params.get("member_id") == "all":
-        return Outcome(then=lambda: calls.end_room(request.room))
-    return Outcome(then=lambda: calls.remove(request.member))
+        return Outcome(then=lambda: calls.end_room(request.room, f"{by} has ended the room"))
+    return Outcome(then=lambda: calls.remove(request.member, f"{by} has removed it"))
 
 
 def _promote(request: Request) -> None:

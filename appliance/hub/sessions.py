@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from appliance.hub.roles import Allowed, Role, media_of
 from appliance.hub.tokens import TokenOptions
+from appliance.signaling.errors import one_line
 
 if TYPE_CHECKING:
     from appliance.hub.legs import Leg
@@ -63,6 +64,8 @@ class Session:
         self.link: Link | None = None
         #: The address that it reaches the hub's web server by, such as ``http://hub.local:8080``.
         self.origin = ""
+        #: The address that it has connected from, for the log.
+        self.address = ""
         self.room: Room | None = None
         #: The member that this client is; its screens and extra devices are members of their own.
         self.member: Member | None = None
@@ -71,6 +74,12 @@ class Session:
         self.answering: Final = asyncio.Lock()
         self._outbox: deque[Mapping[str, Any]] = deque(maxlen=OUTBOX)
         self._verto_ids = 0
+
+    @property
+    def who(self) -> str:
+        """What the log calls the client, on one line: its name is a stranger's word."""
+        name = self.token.user_name if self.member is None else self.member.name
+        return one_line(name or "") or "somebody"
 
     @property
     def options(self) -> TokenOptions:
@@ -202,6 +211,8 @@ class Sessions:
         self._on_end = on_end
         self._sessions: dict[str, Session] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
+        #: Whether the hub ends.
+        self.closed = False
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -257,6 +268,7 @@ class Sessions:
 
     def close(self) -> None:
         """End all sessions."""
+        self.closed = True
         for session in list(self._sessions.values()):
             self.end(session)
 

@@ -25,6 +25,7 @@ from pydantic import (
 
 from appliance.hub.errors import TokenEarly, TokenExpired, TokenForged, TokenMalformed
 from appliance.signaling.permissions import PERMISSIONS
+from appliance.words import in_words, unknown
 
 __all__ = [
     "META_MAX",
@@ -38,6 +39,7 @@ __all__ = [
     "blame",
     "check_meta",
     "mint",
+    "mistakes",
     "printable",
     "verify",
 ]
@@ -50,6 +52,12 @@ META_DEPTH: Final = 32
 
 TOKEN_MAX: Final = 16_384
 """Characters of a token that is looked at."""
+
+MISTAKES_MAX: Final = 20
+"""Mistakes that are told of one call: rubbish has thousands, and each takes a while."""
+
+FIELD_MAX: Final = 80
+"""Characters of a field's name in a message; those that there are have fewer."""
 
 _ALGORITHM: Final = "HS256"
 
@@ -197,6 +205,11 @@ class TokenOptions(BaseModel):
     #: The canvas and the mix are always in step; the option is taken as it comes.
     sync_audio_video: bool | None = None
 
+    def same_client(self, other: TokenOptions) -> bool:
+        """Whether another token may go on with the session of this one."""
+        mine, others = ((one.room_name, one.user_name, one.join_as) for one in (self, other))
+        return mine == others
+
 
 def mint(options: TokenOptions, key: bytes, *, project: str, host: str | None = None) -> str:
     """Sign a token.
@@ -248,12 +261,22 @@ def verify(token: str, key: bytes, *, joined: bool = False) -> TokenOptions:
             {name: fields[name] for name in TokenOptions.model_fields if name in fields}
         )
     except ValidationError as error:
-        raise TokenMalformed(f"the token's {blame(error)[1]}; get a new one") from None
+        raise TokenMalformed(f"the token's {blame(error, TokenOptions)}; get a new one") from None
 
 
-def blame(error: ValidationError) -> tuple[str, str]:
-    """The first field that pydantic refused, and one line that says why."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "body"
-    text = str(first["msg"]).removeprefix("Value error, ")
-    return field, f"{field}: {text}"
+def blame(error: ValidationError, model: type[BaseModel]) -> str:
+    """One line about the first field of a model that pydantic refused."""
+    return mistakes(error, model)[0][1]
+
+
+def mistakes(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, str]]:
+    """The fields that pydantic refused of a model, at most `MISTAKES_MAX` of them, and of each one
+    line that says why."""
+    told = []
+    for detail in error.errors(include_url=False)[:MISTAKES_MAX]:
+        field = ".".join(str(part) for part in detail["loc"]) or "body"
+        text = in_words(detail)
+        if detail["type"] == "extra_forbidden" and len(detail["loc"]) == 1:
+            text = unknown(field, sorted(model.model_fields))
+        told.append((field[:FIELD_MAX], f"{field[:FIELD_MAX]}: {text}"))
+    return told

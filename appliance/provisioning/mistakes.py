@@ -11,7 +11,9 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from appliance.provisioning.source import Key
-from hal.spelling import nearest, suggestion
+from appliance.words import in_words as in_words
+from appliance.words import unknown as unknown
+from hal.spelling import nearest
 
 SECRET: Final = re.compile(r"(^|_)(token|secret|password|pin|key)($|_)")
 """Keys whose values never stand in a message."""
@@ -36,14 +38,6 @@ RULES: Final = ("way_in", "unguarded", MISSING)
 
 RULE: Final = 2
 """The rank of such a mistake."""
-
-_TYPES: Final = {
-    "bool_type": "must be true or false",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "model_type": "must be one table",
-}
-"""What to write where TOML has a type of its own for a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +113,6 @@ def without(values: Mapping[str, Any], keys: Iterable[Key]) -> dict[str, Any]:
         if names:
             del tables[len(names) - 1][names[-1]]
     return rest
-
-
-def unknown(name: str, known: Sequence[str]) -> str:
-    """What is said of a key that is none of those known."""
-    return f"unknown key, {suggestion(name, known)}"
-
-
-def in_words(detail: ErrorDetails) -> str:
-    """What is wrong with a value, or what to write instead; without the value."""
-    text = _TYPES.get(detail["type"])
-    if text is not None:
-        in_quotes = isinstance(detail["input"], str) and detail["type"] != "model_type"
-        return text + (", without quotes" if in_quotes else "")
-    text = " ".join(detail["msg"].split())
-    return text[:1].lower() + text[1:]
 
 
 def shown(value: Any) -> str:

@@ -158,6 +158,12 @@ def _header_value(value: SecretStr) -> SecretStr:
     return value
 
 
+def _mail_address(text: str) -> str:
+    if re.fullmatch(r"[^\s@:]+@[^\s@:]+", text) is None:
+        raise PydanticCustomError("mail", "must be a mail address, as in room@example.com")
+    return text
+
+
 FilePath = Annotated[Path, Field(strict=False)]
 """TOML has no paths: a text is one."""
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
@@ -166,7 +172,7 @@ HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_le
 HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
 Interface = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,260}$")]
-MailAddress = Annotated[str, StringConstraints(pattern=r"^[^\s@:]+@[^\s@:]+$", max_length=254)]
+MailAddress = Annotated[str, StringConstraints(max_length=254), AfterValidator(_mail_address)]
 CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 Address = Annotated[str, AfterValidator(_address)]
 MetricsAddress = Annotated[str, AfterValidator(_metrics_address)]

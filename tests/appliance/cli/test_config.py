@@ -37,8 +37,7 @@ async def test_check_is_silent_or_names_all_mistakes_with_their_places(tmp_path:
         f"roomlet: {wrong}, line 5, column 1: camera.rtae: unknown key, did you mean rate?",
         f"roomlet: {wrong}, line 6, column 1: camera.width:"
         " must be a whole number, without quotes, not '640'",
-        f"roomlet: {wrong}, line 8, column 1: speaker.volume:"
-        " input should be less than or equal to 100, not 101",
+        f"roomlet: {wrong}, line 8, column 1: speaker.volume: must be at most 100, not 101",
         f"roomlet: {other}: room: is missing; add it",
     ]
     assert lines[4].startswith(f"roomlet: {other}, line 2, column 1: camera.backend: ")
@@ -168,8 +167,7 @@ async def test_the_files_of_a_fleet_are_checked_as_its_devices_take_them(tmp_pat
     result = await roomlet(*command)
     assert result.code == ExitCode.CONFIGURATION
     assert [line for line in result.err.splitlines() if "warning" not in line] == [
-        f"roomlet: {site}, line 2, column 1: speaker.volume:"
-        " input should be less than or equal to 100, not 400",
+        f"roomlet: {site}, line 2, column 1: speaker.volume: must be at most 100, not 400",
         f"roomlet: {oak}, line 1, column 1: include:"
         " ../other.toml is no plain name; put the file beside it",
     ]
@@ -192,8 +190,7 @@ async def test_a_wrong_include_hides_no_other_mistake(tmp_path: Path) -> None:
     assert (result.code, result.out) == (ExitCode.CONFIGURATION, "")
     include = f"roomlet: {device}, line 1, column 1: include:"
     assert result.err.splitlines() == [
-        f"roomlet: {site}, line 2, column 1: speaker.volume:"
-        " input should be less than or equal to 100, not 400",
+        f"roomlet: {site}, line 2, column 1: speaker.volume: must be at most 100, not 400",
         f"{include} gone.toml: there is no such file; check its name",
         f"{include} goes round in a circle: device.toml includes device.toml; break it",
         f"roomlet: {device}, line 3, column 1: camera.rtae: unknown key, did you mean rate?",
@@ -283,8 +280,7 @@ async def test_check_of_this_device_looks_at_all_its_files(tmp_path: Path) -> No
         " no such file or directory; put the room token there",
         "roomlet: web/fleet.toml, line 5, column 1: camera.rate:"
         " must be a number, without quotes, not '15'",
-        f"roomlet: {changes}, line 2, column 1: speaker.volume:"
-        " input should be less than or equal to 100, not 400",
+        f"roomlet: {changes}, line 2, column 1: speaker.volume: must be at most 100, not 400",
     ]
     write(local / "room.token", "abc")
     changes.unlink()

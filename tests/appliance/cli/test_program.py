@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from appliance import __version__
 from appliance.cli.exit_code import ExitCode
+from appliance.cli.program import app
 from tests.appliance.cli.command import complaint, roomlet
 
 
@@ -24,7 +29,13 @@ async def test_version_and_help() -> None:
     [
         (["fly"], "No such command 'fly'; see 'roomlet --help'"),
         (["demo", "--fro", "3"], "--fro"),
-        (["demo", "--for", "3"], "10"),
+        (["demo", "--for", "3"], "Invalid value for '--for': must be at least 10; see"),
+        (["demo", "--for", "x"], "Invalid value for '--for': must be a number; see"),
+        (["lights", "of"], "Invalid value for 'show': 'of' is not one of 'off', 'fault'; see"),
+        (["hub", "--canvas", "100x100"], ": --canvas: the width must be at least 160; see"),
+        (["hub", "--canvas", "1280x721"], ": --canvas: the height must be a multiple of 2; see"),
+        (["hub", "--fps", "100"], ": --fps: must be at most 60; see"),
+        (["hub", "--panel", "Oak=ftp://x"], ": --panel: 'ftp://x' is no address of a panel; give"),
         (["demo", "--report", "-"], "--report needs --for"),
         (["hub", "--listen", "8080"], "'8080' is no address"),
         (["hub", "--cert", "x.pem"], "cert and key go together"),
@@ -58,6 +69,20 @@ async def test_the_help_tells_where_a_hub_keeps_its_data() -> None:
         told = await roomlet(command, "--help", **wide)
         assert "~/.local/share/roomlet/hub" in told.out
         assert ("mode 0600" in told.out) == (command == "token")
+
+
+def test_no_sentence_of_the_help_is_broken_by_a_line_of_its_source() -> None:
+    def texts(group: Any) -> Iterator[tuple[str, str]]:
+        for name, command in group.commands.items():
+            yield name, inspect.cleandoc(command.help or "")
+            if hasattr(command, "commands"):
+                yield from texts(command)
+
+    told = dict(texts(typer.main.get_command(app)))
+    assert {"update", "reboot", "check", "mute", "sign"} <= told.keys()
+    # The lines of a first paragraph stay as they are, in the help of the program and the command's.
+    broken = [name for name, text in told.items() if "\n" in text.partition("\n\n")[0]]
+    assert broken == []
 
 
 async def test_debug_shows_where(tmp_path: Path) -> None:

@@ -135,8 +135,7 @@ async def test_verify_and_bundle_look_at_what_the_signed_files_say(site: Path) -
         assert (result.code, result.out) == (ExitCode.CONFIGURATION, "")
         assert result.err.splitlines() == [
             warning,
-            "roomlet: oak.toml, line 4, column 1: speaker.volume:"
-            " input should be less than or equal to 100, not 140",
+            "roomlet: oak.toml, line 4, column 1: speaker.volume: must be at most 100, not 140",
         ]
     assert not (site / "f.tar.gz").exists()
     oak.write_text(oak.read_text().replace("140", "40"))
@@ -165,8 +164,8 @@ async def test_render_names_all_mistakes_and_writes_nothing(site: Path) -> None:
             " did you mean user_name? (10 of 10 files: r0.toml, r1.toml, r2.toml, ...)",
             f"roomlet: {template}, line 6, column 1: camera.rate: must be a number, without"
             " quotes, not '15' (10 of 10 files: r0.toml, r1.toml, r2.toml, ...)",
-            f"roomlet: {table}, line 11: volume: speaker.volume: input should be less than or"
-            f" equal to 100, not 140 ({template} and s1.toml, line 4)",
+            f"roomlet: {table}, line 11: volume: speaker.volume: must be at most 100,"
+            f" not 140 ({template} and s1.toml, line 4)",
             f"roomlet: {table}, line 12: has fewer cells than the first line",
             "nothing is written; mend these first",
         ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from appliance.cli.exit_code import ExitCode
 from appliance.hub.server import HubServer
 from appliance.hub.tokens import verify
@@ -41,6 +43,24 @@ async def test_a_token_without_a_hub(tmp_path: Path) -> None:
     line = complaint(result, ExitCode.CONFIGURATION)
     assert f"no hub's keys in {data}; start the hub there first, or give --data" in line
     assert not data.exists()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "says"),
+    [
+        ("0", "--minutes takes at least one second, 0.02, not 0; without it a token has no end"),
+        ("-5", "--minutes takes at least one second, 0.02, not -5"),
+        ("0.001", "--minutes takes at least one second, 0.02, not 0.001"),
+        ("nan", "--minutes takes at least one second, 0.02, not nan"),
+        ("inf", "--minutes is too long; leave it out for a token without end"),
+        ("1e12", "--minutes is too long"),
+    ],
+)
+async def test_no_token_that_has_already_expired(minutes: str, says: str) -> None:
+    keys = {"ROOMLET_PROJECT": "p", "ROOMLET_API_TOKEN": "a secret that is long enough"}
+    result = await roomlet("token", "--room", "demo", "--minutes", minutes, **keys)
+    assert says in complaint(result, ExitCode.USAGE)
+    assert result.out == ""
 
 
 async def test_keys_of_the_environment_go_first() -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import websockets
 
+from appliance.hub import negotiation
 from appliance.hub.gateway import Limits
+from appliance.hub.sessions import Session
 from appliance.hub.tokens import TokenOptions, mint
+from appliance.media.peer import PeerState
 from appliance.signaling import verto
 from tests.appliance.hub.conftest import MakeHub, TestHub
-from tests.appliance.hub.hub_client import BOTH, Client, token, until
+from tests.appliance.hub.hub_client import BOTH, RECEIVE, Client, token, until
 from tests.appliance.signaling.golden import frames
 
 
@@ -424,6 +428,107 @@ async def test_a_room_ends_with_its_last_client_s_grace(make_hub: MakeHub) -> No
     await client.cut()
     await until(lambda: hub.stages[0].closed)
     assert len(hub.rooms) == 0
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the operator reads of clients and members."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.name in ("appliance.hub.gateway", "appliance.hub.calls", negotiation.__name__)
+    ]
+
+
+async def test_the_log_says_who_is_in_which_room_and_why_no_longer(
+    make_hub: MakeHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    hub = await make_hub(Limits(grace=0.3))
+    elm = await Client.join(hub, user_name="Elm")
+    assert told(caplog) == [
+        "Elm has connected to room demo as member (127.0.0.1, test)",
+        "room demo: Elm (member) has joined",
+    ]
+    caplog.clear()
+    await elm.cut()
+    await until(lambda: len(told(caplog)) == 1)
+    resume = {
+        "protocol": elm.connected["protocol"],
+        "authorization_state": elm.authorization_state,
+    }
+    back = await Client.connect(hub, token(hub, user_name="Elm"), **resume)
+    assert told(caplog) == [
+        "Elm has lost the connection to room demo (127.0.0.1), and may come back within 0.3 s",
+        "Elm is back in room demo as member (127.0.0.1, test)",
+    ]
+    back.call_id, back.room_session_id = elm.call_id, elm.room_session_id
+    caplog.clear()
+    oak, ash, fir = [await Client.join(hub, user_name=name) for name in ("Oak", "Ash", "Fir")]
+    yew = await Client.connect(hub, token(hub, "other", user_name="Yew", join_as="audience"))
+    await yew.invite(RECEIVE)
+    caplog.clear()
+    await back.rpc("video.member.remove", member_id=oak.member_id)
+    await oak.verto_event("verto.bye")
+    await ash.verto(verto.bye(ash.call_id))
+    await ash.close()
+    await fir.cut()
+    await until(lambda: "Fir (member) has left" in caplog.text)
+    await hub.stop()
+    lines = told(caplog)
+    # When the hub learns of the end of a socket is its own affair.
+    lost = "Fir has lost the connection to room demo (127.0.0.1), and may come back within 0.3 s"
+    assert sorted(lines) == sorted(
+        [
+            "room demo: Oak (member) has left: Elm has removed it",
+            "room demo: Ash (member) has left: it has hung up",
+            "Ash has disconnected from room demo (127.0.0.1)",
+            lost,
+            "room demo: Fir (member) has left: its connection did not come back",
+            "Oak has disconnected from room demo (127.0.0.1)",
+            "room demo: Elm (member) has left: the hub stops",
+            "room other: Yew (audience) has left: the hub stops",
+        ]
+    )
+    for client in (back, oak, yew):
+        await client.close()
+
+
+async def test_the_log_says_what_else_ends_a_stay(
+    make_hub: MakeHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    hub = await make_hub(Limits(media=0.2))
+    async with (
+        await Client.join(hub, user_name="Elm") as elm,
+        await Client.join(hub, user_name="Oak") as oak,
+    ):
+        hub.peers[0].become(PeerState.CONNECTED)
+        await oak.verto_event("verto.bye")
+        assert "room demo: Oak (member) has left: no media came for 0.2 s" in told(caplog)
+        await elm.rpc("video.member.remove", member_id="all")
+        await elm.verto_event("verto.bye")
+        assert "room demo: Elm (member) has left: Elm has ended the room" in told(caplog)
+    async with await Client.join(hub, user_name="Ash", remove_after_seconds_elapsed=1) as ash:
+        hub.peers[-1].become(PeerState.CONNECTED)
+        await ash.verto_event("verto.bye")
+        assert told(caplog)[-1] == "room demo: Ash (member) has left: its time is over"
+
+
+async def test_a_stranger_s_word_is_one_line_of_the_log(
+    hub: TestHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    forwarded = {"X-Forwarded-For": "10.0.0.7"}
+    uri = hub.websocket_url + "/ws"
+    socket = await websockets.connect(uri, additional_headers=forwarded, max_size=None)
+    async with Client(socket) as client:
+        await client.send_connect(token(hub), agent="a page\nElm has joined\x1b[31m")
+        (line,) = told(caplog)
+        about = "10.0.0.7, a page Elm has joined [31m"
+        assert line == f"Oak has connected to room demo as member ({about})"
+    # A token says no such name; the line does not rely on it.
+    options = TokenOptions.model_construct(room_name="demo", user_name="Oak\nroom\x07 demo")
+    assert Session(options, project="p", node_id="n").who == "Oak room demo"
 
 
 async def test_the_sdk_s_own_frames_are_all_understood(hub: TestHub) -> None:

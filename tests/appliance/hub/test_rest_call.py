@@ -279,7 +279,7 @@ async def test_what_the_framework_refuses_keeps_its_words_and_headers() -> None:
 
 def test_a_problem_can_be_sent_whatever_stands_in_it() -> None:
     problem = Problem(422, "invalid\ud800", "half a \udfff", attribute="a\ud800")
-    assert (problem.error.code, problem.error.message) == ("invalid?", "half a ?")
+    assert (problem.errors[0].code, problem.errors[0].message) == ("invalid?", "half a ?")
     assert b'"attribute":"a?"' in bytes(problem.response().body)
     assert b"attribute" not in bytes(Problem(404, "x", "y").response().body)
 
@@ -302,7 +302,7 @@ def request_of(*chunks: bytes, ends: bool = True) -> Request:
 async def refusal_of(request: Request) -> tuple[int, str, str]:
     with pytest.raises(Problem) as caught:
         await read_body(request, Body)
-    return caught.value.status, caught.value.error.code, caught.value.error.message
+    return caught.value.status, caught.value.errors[0].code, caught.value.errors[0].message
 
 
 @pytest.mark.parametrize("body", [b"", b" \r\n\t", b"{}", b" {} "])

@@ -114,6 +114,30 @@ async def test_what_is_wrong_is_named(hub: TestHub, change: dict[str, Any], attr
         assert await script.data("/rooms") == []
 
 
+async def test_all_that_is_wrong_is_told_in_plain_words(hub: TestHub) -> None:
+    body = {"nmae": "demo", "max_members": 500, "display_name": 7, "layout": "foo", "fps": 25}
+    async with Script(hub) as script:
+        errors = (await script.call("POST", "/rooms", body, 422))["errors"]
+        assert {error["code"] for error in errors} == {"invalid_parameter"}
+        told = {error["attribute"]: error["message"] for error in errors}
+        assert told.pop("layout").startswith("layout: there is no layout 'foo'; there are ")
+        assert told == {
+            "name": "name: is missing",
+            "nmae": "nmae: unknown key, did you mean name?",
+            "max_members": "max_members: must be at most 300",
+            "display_name": "display_name: must be a text, in quotes",
+            "fps": "fps: must be 20 or 30",
+        }
+        error = await script.refused("POST", "/rooms", {"name": "demo room"}, 422)
+        assert error["message"] == "name: letters, digits, - and _ only"
+        # Rubbish is no way to make the hub look for thousands of names.
+        names = [f"{number}" * 2000 for number in range(30)]
+        rubbish = dict.fromkeys(names[:9], 1) | dict.fromkeys((f"x{n}" for n in range(1000)), 1)
+        errors = (await script.call("POST", "/rooms", {"name": "a", **rubbish}, 422))["errors"]
+        assert len(errors) == 20
+        assert max(len(error["attribute"]) for error in errors) == 80
+
+
 async def test_one_room_of_a_name(hub: TestHub) -> None:
     async with Script(hub) as script:
         made = await script.post("/rooms", {"name": "demo"})

@@ -20,7 +20,16 @@ from appliance.hub.errors import (
     TokenForged,
     TokenMalformed,
 )
-from appliance.hub.tokens import META_DEPTH, META_MAX, TokenOptions, blame, check_meta, mint, verify
+from appliance.hub.tokens import (
+    META_DEPTH,
+    META_MAX,
+    TokenOptions,
+    blame,
+    check_meta,
+    mint,
+    mistakes,
+    verify,
+)
 from appliance.signaling import token as client_side
 
 KEY = b"k" * 32
@@ -120,10 +129,10 @@ def test_claims_of_other_tools_do_no_harm() -> None:
 def test_the_message_names_the_field() -> None:
     with pytest.raises(ValidationError) as caught:
         TokenOptions(room_name="demo", permissions=["room.dance"])
-    assert blame(caught.value) == (
-        "permissions",
-        "permissions: there is no permission 'room.dance'",
-    )
+    assert mistakes(caught.value, TokenOptions) == [
+        ("permissions", "permissions: there is no permission 'room.dance'")
+    ]
+    assert blame(caught.value, TokenOptions) == "permissions: there is no permission 'room.dance'"
 
 
 @pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", "\u202e", "\u2028"])

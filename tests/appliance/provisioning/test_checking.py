@@ -48,8 +48,7 @@ def test_each_mistake_is_named_with_its_place_and_in_the_order_of_the_file() -> 
         "device.toml, line 8, column 1: speaker.volum: unknown key, did you mean volume?",
         "device.toml, line 9, column 2: camra: unknown key, did you mean camera?",
         "device.toml, line 12, column 1: camera.width: must be even, not 641",
-        "device.toml, line 13, column 1: camera.rate:"
-        " input should be less than or equal to 60, not 100",
+        "device.toml, line 13, column 1: camera.rate: must be at most 60, not 100",
         "device.toml, line 14, column 2: policy: needs quiet_from and quiet_until, or neither",
         *(line for line in lines(found) if "microphone.options" in line),
         *(line for line in lines(found) if "display.backend" in line),

@@ -148,10 +148,10 @@ def test_what_a_device_would_not_take_for_what_it_says_is_refused(tmp_path: Path
         " choose one of synthetic, file, picamera2, v4l2, x11",
         "more.toml, line 2, column 1: provisioning.public_key: a fleet's key does not come with the"
         " fleet's files; see roomlet provision rotate (1 of 4 devices: r4.toml)",
-        "r1.toml, line 4, column 1: speaker.volume: input should be less than or equal to 100,"
+        "r1.toml, line 4, column 1: speaker.volume: must be at most 100,"
         " not 140 (2 of 7 files: r1.toml, r2.toml)",
         "site.toml, line 5, column 1: log.level:"
-        " input should be 'debug', 'info', 'warning' or 'error', not 7",
+        " must be 'debug', 'info', 'warning' or 'error', not 7",
     ]
 
 
@@ -166,8 +166,7 @@ def test_what_a_devices_own_file_may_say_is_not_missing(tmp_path: Path) -> None:
     sign(tmp_path, key)
     assert list(verify(tmp_path, key.public)) == ["fleet.toml", "r1.toml", "r2.toml"]
     assert refusals(tmp_path, fleet="[speaker]\nvolume = 140\n") == [
-        "fleet.toml, line 2, column 1: speaker.volume:"
-        " input should be less than or equal to 100, not 140"
+        "fleet.toml, line 2, column 1: speaker.volume: must be at most 100, not 140"
     ]
 
 

@@ -206,7 +206,7 @@ def test_a_suggestion_names_the_backend_that_has_the_option() -> None:
         ({"options": {"decode_preview": "no"}}, "options.decode_preview: must be true or false"),
         (
             {"device": "usb-1", "options": {"pixel_format": "rgb"}},
-            "options.pixel_format: input should be 'auto', 'mjpeg', ",
+            "options.pixel_format: must be 'auto', 'mjpeg', ",
         ),
         (
             {"backend": "synthetic", "device": "usb"},
