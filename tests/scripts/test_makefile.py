@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -12,58 +11,51 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 
-FAST: Final = "def test_fast(): assert {fast}\n"
-BROWSER: Final = "@pytest.mark.e2e\ndef test_browser(): assert {browser}\n"
+PYTEST: Final = """#!/bin/sh
+case "$*" in
+    *--collect-only*) run=look code=$LOOK ;;
+    *"-m e2e"*) run=browser code=$BROWSER ;;
+    *) run=fast code=$FAST ;;
+esac
+echo "$run" >> "$RUNS"
+exit "$code"
+"""
+"""Stands in for pytest: notes which run it is, and ends as it is told."""
 
-
-def make_test(file: Path, *arguments: str) -> tuple[int, list[str]]:
-    """The exit code of `make test` for one file of tests, and what it says at the end of runs.
-
-    The checks before the tests are left out.
-    """
-    # What a `make test` around this one has set is not for this one.
-    foreign = ("MAKE", "MFLAGS", "PYTEST")
-    done = subprocess.run(
-        [
-            *("make", "--old-file=lint", "test", "WORKERS=0", f"BIN={Path(sys.executable).parent}"),
-            f"ARGS=-c {ROOT / 'pyproject.toml'} -p no:cacheprovider {file} {' '.join(arguments)}",
-        ],
-        cwd=ROOT,
-        env={name: text for name, text in os.environ.items() if not name.startswith(foreign)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    said = [line.strip("= ") for line in done.stdout.splitlines() if " in " in line]
-    return done.returncode, [line.partition(" in ")[0] for line in said if line[0].isdigit()]
+FAILED, NONE = 1, 5
+"""What pytest says of a test that failed, and where there is no test."""
 
 
 @pytest.mark.parametrize(
-    ("fast", "browser", "code", "told"),
+    ("fast", "look", "browser", "runs", "code"),
     [
-        (True, None, 0, ["1 passed"]),
-        (True, False, 2, ["1 passed, 1 deselected", "1 failed, 1 deselected"]),
-        (False, True, 2, ["1 failed, 1 deselected"]),
+        (0, 0, 0, "fast look browser", 0),
+        (FAILED, 0, 0, "fast", 2),
+        (0, 0, FAILED, "fast look browser", 2),
+        # ARGS leaves nothing to one of the two; of such a second one nothing is to be seen.
+        (0, NONE, NONE, "fast look", 0),
+        (NONE, 0, 0, "fast look browser", 0),
+        (NONE, 0, FAILED, "fast look browser", 2),
+        (NONE, NONE, NONE, "fast look", 2),
+        # A module that cannot be imported is told by the run, not hidden by the look.
+        (0, 2, 2, "fast look browser", 2),
     ],
 )
-def test_the_last_that_it_says_is_of_tests_that_ran(
-    tmp_path: Path, fast: bool, browser: bool | None, code: int, told: list[str]
+def test_two_runs_come_to_one_end(
+    tmp_path: Path, fast: int, look: int, browser: int, runs: str, code: int
 ) -> None:
-    file = tmp_path / "test_some.py"
-    tests = FAST if browser is None else FAST + BROWSER
-    file.write_text("import pytest\n" + tests.format(fast=fast, browser=browser))
-    assert make_test(file) == (code, told)
-
-
-def test_those_in_a_browser_alone(tmp_path: Path) -> None:
-    file = tmp_path / "test_some.py"
-    file.write_text("import pytest\n" + BROWSER.format(browser=True))
-    code, told = make_test(file)
-    assert code == 0
-    assert told == ["1 deselected", "1 passed"]
-
-
-def test_no_test_at_all_is_no_success(tmp_path: Path) -> None:
-    file = tmp_path / "test_some.py"
-    file.write_text(FAST.format(fast=True))
-    assert make_test(file, "-k nothing")[0] == 2
+    program, told = tmp_path / "pytest", tmp_path / "runs"
+    program.write_text(PYTEST)
+    program.chmod(0o755)
+    # What a `make test` around this one has set is not for this one.
+    env = {name: text for name, text in os.environ.items() if not name.startswith(("MAKE", "MFL"))}
+    codes = {"FAST": str(fast), "LOOK": str(look), "BROWSER": str(browser), "RUNS": str(told)}
+    done = subprocess.run(
+        ["make", "--old-file=lint", "test", f"BIN={tmp_path}", "ARGS=tests"],
+        cwd=ROOT,
+        env=env | codes,
+        capture_output=True,
+        timeout=120,
+    )
+    assert told.read_text().split() == runs.split()
+    assert done.returncode == code
