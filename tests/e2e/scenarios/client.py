@@ -21,6 +21,12 @@ from hal.audio import RATE
 LIGHT: dict[str, Any] = {"width": 320, "height": 180, "frameRate": 10}
 """Constraints on a camera, so that two cores carry a browser, a hub and two members."""
 
+LOUD = -12.0
+"""dBFS of every tone as it is spoken."""
+
+NEAR = 3.0
+"""dB that a level may be beside."""
+
 MUTE_GREY = (0x2A, 0x2E, 0x37)
 """What most of a mute image is, as RGB."""
 
@@ -187,6 +193,14 @@ class Client(ABC):
         """
         samples = await self.samples(0.5)
         return max(tone_levels(part, RATE, [tone])[tone] for part in np.split(samples, 5))
+
+    async def hears_at(self, tone: float, level: float) -> None:
+        """Wait until a tone is heard at that level in dBFS, near enough."""
+
+        async def so() -> bool:
+            return abs(await self.level(tone) - level) < NEAR
+
+        await eventually(f"{self.name} hears {tone:g} Hz at {level:.0f} dBFS", so)
 
     async def hears_tone(self, tone: float, wanted: bool = True) -> None:
         """Wait until a tone is heard, or is not."""

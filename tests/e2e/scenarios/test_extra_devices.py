@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from room import eventually
-from scenarios.client import LIGHT, Refused, about, tone_of, updated
+from scenarios.client import LIGHT, LOUD, Refused, about, tone_of, updated
 from scenarios.covering import covers
 from scenarios.meeting import Meeting
 from scenarios.test_screen_shares import of_kind
@@ -85,15 +84,10 @@ async def test_adds_a_microphone(meeting: Meeting) -> None:
     await witness.hears_tone(client.tone)
     await client.call("audioUnmute", on="extra")
     await witness.told("member.updated", updated(extra, audio_muted=False), before)
-    await witness.hears_tone(tone)
-    loud = (await witness.hears([tone]))[tone]
+    await witness.hears_at(tone, LOUD)
     await client.call("setInputVolume", {"volume": -20}, on="extra")
     await witness.told("member.updated", updated(extra, input_volume=-20), before)
-
-    async def softer() -> bool:
-        return (await witness.hears([tone]))[tone] < loud - 8
-
-    await eventually("the microphone is softer", softer)
+    await witness.hears_at(tone, LOUD - 10)
     await client.call("setInputSensitivity", {"value": 80}, on="extra")
     await witness.told("member.updated", updated(extra, input_sensitivity=80), before)
     await leave(meeting)

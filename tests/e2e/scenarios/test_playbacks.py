@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from room import eventually
-from scenarios.client import Client, Refused
+from scenarios.client import LOUD, Refused
 from scenarios.covering import covers
 from scenarios.meeting import Meeting
 from scenarios.works import SECONDS, TONES, lacks_film, make_film, of, sees_film, shown_at
@@ -43,11 +43,6 @@ async def stop(meeting: Meeting) -> None:
     await meeting.client.call("stop", on="film")
     await meeting.witness.told("playback.ended", of("playback", playback_id))
     await lacks_film(meeting.witness)
-
-
-async def level(client: Client, tone: float) -> float:
-    """How loud a tone is, in dBFS."""
-    return (await client.hears([tone]))[tone]
 
 
 @covers(
@@ -119,16 +114,11 @@ async def test_pauses_a_film(meeting: Meeting, films: FileServer) -> None:
 async def test_turns_a_film_down(meeting: Meeting, films: FileServer) -> None:
     client, witness = meeting.client, meeting.witness
     playback_id = await play(meeting, films)
-    await witness.hears_tone(TONES[0])
-    loud = await level(witness, TONES[0])
+    await witness.hears_at(TONES[0], LOUD)
     before = len(witness.events)
     await client.call("setVolume", -20, on="film")
     await witness.told("playback.updated", of("playback", playback_id), before)
-
-    async def softer() -> bool:
-        return await level(witness, TONES[0]) < loud - 8
-
-    await eventually("the film is softer", softer)
+    await witness.hears_at(TONES[0], LOUD - 10)
     (listed,) = (await client.call("getPlaybacks", keep="list"))["playbacks"]
     assert listed["id"] == playback_id
     assert await client.get("volume", on="film") == -20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from room import eventually
-from scenarios.client import LIGHT, about, updated
+from scenarios.client import LIGHT, LOUD, about, updated
 from scenarios.covering import covers
 from scenarios.meeting import Meeting
 
@@ -133,16 +133,11 @@ async def test_mutes_a_shared_screen(meeting: Meeting) -> None:
 async def test_sets_how_loud_a_shared_screen_is(meeting: Meeting) -> None:
     client, witness = meeting.client, meeting.witness
     screen = await share(meeting, audio={"deviceId": f"synthetic:{SCREEN}"})
-    await witness.hears_tone(SCREEN_TONE)
-    loud = (await witness.hears([SCREEN_TONE]))[SCREEN_TONE]
+    await witness.hears_at(SCREEN_TONE, LOUD)
     before = len(witness.events)
     await client.call("setInputVolume", {"volume": -20}, on="screen")
     await witness.told("member.updated", updated(screen, input_volume=-20), before)
-
-    async def softer() -> bool:
-        return (await witness.hears([SCREEN_TONE]))[SCREEN_TONE] < loud - 8
-
-    await eventually("the screen is softer", softer)
+    await witness.hears_at(SCREEN_TONE, LOUD - 10)
     await client.call("setInputSensitivity", {"value": 80}, on="screen")
     await witness.told("member.updated", updated(screen, input_sensitivity=80), before)
     await leave(meeting)

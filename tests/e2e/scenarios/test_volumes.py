@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from room import eventually
-from scenarios.client import Client, Refused, updated
+from scenarios.client import LOUD, Refused, updated
 from scenarios.covering import covers
 from scenarios.meeting import Meeting
 
 QUIETER = -30
 """A volume, in steps of half a dB."""
 
-LOUD = -12.0
-"""dBFS of every tone as it is spoken, and `LOW` at that volume."""
-
 LOW = LOUD - 15.0
-
-NEAR = 3.0
-"""dB that a level may be beside."""
-
-
-async def _hears_at(listener: Client, tone: float, level: float) -> None:
-    async def so() -> bool:
-        return abs(await listener.level(tone) - level) < NEAR
-
-    await eventually(f"{listener.name} hears {tone:g} Hz at {level:.0f} dBFS", so)
+"""dBFS of every tone at that volume."""
 
 
 @covers("setInputVolume", "member.updated")
@@ -32,14 +19,14 @@ async def test_sets_its_own_microphone(meeting: Meeting) -> None:
     client, witness = meeting.client, meeting.witness
     me = await client.member_id()
     before = len(witness.events)
-    await _hears_at(witness, client.tone, LOUD)
+    await witness.hears_at(client.tone, LOUD)
     await client.call("setInputVolume", {"volume": QUIETER})
     await witness.told("member.updated", updated(me, input_volume=QUIETER), before)
-    await _hears_at(witness, client.tone, LOW)
+    await witness.hears_at(client.tone, LOW)
     await client.call("setInputVolume", {"volume": -50})
     await witness.hears_tone(client.tone, False)
     await client.call("setInputVolume", {"volume": 0})
-    await _hears_at(witness, client.tone, LOUD)
+    await witness.hears_at(client.tone, LOUD)
 
 
 @covers("setInputVolume")
@@ -47,12 +34,12 @@ async def test_sets_the_microphone_of_another(meeting: Meeting) -> None:
     client, witness = meeting.client, meeting.witness
     other = await witness.member_id()
     before = len(witness.events)
-    await _hears_at(client, witness.tone, LOUD)
+    await client.hears_at(witness.tone, LOUD)
     await client.call("setInputVolume", {"memberId": other, "volume": QUIETER})
     await witness.told("member.updated", updated(other, input_volume=QUIETER), before)
-    await _hears_at(client, witness.tone, LOW)
+    await client.hears_at(witness.tone, LOW)
     await client.call("setInputVolume", {"memberId": other, "volume": 0})
-    await _hears_at(client, witness.tone, LOUD)
+    await client.hears_at(witness.tone, LOUD)
 
 
 @covers("setOutputVolume", "member.updated")
@@ -60,14 +47,14 @@ async def test_sets_its_own_loudspeaker(meeting: Meeting) -> None:
     client, witness = meeting.client, meeting.witness
     me = await client.member_id()
     before = len(witness.events)
-    await _hears_at(client, witness.tone, LOUD)
+    await client.hears_at(witness.tone, LOUD)
     await client.call("setOutputVolume", {"volume": QUIETER})
     await witness.told("member.updated", updated(me, output_volume=QUIETER), before)
-    await _hears_at(client, witness.tone, LOW)
+    await client.hears_at(witness.tone, LOW)
     # What others hear of it stays.
-    await _hears_at(witness, client.tone, LOUD)
+    await witness.hears_at(client.tone, LOUD)
     await client.call("setOutputVolume", {"volume": 0})
-    await _hears_at(client, witness.tone, LOUD)
+    await client.hears_at(witness.tone, LOUD)
 
 
 @covers("setOutputVolume")
@@ -75,12 +62,12 @@ async def test_sets_the_loudspeaker_of_another(meeting: Meeting) -> None:
     client, witness = meeting.client, meeting.witness
     other = await witness.member_id()
     before = len(witness.events)
-    await _hears_at(witness, client.tone, LOUD)
+    await witness.hears_at(client.tone, LOUD)
     await client.call("setOutputVolume", {"memberId": other, "volume": QUIETER})
     await witness.told("member.updated", updated(other, output_volume=QUIETER), before)
-    await _hears_at(witness, client.tone, LOW)
+    await witness.hears_at(client.tone, LOW)
     await client.call("setOutputVolume", {"memberId": other, "volume": 0})
-    await _hears_at(witness, client.tone, LOUD)
+    await witness.hears_at(client.tone, LOUD)
 
 
 @covers("setInputSensitivity", "member.updated", "member.talking")
