@@ -14,35 +14,9 @@ from appliance.provisioning.identity import Identity
 from appliance.provisioning.minisign import PublicKey, SecretKey, Signature
 from appliance.provisioning.places import Places
 from appliance.provisioning.provisioner import Provisioner
-from appliance.provisioning.rendering import render
+from tests.appliance.provisioning.two_rooms import rendered, rooms
 
-TEMPLATE = """
-[room]
-user_name = "${room}"
-[speaker]
-volume = ${volume}
-"""
-FLEET = '[room]\nhost = "ws://hub"\nname = "demo"\nguest = true\n'
-TABLE = """\
-serial,mac,room,volume
-ABC1,,Oak,40
-,DC:A6:32:01:02:03,"Ash, ""big"" \\ ${x}",50
-"""
-
-
-@pytest.fixture
-def rooms(tmp_path: Path) -> Path:
-    (tmp_path / "rooms.csv").write_text(TABLE)
-    (tmp_path / "template.toml").write_text(TEMPLATE)
-    folder = tmp_path / "fleet"
-    folder.mkdir()
-    (folder / "fleet.toml").write_text(FLEET)
-    return tmp_path
-
-
-def rendered(rooms: Path):  # type: ignore[no-untyped-def]
-    folder = rooms / "fleet"
-    return render(rooms / "rooms.csv", rooms / "template.toml", folder, folder / "fleet.toml")
+__all__ = ["rooms"]
 
 
 def test_only_what_is_new_is_signed(rooms: Path) -> None:
