@@ -11,7 +11,6 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
 from hal.controls import (
@@ -21,18 +20,15 @@ from hal.controls import (
     Controls,
     Status,
     Tally,
+    pin_errors,
     pin_factory,
 )
 from hal.controls.debounce import Debounce
 from hal.controls.lights import Lights, Wire
 from hal.device import Device
 from hal.errors import (
-    BackendUnavailable,
     DeviceBusy,
-    DeviceForbidden,
-    DeviceNotFound,
     DeviceUnplugged,
-    HalError,
     OptionInvalid,
 )
 from hal.optional import require
@@ -194,12 +190,12 @@ class GpioControls(Controls):
         """The machine's pins, where it has any.  Raises BackendUnavailable."""
         gpiozero = _library()
         if gpiozero.Device.pin_factory is None:
-            if not _chips():
+            if not pin_errors.chips():
                 return []
             try:
                 pin_factory.ensure(gpiozero)
             except Exception as error:
-                failure = _failure(gpiozero, error)
+                failure = pin_errors.of(gpiozero, error)
                 if failure is None:
                     raise
                 raise failure from error
@@ -224,7 +220,7 @@ class GpioControls(Controls):
                 # gpiozero's half-made device lives in these frames.  Collected later, perhaps
                 # while gpiozero reserves a pin, it would wait for a lock that its own thread has.
                 traceback.clear_frames(error.__traceback__)
-                failure = _failure(gpiozero, error)
+                failure = pin_errors.of(gpiozero, error)
                 if failure is None:
                     raise
                 raise failure from error
@@ -390,32 +386,3 @@ def _choice(name: str, value: str, valid: tuple[str, str]) -> None:
 
 def _library() -> Any:
     return require("gpiozero", "install the Python package gpiozero")
-
-
-def _chips() -> list[Path]:
-    """What the kernel has of pins."""
-    return list(Path("/dev").glob("gpiochip*"))
-
-
-def _failure(gpiozero: Any, error: Exception) -> HalError | None:
-    """The error of our tree for one of gpiozero or of the pin library below it."""
-    text = " ".join(str(error).split())
-    if isinstance(error, gpiozero.BadPinFactory):
-        if not _chips():
-            return BackendUnavailable("no GPIO pins on this machine; choose other controls")
-        return BackendUnavailable(
-            f"no GPIO pins on this machine that can be reached ({text}); install lgpio"
-        )
-    if isinstance(error, gpiozero.GPIOPinInUse) or "busy" in text.lower():
-        return DeviceBusy(f"a pin is in use ({text}); stop the program that holds it")
-    if isinstance(error, PermissionError) or "permission" in text.lower():
-        return DeviceForbidden(f"the pins may not be used ({text}); add the user to group gpio")
-    if isinstance(error, (gpiozero.PinInvalidPin, gpiozero.PinInvalidFunction)):
-        return OptionInvalid(f"a pin number is wrong ({text}); use BCM numbers of free pins")
-    if isinstance(error, (gpiozero.PinFixedPull, gpiozero.PinInvalidPull)):
-        return OptionInvalid(f"a pin cannot have this pull ({text}); choose another pin or pull")
-    if isinstance(error, gpiozero.PinPWMError):
-        return OptionInvalid(f"a pin cannot be dimmed ({text}); set its brightness to 100")
-    if isinstance(error, (gpiozero.GPIOZeroError, OSError)):
-        return DeviceNotFound(f"the pins cannot be opened ({text}); check the board")
-    return None

@@ -12,8 +12,7 @@ import gpiozero
 import pytest
 from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 
-from hal.controls import Button, CameraLight, Status, Tally
-from hal.controls import gpio as module
+from hal.controls import Button, CameraLight, Status, Tally, pin_errors
 from hal.controls.gpio import GpioControls
 from hal.controls.patterns import CAMERA_PATTERNS, STATUS_PATTERNS
 from hal.errors import BackendUnavailable, DeviceBusy, DeviceUnplugged, OptionInvalid
@@ -556,7 +555,7 @@ async def test_a_machine_without_pins(
 
     monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
     monkeypatch.setattr(gpiozero.Device, "ensure_pin_factory", classmethod(choose))
-    monkeypatch.setattr(module, "_chips", lambda: chips)
+    monkeypatch.setattr(pin_errors, "chips", lambda: chips)
     controls = GpioControls(mute_pin=MUTE)
     with warnings.catch_warnings(record=True) as leaked:
         warnings.simplefilter("always")
