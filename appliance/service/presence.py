@@ -206,7 +206,9 @@ class Presence:
     @property
     def _asks(self) -> bool:
         """Whether it is not known yet if the device is let in where it is wanted."""
-        return self._asking is not None and not self._asking.done()
+        asking = self._asking
+        # One that was given up may still be closing its connection.
+        return asking is not None and not asking.done() and not asking.cancelling()
 
     def _refuse_while_updated(self) -> None:
         if self._upkeep.granted:
@@ -272,6 +274,8 @@ class Presence:
         """Whoever waits for a visit to begin waits no longer."""
         if self._asking is not None:
             self._asking.cancel()
+            # It takes it back itself only where it has begun, and no other has.
+            self._say("")
         there, self._setting_out = self._setting_out, None
         if there is not None and not there.done():
             there.set_exception(VisitEnded(f"The device does not go there: {why}."))

@@ -268,5 +268,22 @@ async def test_the_last_wish_counts(
     await second
     assert oak.state().room == "loft"
     # The first wish, given up, takes nothing back that was said of the second.
-    assert told[:2] == ["in_room: asking loft to let the device in", "in_room: "]
-    assert told[2].startswith("joining: ")
+    assert told[:3] == ["in_room: ", "in_room: asking loft to let the device in", "in_room: "]
+    assert told[3].startswith("joining: ")
+
+
+async def test_what_is_given_up_is_not_told_any_more(
+    make_device: MakeDevice, dumb_server: str
+) -> None:
+    oak = await make_device("Oak", 1)
+    first = asyncio.create_task(oak.visit(f"{dumb_server}/?room=attic"))
+    await until(oak, lambda state: "attic" in state.status_reason)
+    # The second one asks nobody yet when it is given up, and so takes nothing back itself.
+    second = asyncio.create_task(oak.visit(f"{dumb_server}/?room=loft"))
+    await asyncio.sleep(0)
+    oak.presence.go_back()
+    assert (oak.presence.at, oak.state().status_reason) == ("", "")
+    for wish in (first, second):
+        with pytest.raises(Refused, match="does not go there"):
+            await wish
+    assert (oak.presence.at, oak.state().status_reason) == ("", "")
