@@ -20,6 +20,7 @@ from appliance.service.entry import Entry
 from appliance.service.errors import BeingUpdated, ServiceError, VisitEnded
 from appliance.service.invitation import Invitation
 from appliance.service.journal import Message
+from appliance.signaling.errors import NotAdmitted
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ RETRY: Final = 15.0
 """Seconds that the wait grows from while nobody answers."""
 
 AGAIN: Final = dt.timedelta(seconds=30)
-"""Until a room server that did not answer is tried again."""
+"""Until a room server that did not answer, or a room that did not let in, is tried again."""
 
 GRACE: Final = 120.0
 """Seconds from an early end until the server is told: who hung up by mistake is back by then."""
@@ -378,9 +379,10 @@ class Keeper:
         except (*Failure, ServiceError) as error:
             log.warning("not in %s for %s: %s", room, self._title(one), error)
             self._tell_missing(one, f"the device is not in {room} for a meeting: {error}")
-            late = isinstance(error, BeingUpdated)
-            if late or not isinstance(error, (*Refusal, ServiceError)):
-                self.meetings.missed(one, self._now() + self.again)
+            # A room is unlocked, or somebody leaves it; another refusal time alone does not mend.
+            late = isinstance(error, (NotAdmitted, BeingUpdated))
+            final = isinstance(error, (*Refusal, ServiceError)) and not late
+            self.meetings.missed(one, one.ends if final else self._now() + self.again)
         else:
             self._tell_missing(None)
 

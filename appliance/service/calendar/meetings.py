@@ -75,7 +75,8 @@ class Meetings:
         """Who was there at last, as far as was known."""
 
     def missed(self, one: Meeting, again: dt.datetime) -> None:
-        """Nobody answered there: that was no hang-up, and at `again` it is tried anew."""
+        """The device did not get in there: that was no hang-up and is no early end, and at `again`
+        it is tried anew."""
         self._called.pop(one.key, None)
         self._ended.pop(one.key, None)
         self._later[one.key] = again

@@ -13,6 +13,8 @@ import pytest
 
 from appliance.hub.config import HubConfig
 from appliance.hub.server import HubServer
+from appliance.service.calendar.meetings import When
+from appliance.service.demo import PERMISSIONS
 from appliance.service.device import Device
 from appliance.service.guest import guest_token
 from appliance.service.journal import SECRETS, Message
@@ -207,8 +209,34 @@ async def test_a_room_that_does_not_let_in_is_told(
     # A look at the calendar takes nothing of it back; the end of the meeting does.
     oak.calendar._tell("")
     assert any("not in ash" in text for text in oak.state().errors)
+    # Nobody has ended the meeting, so the calendar is told of no early end.
+    for _ in range(2):
+        oak.calendar._look()
+        assert oak.calendar._plan.when is When.NOW
+        assert not oak.calendar._plan.ended
     oak.calendar._now = lambda: began + 31 * MINUTE
     await until(oak, lambda state: not state.errors)
+
+
+async def test_a_room_that_is_locked_at_the_beginning(
+    make_device: MakeDevice,
+    server: CalendarServer,
+    hub: HubServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("appliance.service.calendar.keeper.AGAIN", dt.timedelta(0))
+    may = [*PERMISSIONS, "room.lock", "room.unlock"]
+    token = token_for(hub, "Elm", room_name="elm", permissions=may)
+    elm = await make_device("Elm", 2, room={"token": token, "host": hub.url, "user_name": "Elm"})
+    assert elm.presence.session is not None
+    await elm.presence.session.lock()
+    began = now() - MINUTE
+    server.data = calendar(event("a", began, began + 30 * MINUTE, "Far", "X-ROOMLET-ROOM:elm"))
+    oak = await make_device(joined=False, policy={"auto_join": False}, calendar={"url": server.url})
+    await until(oak, lambda state: any("the room is locked" in text for text in state.errors))
+    await elm.presence.session.unlock()
+    await until(oak, lambda state: state.room == "elm" and state.status == "in_room")
+    assert oak.state().errors == []
 
 
 async def test_a_server_that_goes_leaves_the_last_agenda(
