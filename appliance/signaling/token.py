@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import ProtocolError
+from .errors import ProtocolError, one_line
 
 __all__ = ["DEFAULT_URL", "TokenInfo", "inspect", "websocket_url"]
 
@@ -27,7 +27,7 @@ class TokenInfo:
     type: str = "VRT"
     #: The host that the token wants to be used with (header ``ch``).
     host: str | None = None
-    #: The name of the room (claim ``r``).
+    #: The name of the room (claim ``r``), on one line: it ends in logs and on a screen.
     room: str | None = None
 
 
@@ -36,8 +36,11 @@ def inspect(token: str) -> TokenInfo:
     header, _, rest = token.partition(".")
     claims = rest.partition(".")[0]
     head, body = _decode(header), _decode(claims)
+    room = _text(body.get("r"))
     return TokenInfo(
-        type=_text(head.get("typ")) or "VRT", host=_text(head.get("ch")), room=_text(body.get("r"))
+        type=_text(head.get("typ")) or "VRT",
+        host=_text(head.get("ch")),
+        room=None if room is None else one_line(room) or None,
     )
 
 

@@ -56,6 +56,19 @@ def test_an_opaque_token_tells_nothing(opaque: str):
     assert inspect(opaque) == TokenInfo("VRT", None, None)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("demo\nREADY=1\x1b[31m", "demo READY=1 [31m"),
+        ("\ud800 oak\u202e", "oak"),
+        ("\n", None),
+        ("x" * 5000, "x" * 299 + "…"),
+    ],
+)
+def test_a_room_is_told_on_one_line(name: str, told: str | None):
+    assert inspect(f"{part({})}.{part({'r': name})}.x").room == told
+
+
 @given(st.text())
 @example("\ud800")
 def test_no_token_is_too_odd(text: str):
