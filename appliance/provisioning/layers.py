@@ -292,7 +292,7 @@ def _merge(below: dict[str, Any], above: Mapping[str, Any], table: tuple[str, ..
     if any(key in above for key in either):
         for key in either:
             below.pop(key, None)
-    if "backend" in above and below.get("backend", above["backend"]) != above["backend"]:
+    if "backend" in above and "backend" in below and below["backend"] != above["backend"]:
         below.pop("device", None)
         if below["backend"] != AUTO:
             below.pop("options", None)

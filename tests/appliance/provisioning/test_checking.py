@@ -94,6 +94,8 @@ def test_mistakes_of_several_files_stand_in_the_order_of_the_files() -> None:
         (ROOM + "[panel]\npin_fil = 'p'\nlisten = '0.0.0.0:1'\n", ["panel.pin_fil"]),
         (ROOM + "[panel]\npin_file = 3\nlisten = '0.0.0.0:1'\n", ["panel.pin_file"]),
         (ROOM + "[policy]\nquiet_from = 7\nquiet_until = '07:00'\n", ["policy.quiet_from"]),
+        # It is not the same as itself.
+        (ROOM + "[camera]\nbackend = nan\n", ["camera.backend"]),
         # These have nothing to do with each other.
         ('[room]\nhost = "h"\nuser_name = 5\n', ["room", "room.user_name"]),
         (
