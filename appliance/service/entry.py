@@ -34,6 +34,12 @@ class Entry:
                 "This device cannot ask for another room's token: give a link to the room."
             )
 
+    def leads_to(self, other: Entry) -> bool:
+        """Whether this is only another word for the room of `other`.  A token of its own is more:
+        who has it may be somebody else there."""
+        given = self.invitation is not None and self.invitation.token is not None
+        return not given and bool(self.room) and (self.room, self.host) == (other.room, other.host)
+
     async def token(self) -> str:
         """A token, asked for anew each time.  Raises ConfigError, and as `guest_token` and
         `endpoint_token`."""

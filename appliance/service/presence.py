@@ -96,7 +96,7 @@ class Presence:
         self._duty.policy.config = config
 
     async def visit(self, entry: Entry) -> None:
-        """Go to another room; returns once the device is there.
+        """Go to another room; returns once the device is there, at once where it is already.
 
         A room that the device is in is left only once there is a token for the other one, and
         its server takes that.
@@ -108,6 +108,8 @@ class Presence:
         self._refuse_while_updated()
         self._upkeep.use()
         self._give_up("somebody here chose another room")
+        if self.others() is not None and entry.leads_to(self.entry):
+            return
         self._asks_for = entry.room
         there = self._setting_out = asyncio.get_running_loop().create_future()
         # Not the caller's: a page that goes away takes nobody's wish back.

@@ -254,6 +254,21 @@ async def test_a_wish_for_another_room_is_given_up_while_that_does_not_answer(
     await until(oak, lambda state: state.status == "idle")
 
 
+async def test_the_code_of_the_room_it_is_in_disturbs_nobody(
+    hub: HubServer, make_device: MakeDevice
+) -> None:
+    oak = await make_device("Oak", 1)
+    await until(oak, lambda state: state.status == "in_room")
+    before, link = oak.state().member_id, hub.url.replace("ws", "http", 1)
+    for code in ("demo", f"{link}/?room=demo"):
+        await oak.visit(code)
+        assert (oak.state().member_id, oak.state().visiting) == (before, False)
+    # One that opens it for somebody else is a wish to be that.
+    await oak.visit(token_for(hub, "Ash"))
+    assert oak.state().visiting
+    assert oak.state().member_id != before
+
+
 async def test_the_last_wish_counts(
     hub: HubServer, make_device: MakeDevice, dumb_server: str
 ) -> None:
