@@ -64,7 +64,7 @@ class Table:
                 if sign in "".join(header):
                     reason += f"; separate the cells by commas, not by {name}"
         elif len(set(self.columns)) != len(self.columns) or "" in self.columns:
-            reason = "has two columns of one name, or one without"
+            reason = "has two columns of one name, or one without; give each its own"
         if reason is not None:
             # Nobody knows which cell is which.
             self.blame(first, reason)
@@ -73,8 +73,10 @@ class Table:
         seen: dict[str, int] = {}
         for line, cells in rows:
             if len(cells) != len(self.columns):
-                much = "more" if len(cells) > len(self.columns) else "fewer"
-                self.blame(line, f"has {much} cells than the first line")
+                reason = "has fewer cells than the first line; leave none out, be it empty"
+                if len(cells) > len(self.columns):
+                    reason = "has more cells than the first line; put one with a comma in quotes"
+                self.blame(line, reason)
                 continue
             stripped = (cell.strip() for cell in cells)
             row = dict(zip(self.columns, stripped, strict=True))
@@ -98,15 +100,19 @@ class Table:
                     yield line, cells
                 line = reader.line_num + 1
         except csv.Error as error:
-            self.blame(line, f"is no CSV from here on: {error}")
+            self.blame(line, f"is no CSV from here on: {error}; look at its quotes")
 
     def _file(self, line: int, row: Mapping[str, str]) -> str | None:
         serial, mac = row.get("serial", "").lower(), row.get("mac", "").lower().replace(":", "-")
         mistaken = len(self.mistakes)
         if mac and not re.fullmatch(r"([0-9a-f]{2}-){5}[0-9a-f]{2}", mac):
-            self.blame(line, f"{row['mac']} is no MAC address", "mac")
+            reason = f"{row['mac']} is no MAC address; write it as b8:27:eb:01:02:03"
+            self.blame(line, reason, "mac")
         if not serial and not mac:
             self.blame(line, "the row names no device; give serial or mac")
         if serial and not re.fullmatch(r"[a-z0-9_][a-z0-9_.-]{0,63}", serial):
-            self.blame(line, f"{row['serial']} is no serial number", "serial")
+            reason = (
+                f"{row['serial']} is no serial number; use letters, digits, _ and within it - ."
+            )
+            self.blame(line, reason, "serial")
         return f"{serial or mac}.toml" if len(self.mistakes) == mistaken else None

@@ -166,7 +166,8 @@ async def test_render_names_all_mistakes_and_writes_nothing(site: Path) -> None:
             " quotes, not '15' (10 of 10 files: r0.toml, r1.toml, r2.toml, ...)",
             f"roomlet: {table}, line 11: volume: speaker.volume: must be at most 100,"
             f" not 140 ({template} and s1.toml, line 4)",
-            f"roomlet: {table}, line 12: has fewer cells than the first line",
+            f"roomlet: {table}, line 12: has fewer cells than the first line;"
+            " leave none out, be it empty",
             "nothing is written; mend these first",
         ]
         assert [path.name for path in fleet.iterdir()] == ["fleet.toml"]

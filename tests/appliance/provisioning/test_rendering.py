@@ -181,9 +181,10 @@ def test_all_mistakes_are_told_where_each_hides_others(
         "rooms.csv, line 52: volume: invalid value; see toml.io for the syntax",
         "rooms.csv, line 53: r01.toml is there twice; each device has one row",
         "rooms.csv, line 53: volume: speaker.volume: must be at most 100, not 140",
-        "rooms.csv, line 54: serial: zz zz is no serial number",
+        "rooms.csv, line 54: serial: zz zz is no serial number;"
+        " use letters, digits, _ and within it - .",
         "rooms.csv, line 54: volume: speaker.volume: must be at most 100, not 150",
-        "rooms.csv, line 55: has fewer cells than the first line",
+        "rooms.csv, line 55: has fewer cells than the first line; leave none out, be it empty",
     ]
     # The camera's is that of each, of the one with a cell that is no TOML as well.
     assert "(53 of 53 files: " in lines[4]

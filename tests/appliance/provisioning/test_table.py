@@ -57,6 +57,8 @@ def test_what_cannot_be_is_blamed_with_its_line(
     (mistake,) = found.mistakes
     assert str(mistake).startswith(f"{tmp_path}/rooms.csv, line {line}: ")
     assert says in str(mistake)
+    # What to do about it, too.
+    assert "; " in str(mistake) or "needs a column" in says
 
 
 def test_all_mistakes_of_a_table_are_told(tmp_path: Path) -> None:
