@@ -14,7 +14,6 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 
 FOREIGN = {
-    "Connection refused",
     "connection refused",
     "did not receive a valid HTTP response",
     "self-signed certificate",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -26,8 +27,16 @@ async def test_a_closed_room_says_so(hub: HubServer) -> None:
 
 
 async def test_no_hub_there(unused_tcp_port: int) -> None:
-    with pytest.raises(Disconnected, match=r"cannot reach a room server at http://127\.0\.0\.1:"):
-        await guest_token(f"ws://127.0.0.1:{unused_tcp_port}", "demo", "Oak")
+    said = (
+        f"cannot reach a room server at http://127.0.0.1:{unused_tcp_port}: "
+        "connection refused; is the server running there?"
+    )
+    for password in ("", "oak:canary@"):
+        with pytest.raises(Disconnected) as refused:
+            await guest_token(f"ws://{password}127.0.0.1:{unused_tcp_port}", "demo", "Oak")
+        assert str(refused.value) == said
+    with pytest.raises(Disconnected, match="its name is not known; check the address"):
+        await guest_token("ws://hub.invalid", "demo", "Oak")
 
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -61,11 +70,42 @@ async def test_what_is_no_hub_is_told_apart(answer: bytes) -> None:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(ProtocolError, match="what answers at"):
             await guest_token(f"ws://127.0.0.1:{port}", "demo", "Oak")
+        with pytest.raises(ProtocolError) as none:
+            await guest_token(f"ws://oak:canary@127.0.0.1:{port}", "demo", "Oak")
+        assert "canary" not in str(none.value)
 
 
 async def test_garbage_is_no_hub_either() -> None:
     server = await asyncio.start_server(answering(b"\0\1\2\r\n\r\n"), "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(Disconnected):
+        with pytest.raises(Disconnected, match="it speaks no HTTP; is it a room server"):
             await guest_token(f"ws://127.0.0.1:{port}", "demo", "Oak")
+
+
+async def test_who_gives_up_leaves_nothing_behind_and_no_server_holds_on_to_a_wish(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    async with server:
+        host = "ws://127.0.0.1:{1}".format(*server.sockets[0].getsockname())
+        wishes = [asyncio.create_task(guest_token(host, "demo", "Oak")) for _ in range(40)]
+        done, _ = await asyncio.wait(wishes, timeout=1)
+        assert not done
+        for wish in wishes:
+            wish.cancel()
+        await asyncio.gather(*wishes, return_exceptions=True)
+        # The threads that all the device shares are free.
+        async with asyncio.timeout(5):
+            await asyncio.to_thread(lambda: None)
+        monkeypatch.setattr("appliance.service.guest.TIMEOUT_S", 0.3)
+        with pytest.raises(Disconnected, match="it does not answer; check the address"):
+            await guest_token(host, "demo", "Oak")
