@@ -88,8 +88,9 @@ async def test_an_open_gate_lets_the_tone_out(live: tuple[MicCapture, Wire]) -> 
     capture.gate.unmute(Party.START)
     await until(lambda: len(wire.packets) >= 60)
     decoder = OpusDecoder()
-    heard = np.concatenate([decoder.decode(p.payload) for _, p in wire.packets])
-    assert level_at(heard[-24_000:], 1000) == pytest.approx(-12, abs=1.5)
+    # Packet by packet: a loaded machine may overrun the microphone, which is a step in the tone.
+    heard = [decoder.decode(p.payload) for _, p in wire.packets][-25:]
+    assert np.median([level_at(one, 1000) for one in heard]) == pytest.approx(-12, abs=1.5)
     assert capture.level_dbfs == pytest.approx(-15, abs=1.5)
 
 
@@ -212,7 +213,8 @@ async def test_another_expected_loss_counts_from_the_next_packets(pair: tuple[Pe
     capture.gate.unmute(Party.START)
     await until(lambda: len(wire.packets) >= 80)
     capture.loss_percent = 0
-    changed = len(wire.packets) + 2
+    # So many of those that are made already may still wait for the loop, and in the outlet.
+    changed = len(wire.packets) + 12
     await until(lambda: len(wire.packets) >= changed + 60)
     await capture.stop()
     # Whether a packet carries the words of the one before: see `repeats` in test_opus.
@@ -458,7 +460,7 @@ async def test_another_microphone_takes_over_on_the_wire(
     mark = len(wire.packets)
     await until(lambda: len(wire.packets) >= mark + 40)
     decoder = OpusDecoder()
-    # Packet by packet: a loaded machine may overrun the microphone, which is a step in the tone.
+    # Packet by packet, as above.
     heard = [decoder.decode(p.payload) for _, p in wire.packets][-25:]
     assert np.median([level_at(one, 2500) for one in heard]) == pytest.approx(-12, abs=1.5)
     assert np.median([level_at(one, 1000) for one in heard]) < -50
