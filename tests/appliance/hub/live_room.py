@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +78,16 @@ async def until(condition: Callable[[], object], seconds: float = 30) -> None:
             await asyncio.sleep(0.005)
 
 
+def usual_level(pieces: Iterable[NDArray[np.int16]], frequency: float) -> float:
+    """How loud a tone is in most of the pieces in which it is heard, in dBFS; -120 if in none.
+
+    On a busy machine a tone has holes, and where it goes on its phase has jumped: in a whole
+    stretch its parts may cancel each other.
+    """
+    levels = [level_dbfs(piece, frequency) for piece in pieces]
+    return float(np.median([level for level in levels if level > -60] or [-120.0]))
+
+
 @dataclass
 class Film:
     """Everything that a file or a stream holds, decoded."""
@@ -129,14 +139,9 @@ class Film:
         return level_dbfs(self._between(start, end), frequency)
 
     def usual(self, frequency: float, start: float, end: float) -> float:
-        """How loud a tone is in most pieces of 20 ms between two moments, in dBFS.
-
-        On a busy machine a tone has holes, and where it goes on its phase has jumped: in a whole
-        stretch its parts may cancel each other.
-        """
+        """How loud a tone is between two moments where it is heard, in dBFS; see `usual_level`."""
         samples = self._between(start, end)
-        pieces = samples[: samples.size // FRAME * FRAME].reshape(-1, FRAME)
-        return float(np.median([level_dbfs(piece, frequency) for piece in pieces]))
+        return usual_level(samples[: samples.size // FRAME * FRAME].reshape(-1, FRAME), frequency)
 
     def onset(self, frequency: float, above: float = -20) -> float:
         """When a tone begins."""
@@ -192,10 +197,9 @@ class Listener:
         return level_dbfs(np.concatenate(pieces), frequency) if pieces else -120.0
 
     def usual(self, frequency: float, start: float, end: float = float("inf")) -> float:
-        """How loud a tone was in most pieces from one moment to another, in dBFS; why, see
-        `Film.usual`."""
-        pieces = self._pieces(start, end)
-        return float(np.median([level_dbfs(piece, frequency) for piece in pieces]))
+        """How loud a tone was from one moment to another where it was heard, in dBFS; see
+        `usual_level`."""
+        return usual_level(self._pieces(start, end), frequency)
 
     def first(self, frequency: float, since: float = 0, above: float = -30) -> float | None:
         """The moment of the first piece in which a tone is heard."""

@@ -31,7 +31,7 @@ async def room() -> AsyncIterator[LiveRoom]:
     one = LiveRoom()
     yield one
     await one.stage.close()
-    assert publishers() == before
+    assert publishers() <= before
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ async def test_it_reconnects_when_the_server_comes_back(room: LiveRoom, server: 
 async def test_a_publisher_that_hangs_or_dies_is_replaced(
     room: LiveRoom, server: RtmpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streamer_module, "PATIENCE", 1)
+    monkeypatch.setattr(streamer_module, "PATIENCE", 3)
     before = publishers()
     errors: list[str] = []
     streamer = Streamer(
@@ -203,7 +203,7 @@ async def test_a_publisher_that_hangs_or_dies_is_replaced(
     (hanging,) = publishers() - before
     os.kill(hanging, signal.SIGSTOP)
     await until(lambda: not streamer.state.connected)
-    assert errors[0] == "the target took nothing for 1 seconds"
+    assert errors[0] == "the target took nothing for 3 seconds"
     await until(lambda: streamer.state.connected)
     (dying,) = publishers() - before
     assert dying != hanging

@@ -58,10 +58,11 @@ class Wire:
                 self.packets.append((time.monotonic(), packet))
 
     def audible(self) -> list[bool]:
-        """For each packet, decoded in order, whether it carries sound."""
-        decoder = OpusDecoder()
-        peaks = [float(np.abs(decoder.decode(p.payload)).max(initial=0)) for _, p in self.packets]
-        return [peak > AUDIBLE for peak in peaks]
+        """For each packet, whether it carries sound."""
+        # Each with a decoder of its own: in one that has played sound it rings on for a packet.
+        payloads = [packet.payload for _, packet in self.packets]
+        peaks = [np.abs(OpusDecoder().decode(payload)).max(initial=0) for payload in payloads]
+        return [bool(peak > AUDIBLE) for peak in peaks]
 
 
 @pytest.fixture
