@@ -258,7 +258,7 @@ async def test_in_a_pause_nothing_is_sent_and_it_is_as_long_on_the_wire_as_it_wa
 ) -> None:
     capture, wire = live
     capture.gate.unmute(Party.START)
-    await until(lambda: len(wire.packets) >= 10)
+    await until(lambda: len(wire.packets) >= 30)
     await capture.suspend()
     assert capture.suspended
     await asyncio.sleep(0)
@@ -271,9 +271,15 @@ async def test_in_a_pause_nothing_is_sent_and_it_is_as_long_on_the_wire_as_it_wa
     await capture.resume()
     await until(lambda: len(wire.packets) >= count + 20)
     assert any(wire.audible()[count:])
-    # How late each packet is, by its own time: the soonest before and after tell of the clock.
-    late = [at - p.timestamp / 48_000 for at, p in wire.packets]
-    assert abs(min(late[count:]) - min(late[:count])) < 0.1
+
+    def off() -> float:
+        """How late each packet is, by its own time: the soonest before and after tell of the
+        clock."""
+        late = [at - p.timestamp / 48_000 for at, p in wire.packets]
+        return abs(min(late[count:]) - min(late[:count]))
+
+    # On a busy machine none may be in time for a while.
+    await until(lambda: off() < 0.1)
 
 
 async def test_a_pulled_microphone_is_told_once_and_comes_back() -> None:
