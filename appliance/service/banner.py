@@ -65,6 +65,7 @@ def banner(
             elif covered or camera_off:
                 texts.append("The camera is covered." if covered else "The camera is off.")
             texts += [] if agreed else ["The room does not show yet what is muted here."]
+            texts += [f"{reason[0].upper()}{reason[1:]}."] if reason else []
             texts += [booked] if booked else []
             return Banner(" ".join(texts), muted)
 

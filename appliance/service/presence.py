@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -216,8 +217,9 @@ class Presence:
         token = None
         try:
             if self.others() is not None:
-                token = await entry.token()
-                await knock(entry.host, token)
+                with self._told(f"asking {entry.room or 'the other room'} to let the device in"):
+                    token = await entry.token()
+                    await knock(entry.host, token)
             self._refuse_while_updated()
         except Exception as error:
             log.warning("no visit to %s: %s", entry.room or "another room", error)
@@ -227,6 +229,21 @@ class Presence:
         else:
             self._bound_for = self._asks_for
             self._duty.visit(partial(self._elsewhere, entry, token, there))
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Say `what` the device does beside being in its room, unless somebody thinks of something
+        else meanwhile."""
+        self._say(what)
+        try:
+            yield
+        finally:
+            if asyncio.current_task() is self._asking:
+                self._say("")
+
+    def _say(self, reason: str) -> None:
+        if self._state.doing is Status.IN_ROOM:
+            self._state.move(Status.IN_ROOM, reason)
 
     async def _elsewhere(
         self, entry: Entry, token: str | None, there: asyncio.Future[None]

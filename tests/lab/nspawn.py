@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -29,6 +28,13 @@ REBOOT = 133
 
 IMAGE = "ROOMLET_LAB_IMAGE"
 """The variable that names another image than the guest's own."""
+
+_APART = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--propagation", "private"),
+    *("--pid", "--fork", "--kill-child", "--mount-proc"),
+)
+"""A namespace that ends with the test run, however that ends, and takes all in it along."""
 
 _BOOT = """
 set -eu
@@ -126,7 +132,7 @@ class Machine:
         )
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*AS_ROOT, "unshare", "--mount", "--propagation", "private", "sh", "-c", script],
+                [*AS_ROOT, *_APART, "sh", "-c", script],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -166,14 +172,8 @@ class Machine:
         """End it, and all that is in it."""
         if self._process is None:
             return
-        # Another one than it was, where the machine was booted again meanwhile.
-        if self._find_leader():
-            # The end of its first process is the end of all.
-            subprocess.run([*AS_ROOT, "kill", "-KILL", str(self._leader)], check=False, timeout=30)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(30)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        kill = [*AS_ROOT, "kill", "-KILL", str(self._process.pid)]
+        subprocess.run(kill, check=False, timeout=30)
         self._process.wait(30)
 
     def run(self, *command: str, check: bool = True, stdin: str = "", limit: float = 120) -> str:
@@ -215,13 +215,15 @@ class Machine:
     def _find_leader(self) -> bool:
         """The process that is the first inside."""
         assert self._process is not None
-        group = self._process.pid
+        top = self._process.pid
         for status in Path("/proc").glob("[0-9]*/status"):
             with contextlib.suppress(OSError, ValueError, IndexError):
                 lines = dict(
                     line.split(":", 1) for line in status.read_text().splitlines() if ":" in line
                 )
-                if lines["NSpid"].split()[1:] == ["1"] and _is_below(int(lines["Pid"]), group):
+                # Here, in the namespace of _APART, and in its own.
+                numbers = lines["NSpid"].split()
+                if len(numbers) == 3 and numbers[-1] == "1" and _is_below(int(lines["Pid"]), top):
                     self._leader = int(lines["Pid"])
                     return True
         return False

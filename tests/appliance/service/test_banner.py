@@ -41,6 +41,13 @@ def test_everything_else_is_said_with_its_reason(status: Status) -> None:
         assert "demo" in shown.text
 
 
+def test_what_goes_on_beside_a_call_is_told_in_it() -> None:
+    why = "asking attic to let the device in"
+    shown = banner(Status.IN_ROOM, Tally.MUTED, {Party.ROOM}, room="demo", reason=why)
+    text = "Muted. Press the button to speak. Asking attic to let the device in."
+    assert shown == Banner(text, muted=True)
+
+
 def test_what_is_booked_next_is_told_in_a_call() -> None:
     shown = banner(Status.IN_ROOM, Tally.LIVE, set(), room="demo", booked="Next: Sync at 14:00.")
     assert shown == Banner("Next: Sync at 14:00.")

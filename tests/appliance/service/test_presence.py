@@ -234,15 +234,16 @@ async def test_a_wish_for_another_room_is_given_up_while_that_does_not_answer(
 ) -> None:
     oak = await make_device("Oak", 1)
     before = oak.state().member_id
+    asking = "asking attic to let the device in"
     going = asyncio.create_task(oak.visit(f"{dumb_server}/?room=attic"))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await until(oak, lambda state: state.status_reason == asking)
     assert oak.presence.at == "attic"
     assert (oak.state().status, oak.state().visiting) == ("in_room", False)
     oak.presence.go_back()
     with pytest.raises(Refused, match="somebody here ended it"):
         await going
     assert oak.presence.at == ""
+    await until(oak, lambda state: state.status_reason == "")
     assert oak.state().member_id == before
     # Who hangs up means the call as well.
     going = asyncio.create_task(oak.visit(f"{dumb_server}/?room=attic"))
@@ -253,12 +254,19 @@ async def test_a_wish_for_another_room_is_given_up_while_that_does_not_answer(
     await until(oak, lambda state: state.status == "idle")
 
 
-async def test_the_last_wish_counts(hub: HubServer, make_device: MakeDevice) -> None:
+async def test_the_last_wish_counts(
+    hub: HubServer, make_device: MakeDevice, dumb_server: str
+) -> None:
     oak = await make_device("Oak", 1)
-    first = asyncio.create_task(oak.visit(token_for(hub, "Oak", room_name="attic")))
-    await asyncio.sleep(0)
+    first = asyncio.create_task(oak.visit(f"{dumb_server}/?room=attic"))
+    await until(oak, lambda state: "attic" in state.status_reason)
+    told: list[str] = []
+    oak.situation.subscribe(lambda now: told.append(f"{now.status.value}: {now.reason}"))
     second = asyncio.create_task(oak.visit(token_for(hub, "Oak", room_name="loft")))
     with pytest.raises(Refused, match="another room"):
         await first
     await second
     assert oak.state().room == "loft"
+    # The first wish, given up, takes nothing back that was said of the second.
+    assert told[:2] == ["in_room: asking loft to let the device in", "in_room: "]
+    assert told[2].startswith("joining: ")
