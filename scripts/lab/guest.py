@@ -72,7 +72,7 @@ def build() -> Path:
     fresh = LAB / "building"
     command = [*as_root, str(RECIPE / "build"), str(fresh)]
     with log.open("wb") as sink:
-        code = _run(command, sink.fileno(), BUILD_S, nice=NICE)
+        code = _run(command, sink.fileno(), BUILD_S)
     if code != 0:
         raise GuestError(f"the guest could not be built ({_reason(code)}); see {log}")
     fresh.rename(place)
@@ -116,7 +116,7 @@ def run(place: Path, arguments: list[str]) -> Path:
     ]
     begin = time.monotonic()
     with (LAB / "qemu.log").open("wb") as sink:
-        code = _run(command, sink.fileno(), RUN_S, nice=NICE, folder=share)
+        code = _run(command, sink.fileno(), RUN_S, folder=share)
     print(f"lab: the guest ran {time.monotonic() - begin:.0f} s", flush=True)
     if code != 0 or not (results / "done").exists():
         raise GuestError(f"the guest did not come to its end ({_reason(code)}); see {serial}")
@@ -142,15 +142,11 @@ def _stage(target: Path) -> None:
         shutil.copy2(REPO / name, target / name)
 
 
-def _run(
-    command: list[str], output: int, limit: float, *, nice: int = 0, folder: Path = REPO
-) -> int:
-    """The exit status of a command in `folder`, in a process group of its own, which ends with us
-    or after `limit` seconds, whichever is first; -9 then."""
-    if nice:
-        command = ["nice", "-n", str(nice), *command]
+def _run(command: list[str], output: int, limit: float, *, folder: Path = REPO) -> int:
+    """The exit status of a command in `folder`, in a process group of its own, which ends with us,
+    however we end, or after `limit` seconds, whichever is first; -9 then."""
     process = subprocess.Popen(
-        command,
+        ["setpriv", "--pdeathsig", "KILL", "nice", "-n", str(NICE), *command],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -160,7 +156,7 @@ def _run(
     try:
         return process.wait(limit)
     except subprocess.TimeoutExpired:
-        print(f"lab: {Path(command[0]).name} ended after {limit:.0f} s", file=sys.stderr)
+        print(f"lab: the guest was ended after {limit:.0f} s", file=sys.stderr)
         return -signal.SIGKILL
     finally:
         if process.poll() is None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
-from playwright.async_api import Browser, ConsoleMessage, Page, expect
-
-DEADLINE: Final = 30_000.0
-"""Milliseconds for whatever the page is to show."""
+from browser import DEADLINE, but_of_the_gone
+from playwright.async_api import Browser, ConsoleMessage, Page
 
 
 @asynccontextmanager
@@ -23,7 +20,6 @@ async def opened(
     )
     page = await context.new_page()
     page.set_default_timeout(DEADLINE)
-    expect.set_options(timeout=DEADLINE)
     faults: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -35,4 +31,4 @@ async def opened(
     await page.goto(url)
     yield page
     await context.close()
-    assert [fault for fault in faults if "ERR_CONNECTION_REFUSED" not in fault] == []
+    assert but_of_the_gone(faults) == []

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sdk_client import Local, Pixels, SdkClient, tone_levels
+from sdk_client import DEADLINE, Local, Pixels, SdkClient, tone_levels
 
 from appliance.hub import keys
 from appliance.hub.config import HubConfig
@@ -41,9 +41,6 @@ from hal.camera import scene
 ROOM = "demo"
 LAYOUT = "grid-responsive"
 ROOT = Path(__file__).parents[2]
-
-DEADLINE = 60.0
-"""Seconds for anything that has to happen, on a machine with much other work."""
 
 WIDTH, HEIGHT, FPS = 640, 360, 15
 """The canvas, and what the cameras send: a browser, a hub and two appliances share two cores."""
@@ -97,6 +94,16 @@ class Ear(Protocol):
 
     async def hears(self, tones: Iterable[float], seconds: float = 0.5) -> dict[float, float]:
         """The level in dBFS of each tone, in what comes to the ear from now on."""
+
+
+async def hears_tone(ear: Ear, tone: float, wanted: bool = True) -> None:
+    """Wait until a tone is heard, or is not."""
+
+    async def so() -> bool:
+        level = (await ear.hears([tone]))[tone]
+        return level > HEARD if wanted else level < SILENT
+
+    await eventually(f"{tone:g} Hz is {'' if wanted else 'not '}heard", so)
 
 
 class _Process:

@@ -26,7 +26,7 @@ from appliance.signaling import verto
 from appliance.signaling.connection import Connection
 from appliance.signaling.permissions import PERMISSIONS
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 SIZE = (320, 180)
 BEAT = FRAME / RATE
 """Seconds of one piece of sound: 20 ms."""

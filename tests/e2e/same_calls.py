@@ -115,9 +115,10 @@ def _renegotiated(stage: Stage) -> bool:
 
 
 def _asked_again(stage: Stage) -> bool:
-    """Whether the client is back, on a new socket, and the hub has said so."""
-    tape = stage.tape
-    return tape.sockets == 2 and bool(tape.sent(tape.call)) and tape.due == []
+    """Whether the client is back, on a new socket, and has asked for what it wants to know."""
+    last = "signalwire.connect" if stage.client == "sdk" else "video.members.get"
+    asked = [one.message.get("method") for one in stage.tape.sent(stage.tape.call)]
+    return stage.tape.sockets == 2 and last in asked
 
 
 LEAVE = call("leave", until=_closed)

@@ -26,6 +26,9 @@ from playwright.async_api import ConsoleMessage, Error, Page
 HERE = Path(__file__).parent
 SDK = HERE / "node_modules/@signalwire/js/dist/index.umd.js"
 
+DEADLINE = 60.0
+"""Seconds for anything that has to happen, on a machine with much other work."""
+
 # Every event of the API, and two of the SDK's own that tell how a call went.
 EVENTS = (
     "camera.disconnected",
@@ -216,7 +219,7 @@ class SdkClient:
             "clock": await self._clock() if synthetic else None,
             "events": list(events),
         }
-        await self._ask("create", settings, timeout=20)
+        await self._ask("create", settings, timeout=DEADLINE)
 
     async def join(
         self,
@@ -224,7 +227,7 @@ class SdkClient:
         token: str,
         *,
         join: dict[str, Any] | None = None,
-        timeout: float = 30,
+        timeout: float = DEADLINE,
         **options: Any,
     ) -> None:
         """Make the `RoomSession` and join; `join` is what its method `join` gets.
@@ -241,7 +244,7 @@ class SdkClient:
         *args: Any,
         keep: str | None = None,
         on: str | None = None,
-        timeout: float = 15,
+        timeout: float = DEADLINE,
     ) -> Any:
         """Call a method of the room and await its promise; the result is plain data.
 
@@ -253,31 +256,33 @@ class SdkClient:
 
     async def get(self, name: str, *, on: str | None = None) -> Any:
         """A property of the room, or of what is kept as `on`, as plain data."""
-        return await self._ask("get", name, on, timeout=10)
+        return await self._ask("get", name, on, timeout=DEADLINE)
 
     async def listen(self, method: str, event: str | None = None, tag: str | None = None) -> None:
         """Call `on`, `once`, `off` or `removeAllListeners` with a handler that goes by `tag`: each
         of its calls is one of `events`, with the tag as its name."""
-        await self._ask("listen", method, event, tag, timeout=10)
+        await self._ask("listen", method, event, tag, timeout=DEADLINE)
 
-    async def set_local_stream(self, local: Local = DEFAULT_LOCAL, timeout: float = 15) -> None:
+    async def set_local_stream(
+        self, local: Local = DEFAULT_LOCAL, timeout: float = DEADLINE
+    ) -> None:
         """Call the room's method of that name with a new stream, which is as `local` says."""
         await self._ask("setLocalStream", await self._local(local), timeout=timeout)
 
-    async def leave(self, timeout: float = 15) -> None:
+    async def leave(self, timeout: float = DEADLINE) -> None:
         """Leave the room, as the guest's own wish."""
         await self.call("leave", timeout=timeout)
 
     async def loopback(self, local: Local = DEFAULT_LOCAL) -> None:
         """Send the guest's stream to itself, with no room and no SDK: what proves the harness."""
-        await self._ask("loopback", await self._local(local), timeout=20)
+        await self._ask("loopback", await self._local(local), timeout=DEADLINE)
 
     async def wait_event(
         self,
         name: str,
         predicate: Callable[[Any], bool] = lambda payload: True,
         *,
-        timeout: float = 15,
+        timeout: float = DEADLINE,
         after: int = 0,
     ) -> Any:
         """The payload of the first such event, which may have been before.
@@ -300,7 +305,7 @@ class SdkClient:
             names = [event.name for event in self.events[after:]]
             raise TimeoutError(f"no such {name!r} in {timeout} s, but {names}") from None
 
-    async def video_pixels(self, *, fresh: bool = True, timeout: float = 15) -> Pixels:
+    async def video_pixels(self, *, fresh: bool = True, timeout: float = DEADLINE) -> Pixels:
         """The far end's next frame, in its own size; with `fresh=False` the one that is shown."""
         picture = await self._ask("pixels", {"fresh": fresh}, timeout=timeout)
         width, height = picture["width"], picture["height"]
@@ -308,7 +313,7 @@ class SdkClient:
         return Pixels(width, height, rgba.reshape(height, width, 4))
 
     async def wait_pixels(
-        self, predicate: Callable[[Pixels], bool], *, timeout: float = 15
+        self, predicate: Callable[[Pixels], bool], *, timeout: float = DEADLINE
     ) -> Pixels:
         """The first of the far end's frames from now on for which the predicate holds."""
         picture: Pixels | None = None
@@ -324,7 +329,7 @@ class SdkClient:
 
     async def samples(self, ms: int) -> NDArray[np.float32]:
         """The far end's sound for so long from now on: mono, 48 kHz, within -1 and +1."""
-        sound = await self._ask("samples", ms * 48, timeout=ms / 1000 + 15)
+        sound = await self._ask("samples", ms * 48, timeout=ms / 1000 + DEADLINE)
         assert sound["rate"] == 48000
         return np.frombuffer(base64.b64decode(sound["samples"]), dtype=np.float32)
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from panel_page import DEADLINE, opened
+from browser import DEADLINE
+from panel_page import opened
 from playwright.async_api import Browser, Page, expect
 
 from appliance.hub.config import HubConfig
@@ -48,6 +49,14 @@ async def page(chromium: Browser, panel: Panel) -> AsyncIterator[Page]:
 async def watching(maintenance: FakeMaintenance, cards: list[str]) -> None:
     async with asyncio.timeout(DEADLINE / 1000):
         while sorted(maintenance.watching) != sorted(cards):
+            maintenance.moved.clear()
+            await maintenance.moved.wait()
+
+
+async def asked(maintenance: FakeMaintenance, wanted: list[tuple[str, ...]]) -> None:
+    """Wait until just this has been asked for: a click is over before its message has come."""
+    async with asyncio.timeout(DEADLINE / 1000):
+        while maintenance.asked != wanted:
             maintenance.moved.clear()
             await maintenance.moved.wait()
 
@@ -225,13 +234,10 @@ async def test_a_device_is_chosen_refused_and_given_back(
         "Chosen here, above what the configuration says."
     )
     await page.get_by_role("button", name="Microphone: use what the configuration says").click()
+    chosen = ("choose", "microphone", "alsa", "hw:2")
+    await asked(maintenance, [chosen, chosen, ("withdraw_choice", "microphone")])
     maintenance.tell("devices", devices())
     await expect(choice).to_be_focused()
-    assert maintenance.asked == [
-        ("choose", "microphone", "alsa", "hw:2"),
-        ("choose", "microphone", "alsa", "hw:2"),
-        ("withdraw_choice", "microphone"),
-    ]
     maintenance.tell("devices", devices(used=used))
     await expect(choice).to_have_accessible_description(
         "Speakerphone is not there; this one stands in."
@@ -306,9 +312,9 @@ async def test_values_have_their_sources_and_changes_are_taken_back(
     await expect(back).to_be_enabled()
     maintenance.refusal = ""
     await back.click()
+    await asked(maintenance, [("withdraw", "camera.width")] * 2)
     maintenance.tell("config", configured(changes=[]))
     await expect(back).to_have_count(0)
-    assert maintenance.asked == [("withdraw", "camera.width")] * 2
 
 
 async def test_a_restart_is_asked_once(page: Page, maintenance: FakeMaintenance) -> None:
@@ -328,11 +334,7 @@ async def test_a_restart_is_asked_once(page: Page, maintenance: FakeMaintenance)
     await restart.click()
     await page.get_by_role("button", name="Restart now").click()
     await expect(restart).to_be_visible()
-    async with asyncio.timeout(DEADLINE / 1000):
-        while not maintenance.asked:
-            maintenance.moved.clear()
-            await maintenance.moved.wait()
-    assert maintenance.asked == [("restart", "not sure")]
+    await asked(maintenance, [("restart", "not sure")])
 
 
 async def test_two_parts_of_the_page_share_a_card(page: Page, maintenance: FakeMaintenance) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import DEADLINE
 from playwright.async_api import Browser, ConsoleMessage, Error, Page, expect
 
 from appliance.panel import Access, Panel, Tls
@@ -16,7 +17,6 @@ from tests.appliance.panel.fake_device import FakeDevice
 from tests.appliance.panel.test_lockout import Clock
 from tests.appliance.provisioning.static_server import Authority
 
-DEADLINE = 30_000.0  # ms
 PIN = "correct horse"
 
 
@@ -54,7 +54,6 @@ async def opened(chromium: Browser, **options: Any) -> AsyncIterator[Page]:
     context = await chromium.new_context(viewport={"width": 380, "height": 700}, **options)
     page = await context.new_page()
     page.set_default_timeout(DEADLINE)
-    expect.set_options(timeout=DEADLINE)
     faults: list[str] = []
 
     def note(line: ConsoleMessage) -> None:
@@ -229,6 +228,7 @@ async def test_a_link_from_another_site_leads_who_is_in_to_the_panel(
 @pytest.mark.parametrize("path", ["logout", "login"])
 async def test_a_form_of_another_site_changes_nothing(page: Page, panel: Panel, path: str) -> None:
     await type_pin(page)
+    await expect(page.locator("#led-text")).to_have_text("LIVE")
     form = f'<form method="post" action="{panel.url}{path}"><button>Win a prize</button></form>'
     async with foreign_page(form) as url:
         await page.goto(url)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, expect
+from room import eventually
 
 from appliance.panel import Panel, PanelState
 from tests.appliance.panel.fake_device import FakeDevice
@@ -54,13 +55,6 @@ async def test_the_key_joins_the_meeting(
             await expect(key).to_be_hidden()
         else:
             await key.click()
-            await _told(device, page)
+            await eventually("the device is told", lambda: device.calls)
             assert device.calls == [called]
         await page.close()
-
-
-async def _told(device: Booked, page: Page) -> None:
-    for _ in range(100):
-        if device.calls:
-            return
-        await page.wait_for_timeout(50)

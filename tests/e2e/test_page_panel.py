@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from panel_page import DEADLINE, opened
+from browser import DEADLINE
+from panel_page import opened
 from playwright.async_api import Browser, Page, expect
 
 from appliance.media.gate import Party

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from room import HEARD, SILENT, Cable, Room, eventually
+from room import Cable, Room, hears_tone
 from sdk_client import Pixels, SdkClient
 
 from hal.camera import scene
@@ -37,7 +37,7 @@ async def test_a_guest_outlives_its_socket(room: Room, guest: SdkClient, cable: 
     assert start is not None
     # Pictures and sound go on.
     await maple.sees(lambda p: (now := clock(p)) is not None and now - start > AWAY_MS)
-    assert (await room.oak.hears([maple.tone]))[maple.tone] > HEARD
+    await hears_tone(room.oak, maple.tone)
     # What happens meanwhile is told afterwards.
     await room.host.session.audio_mute(maple.member_id)
     assert cable.connections == 1
@@ -55,18 +55,9 @@ async def test_a_guest_outlives_its_socket(room: Room, guest: SdkClient, cable: 
     assert ids.count(maple.member_id) == 1
     assert len(ids) == 4
 
-    async def level() -> float:
-        return (await room.oak.hears([maple.tone]))[maple.tone]
-
-    async def silent() -> bool:
-        return await level() < SILENT
-
-    async def heard() -> bool:
-        return await level() > HEARD
-
-    await eventually("Oak does not hear the guest", silent)
+    await hears_tone(room.oak, maple.tone, False)
     await guest.call("audioUnmute")
-    await eventually("Oak hears the guest", heard)
+    await hears_tone(room.oak, maple.tone)
     await maple.sees_camera(oak, room.oak.number)
     names = {name for name, _ in room.host.events[before:]}
     assert "member.left" not in names
@@ -86,10 +77,7 @@ async def test_a_guest_comes_back_after_a_reload(room: Room, guest: SdkClient) -
     oak = room.id_of("Oak")
     await again.sees_camera(oak, room.oak.number)
 
-    async def heard() -> bool:
-        return (await room.oak.hears([maple.tone]))[maple.tone] > HEARD
-
-    await eventually("Oak hears the guest again", heard)
+    await hears_tone(room.oak, maple.tone)
     names = {name for name, _ in room.host.events[before:]}
     assert not names & {"member.joined", "member.left"}
     assert len((await guest.call("getMembers"))["members"]) == 4

@@ -73,14 +73,18 @@ async def test_each_hears_the_others_and_not_itself(room: Room, guest: SdkClient
     async def listen(name: str) -> None:
         own, others = tones[name], [tone for owner, tone in tones.items() if owner != name]
 
-        async def hears_both() -> bool:
-            return min((await ears[name].hears(others)).values()) > HEARD
+        # What comes late on a busy machine leaves gaps, and these are a little of each tone.
+        async def hears_both_alone() -> bool:
+            levels = await ears[name].hears(tones.values(), seconds=2.0)
+            least = min(levels[tone] for tone in others)
+            return least > HEARD and least - levels[own] >= APART
 
-        await eventually(f"{name} hears both others", hears_both)
-        levels = await ears[name].hears(tones.values(), seconds=2.0)
-        assert min(levels[tone] for tone in others) - levels[own] >= APART, (name, levels)
+        await eventually(f"{name} hears both others and not itself", hears_both_alone)
 
     await asyncio.gather(*(listen(name) for name in ears))
+
     # And the control: one who sends nothing hears all of them.
-    levels = await room.host.hears(tones.values())
-    assert min(levels.values()) > HEARD, levels
+    async def hears_all() -> bool:
+        return min((await room.host.hears(tones.values())).values()) > HEARD
+
+    await eventually("the host hears all", hears_all)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from room import Host, Place, Room, eventually
+from room import DEADLINE, Host, Place, Room, eventually, hears_tone
 from sdk_client import SdkClient
 
 
@@ -53,8 +53,11 @@ async def test_the_guest_is_told_who_talks(room: Room, guest: SdkClient) -> None
         return lambda payload: wanted.items() <= payload["member"].items()
 
     await room.host.told("member.talking", talking(maple.member_id, True))
+    # Only who talks can stop.
+    await hears_tone(maple, room.oak.tone)
+    after = len(guest.events)
     await room.oak.panel.tap("mute")
-    await maple.told("member.talking", talking(oak, False))
+    await maple.told("member.talking", talking(oak, False), after=after)
     after = len(guest.events)
     await room.oak.panel.tap("mute")
     await maple.told("member.talking", talking(oak, True), after=after)
@@ -119,7 +122,7 @@ async def test_the_guest_leaves(room: Room, guest: SdkClient) -> None:
         await one.panel.until(
             f"{one.name} shows that the guest is gone",
             lambda state: {member["name"] for member in state["members"]} == gone,
-            30,
+            DEADLINE,
         )
     await eventually("the layout has three places", lambda: len(room.host.layers()) == 3)
     assert maple.member_id not in room.host.layers()

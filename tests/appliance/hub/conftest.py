@@ -50,6 +50,12 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
+def new_threads(before: set[threading.Thread]) -> set[str]:
+    """The names of the threads since then; the loop's own pool stays for the next time."""
+    threads = set(threading.enumerate()) - before
+    return {thread.name for thread in threads if "asyncio" not in thread.name}
+
+
 MakeHub = Callable[..., Awaitable[TestHub]]
 
 
@@ -72,9 +78,10 @@ async def make_hub(tmp_path: Path) -> AsyncIterator[MakeHub]:
     assert all(stage.closed for hub in hubs for stage in hub.stages)
     left = {task for task in asyncio.all_tasks() - tasks if task.get_name().startswith("hub")}
     assert not left, "tasks have outlived the hub"
-    # The loop's own pool stays for the next time.
-    extra = {t.name for t in set(threading.enumerate()) - threads if "asyncio" not in t.name}
-    assert not extra, "threads have outlived the hub"
+    # What a thread says last may be heard before it is gone.
+    with contextlib.suppress(TimeoutError):
+        await until(lambda: not new_threads(threads))
+    assert not new_threads(threads), "threads have outlived the hub"
 
 
 @pytest.fixture
@@ -99,14 +106,10 @@ async def live_hub(tmp_path: Path) -> AsyncIterator[HubServer]:
     yield server
     await server.stop()
 
-    def left() -> set[str]:
-        threads_now = set(threading.enumerate()) - threads
-        return {thread.name for thread in threads_now if "asyncio" not in thread.name}
-
     # A decoder ends by itself, a picture later than its member.
     with contextlib.suppress(TimeoutError):
-        await until(lambda: not left())
-    assert not left(), "threads have outlived the hub"
+        await until(lambda: not new_threads(threads))
+    assert not new_threads(threads), "threads have outlived the hub"
 
 
 @pytest.fixture

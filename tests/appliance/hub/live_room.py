@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,8 @@ class Tone:
         self.frequency = frequency
         self.amplitude = amplitude
         self.since: dict[float, float] = {}
-        """When each frequency was first heard, in seconds of `time.monotonic`."""
+        """When each frequency was first asked for, in seconds of `time.monotonic`; on a busy
+        machine that is later than the beat in which it is heard."""
         self._samples = 0
 
     def pull(self) -> NDArray[np.int16]:
@@ -74,6 +76,16 @@ async def until(condition: Callable[[], object], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def usual_level(pieces: Iterable[NDArray[np.int16]], frequency: float) -> float:
+    """How loud a tone is in most of the pieces in which it is heard, in dBFS; -120 if in none.
+
+    On a busy machine a tone has holes, and where it goes on its phase has jumped: in a whole
+    stretch its parts may cancel each other.
+    """
+    levels = [level_dbfs(piece, frequency) for piece in pieces]
+    return float(np.median([level for level in levels if level > -60] or [-120.0]))
 
 
 @dataclass
@@ -124,10 +136,12 @@ class Film:
 
     def level(self, frequency: float, start: float, end: float) -> float:
         """How loud a tone is between two moments, in dBFS."""
-        begin = round((start - self.sound_start) * RATE)
-        return level_dbfs(
-            self.sound[max(begin, 0) : round((end - self.sound_start) * RATE)], frequency
-        )
+        return level_dbfs(self._between(start, end), frequency)
+
+    def usual(self, frequency: float, start: float, end: float) -> float:
+        """How loud a tone is between two moments where it is heard, in dBFS; see `usual_level`."""
+        samples = self._between(start, end)
+        return usual_level(samples[: samples.size // FRAME * FRAME].reshape(-1, FRAME), frequency)
 
     def onset(self, frequency: float, above: float = -20) -> float:
         """When a tone begins."""
@@ -142,51 +156,50 @@ class Film:
         """What the scenes' clock shows, in seconds, when the film begins: the median."""
         return float(np.median([code.clock_ms / 1000 - at for at, code in self.scenes()]))
 
-    def change(self, before: float, after: float) -> float:
+    def change(self, before: float, after: float, above: float = -20) -> float:
         """When one tone first takes the place of another."""
         step = RATE // 200
         was_before = False
         for begin in range(0, self.sound.size - 4 * step, step):
             window = self.sound[begin : begin + 4 * step]
-            louder = level_dbfs(window, after) - level_dbfs(window, before)
-            if was_before and louder > 0:
+            there = level_dbfs(window, after)
+            louder = there - level_dbfs(window, before)
+            # In a hole of the first, as a machine under load makes them, either may be louder.
+            if was_before and louder > 0 and there > above:
                 return self.sound_start + (begin + 2 * step) / RATE
             was_before = was_before or louder < -6
         raise AssertionError(f"{before} Hz never gives way to {after} Hz")
 
+    def _between(self, start: float, end: float) -> NDArray[np.int16]:
+        begin = round((start - self.sound_start) * RATE)
+        return self.sound[max(begin, 0) : round((end - self.sound_start) * RATE)]
 
-class Onlooker:
-    """A tap that sees and hears everything, with the moments at which it did."""
+
+class Listener:
+    """A tap that hears everything, with the moments at which it did."""
 
     def __init__(self, stage: Stage) -> None:
-        self.seen: list[tuple[float, VideoFrame]] = []
         self.heard: list[tuple[float, NDArray[np.int16]]] = []
-        self._screen = Screen("h264")
-        self._decodable = False
+        self.late = 0.0
+        """Seconds after its beginning at which a piece of sound came, at the most."""
         stage.tap(self)
 
     def picture(self, frame: Encoded, at: float) -> None:
-        self._decodable = self._decodable or frame.keyframe
-        if self._decodable:
-            self.seen.append((at, self._screen.show(frame)))
+        """It only listens."""
 
     def sound(self, samples: NDArray[np.int16], at: float) -> None:
+        self.late = max(self.late, time.monotonic() - at)
         self.heard.append((at, samples))
-
-    def scenes(self, camera: int, since: float = 0) -> list[tuple[float, SceneCode]]:
-        """The scenes of one camera that were seen, and when."""
-        codes = [(at, decode(picture)) for at, picture in self.seen if at >= since]
-        return [(at, code) for at, code in codes if code is not None and code.camera == camera]
-
-    def shows(self, camera: int) -> bool:
-        """Whether the newest picture is that of a camera."""
-        code = decode(self.seen[-1][1]) if self.seen else None
-        return code is not None and code.camera == camera
 
     def level(self, frequency: float, start: float, end: float = float("inf")) -> float:
         """How loud a tone was from one moment to another, in dBFS."""
-        pieces = [samples for at, samples in tuple(self.heard) if start <= at < end]
+        pieces = self._pieces(start, end)
         return level_dbfs(np.concatenate(pieces), frequency) if pieces else -120.0
+
+    def usual(self, frequency: float, start: float, end: float = float("inf")) -> float:
+        """How loud a tone was from one moment to another where it was heard, in dBFS; see
+        `usual_level`."""
+        return usual_level(self._pieces(start, end), frequency)
 
     def first(self, frequency: float, since: float = 0, above: float = -30) -> float | None:
         """The moment of the first piece in which a tone is heard."""
@@ -194,3 +207,43 @@ class Onlooker:
             if at >= since and level_dbfs(samples, frequency) > above:
                 return at
         return None
+
+    def changes(self, before: float, after: float) -> list[float]:
+        """The moments at which one tone took the place of another."""
+        louder = [
+            (at, level_dbfs(samples, after) > level_dbfs(samples, before))
+            for at, samples in tuple(self.heard)
+        ]
+        return [at for (_, one), (at, other) in itertools.pairwise(louder) if other and not one]
+
+    def _pieces(self, start: float, end: float) -> list[NDArray[np.int16]]:
+        return [samples for at, samples in tuple(self.heard) if start <= at < end]
+
+
+class Onlooker(Listener):
+    """A tap that sees and hears everything, with the moments at which it did."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.seen: list[tuple[float, VideoFrame]] = []
+        self._screen = Screen("h264")
+        self._decodable = False
+        super().__init__(stage)
+
+    def picture(self, frame: Encoded, at: float) -> None:
+        self._decodable = self._decodable or frame.keyframe
+        if self._decodable:
+            self.seen.append((at, self._screen.show(frame)))
+
+    def scenes(self, camera: int, since: float = 0) -> list[tuple[float, SceneCode]]:
+        """The scenes of one camera that were seen, and when."""
+        codes = [(at, decode(picture)) for at, picture in self.seen if at >= since]
+        return [(at, code) for at, code in codes if code is not None and code.camera == camera]
+
+    def newest(self) -> SceneCode | None:
+        """The scene of the newest picture, if it can be read."""
+        return decode(self.seen[-1][1]) if self.seen else None
+
+    def shows(self, camera: int) -> bool:
+        """Whether the newest picture is that of a camera."""
+        code = self.newest()
+        return code is not None and code.camera == camera

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import ipaddress
+import secrets
 import shutil
 import socket
 import ssl
@@ -39,9 +40,13 @@ _MODULES = ("/usr/lib/nginx/modules", "/usr/share/nginx/modules")
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """A port where nobody listens, below those that the kernel gives to whoever asks for one: it
+    stays free until the test uses it."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
 
 
 class RtmpServer:

@@ -206,10 +206,10 @@ async def test_who_makes_the_hub_tell_much_is_read_slowly(make_hub: MakeHub) -> 
             assert answer["code"] == "200"
         # Two are told of each change, so 30 of the 60 events were too many.
         assert time.monotonic() - began > 1.3
-        updates = [p["room"]["meta"]["number"] for _, p in other.events[before:]]
-        assert updates == list(numbers)
         # The others are read as fast as ever.
         await other.settled()
+        updates = [p["room"]["meta"]["number"] for _, p in other.events[before:]]
+        assert updates == list(numbers)
 
 
 async def test_a_broken_socket_is_not_written_to_on_and_on(
@@ -355,7 +355,8 @@ async def test_an_expired_token_resumes_but_does_not_join(hub: TestHub) -> None:
 
 
 async def test_the_time_to_join_is_asked_at_the_join(hub: TestHub) -> None:
-    until = datetime.now(UTC) + timedelta(seconds=1)
+    # A token knows whole seconds: one at least is left to come in.
+    until = datetime.now(UTC) + timedelta(seconds=2)
     async with await Client.connect(hub, token(hub, join_until=until)) as client:
         while datetime.now(UTC) < until:
             await asyncio.sleep(0.05)
@@ -443,7 +444,7 @@ async def test_the_log_says_who_is_in_which_room_and_why_no_longer(
     make_hub: MakeHub, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    hub = await make_hub(Limits(grace=0.3))
+    hub = await make_hub(Limits(grace=3))
     elm = await Client.join(hub, user_name="Elm")
     assert told(caplog) == [
         "Elm has connected to room demo as member (127.0.0.1, test)",
@@ -458,7 +459,7 @@ async def test_the_log_says_who_is_in_which_room_and_why_no_longer(
     }
     back = await Client.connect(hub, token(hub, user_name="Elm"), **resume)
     assert told(caplog) == [
-        "Elm has lost the connection to room demo (127.0.0.1), and may come back within 0.3 s",
+        "Elm has lost the connection to room demo (127.0.0.1), and may come back within 3 s",
         "Elm is back in room demo as member (127.0.0.1, test)",
     ]
     back.call_id, back.room_session_id = elm.call_id, elm.room_session_id
@@ -476,7 +477,7 @@ async def test_the_log_says_who_is_in_which_room_and_why_no_longer(
     await hub.stop()
     lines = told(caplog)
     # When the hub learns of the end of a socket is its own affair.
-    lost = "Fir has lost the connection to room demo (127.0.0.1), and may come back within 0.3 s"
+    lost = "Fir has lost the connection to room demo (127.0.0.1), and may come back within 3 s"
     assert sorted(lines) == sorted(
         [
             "room demo: Oak (member) has left: Elm has removed it",
@@ -497,14 +498,12 @@ async def test_the_log_says_what_else_ends_a_stay(
     make_hub: MakeHub, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    hub = await make_hub(Limits(media=0.2))
-    async with (
-        await Client.join(hub, user_name="Elm") as elm,
-        await Client.join(hub, user_name="Oak") as oak,
-    ):
+    hub = await make_hub(Limits(media=1))
+    async with await Client.join(hub, user_name="Elm") as elm:
         hub.peers[0].become(PeerState.CONNECTED)
-        await oak.verto_event("verto.bye")
-        assert "room demo: Oak (member) has left: no media came for 0.2 s" in told(caplog)
+        async with await Client.join(hub, user_name="Oak") as oak:
+            await oak.verto_event("verto.bye")
+        assert "room demo: Oak (member) has left: no media came for 1 s" in told(caplog)
         await elm.rpc("video.member.remove", member_id="all")
         await elm.verto_event("verto.bye")
         assert "room demo: Elm (member) has left: Elm has ended the room" in told(caplog)

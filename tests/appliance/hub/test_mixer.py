@@ -61,7 +61,9 @@ class Ears:
 
     async def tones(self, member_id: str) -> dict[str, float]:
         """The level of each member's tone in half a second from now on."""
-        samples = hear(await self.more(member_id, 30))[-25 * FRAME :]
+        # Of what was said before so much may still be under way, and the codec rings on.
+        before = mixer_module._IN_FLIGHT + 5
+        samples = hear(await self.more(member_id, before + 25))[-25 * FRAME :]
         return {one: level(samples, frequency) for one, frequency in FREQUENCIES.items()}
 
 

@@ -321,8 +321,10 @@ async def test_a_playback_brings_its_layout_and_positions(hub: TestHub, media: P
 
 async def test_of_several_films_the_last_one_is_seen(hub: TestHub, media: Path) -> None:
     async with await Client.join(hub) as client:
-        await start(client, "playback", positions={"self": "full-screen"})
+        first = await start(client, "playback", positions={"self": "full-screen"})
         await until(lambda: playing(client) == ["full-screen"])
+        # It does not end meanwhile.
+        await client.rpc("video.playback.pause", playback_id=first["id"])
         second = await start(client, "playback", positions={"self": "playback"})
         await until(lambda: playing(client) == ["playback"])
         await client.rpc("video.playback.stop", playback_id=second["id"])
@@ -434,6 +436,9 @@ async def test_only_who_may_is_told(hub: TestHub, media: Path, kind: str) -> Non
     ):
         thing = await start(one, kind)
         await other.event(f"video.{kind}.started")
+        if kind == "playback":
+            # It does not end by itself.
+            await one.rpc("video.playback.pause", playback_id=thing["id"])
         late = await Client.join(hub, permissions=[scope], user_name="Fir")
         about = await late.event("video.room.subscribed")
         (listed,) = about["room_session"][f"{kind}s"]

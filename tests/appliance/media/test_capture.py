@@ -58,10 +58,11 @@ class Wire:
                 self.packets.append((time.monotonic(), packet))
 
     def audible(self) -> list[bool]:
-        """For each packet, decoded in order, whether it carries sound."""
-        decoder = OpusDecoder()
-        peaks = [float(np.abs(decoder.decode(p.payload)).max(initial=0)) for _, p in self.packets]
-        return [peak > AUDIBLE for peak in peaks]
+        """For each packet, whether it carries sound."""
+        # Each with a decoder of its own: in one that has played sound it rings on for a packet.
+        payloads = [packet.payload for _, packet in self.packets]
+        peaks = [np.abs(OpusDecoder().decode(payload)).max(initial=0) for payload in payloads]
+        return [bool(peak > AUDIBLE) for peak in peaks]
 
 
 @pytest.fixture
@@ -88,8 +89,9 @@ async def test_an_open_gate_lets_the_tone_out(live: tuple[MicCapture, Wire]) -> 
     capture.gate.unmute(Party.START)
     await until(lambda: len(wire.packets) >= 60)
     decoder = OpusDecoder()
-    heard = np.concatenate([decoder.decode(p.payload) for _, p in wire.packets])
-    assert level_at(heard[-24_000:], 1000) == pytest.approx(-12, abs=1.5)
+    # Packet by packet: a loaded machine may overrun the microphone, which is a step in the tone.
+    heard = [decoder.decode(p.payload) for _, p in wire.packets][-25:]
+    assert np.median([level_at(one, 1000) for one in heard]) == pytest.approx(-12, abs=1.5)
     assert capture.level_dbfs == pytest.approx(-15, abs=1.5)
 
 
@@ -212,7 +214,8 @@ async def test_another_expected_loss_counts_from_the_next_packets(pair: tuple[Pe
     capture.gate.unmute(Party.START)
     await until(lambda: len(wire.packets) >= 80)
     capture.loss_percent = 0
-    changed = len(wire.packets) + 2
+    # So many of those that are made already may still wait for the loop, and in the outlet.
+    changed = len(wire.packets) + 12
     await until(lambda: len(wire.packets) >= changed + 60)
     await capture.stop()
     # Whether a packet carries the words of the one before: see `repeats` in test_opus.
@@ -255,7 +258,7 @@ async def test_in_a_pause_nothing_is_sent_and_it_is_as_long_on_the_wire_as_it_wa
 ) -> None:
     capture, wire = live
     capture.gate.unmute(Party.START)
-    await until(lambda: len(wire.packets) >= 10)
+    await until(lambda: len(wire.packets) >= 30)
     await capture.suspend()
     assert capture.suspended
     await asyncio.sleep(0)
@@ -268,9 +271,15 @@ async def test_in_a_pause_nothing_is_sent_and_it_is_as_long_on_the_wire_as_it_wa
     await capture.resume()
     await until(lambda: len(wire.packets) >= count + 20)
     assert any(wire.audible()[count:])
-    # How late each packet is, by its own time: the soonest before and after tell of the clock.
-    late = [at - p.timestamp / 48_000 for at, p in wire.packets]
-    assert abs(min(late[count:]) - min(late[:count])) < 0.1
+
+    def as_before() -> bool:
+        """How late each packet is, by its own time, tells of the clock: the soonest does. A pause
+        begins with the last packet, however late a busy machine was with that."""
+        late = [at - p.timestamp / 48_000 for at, p in wire.packets]
+        return min(late[:count]) - 0.1 < min(late[count:]) < late[count - 1] + 0.1
+
+    # On such a machine none may be in time for a while.
+    await until(as_before)
 
 
 async def test_a_pulled_microphone_is_told_once_and_comes_back() -> None:
@@ -458,7 +467,7 @@ async def test_another_microphone_takes_over_on_the_wire(
     mark = len(wire.packets)
     await until(lambda: len(wire.packets) >= mark + 40)
     decoder = OpusDecoder()
-    # Packet by packet: a loaded machine may overrun the microphone, which is a step in the tone.
+    # Packet by packet, as above.
     heard = [decoder.decode(p.payload) for _, p in wire.packets][-25:]
     assert np.median([level_at(one, 2500) for one in heard]) == pytest.approx(-12, abs=1.5)
     assert np.median([level_at(one, 1000) for one in heard]) < -50

@@ -248,7 +248,7 @@ async def test_states_are_told_in_order_and_closing_leaves_nothing() -> None:
     await caller.close()
     await caller.close()
     assert seen == [PeerState.CONNECTING, PeerState.CONNECTED, PeerState.CLOSED]
-    await until(lambda: asyncio.all_tasks() <= before, 5)
+    await until(lambda: asyncio.all_tasks() <= before)
 
 
 async def test_only_the_chosen_addresses_are_offered() -> None:

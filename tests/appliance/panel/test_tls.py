@@ -215,8 +215,8 @@ async def test_who_never_ends_a_handshake_is_counted_and_let_go(
     access = Access(lambda: PIN)
     async with Panel(device, "127.0.0.1:0", access=access, tls=Tls(pem, pem)) as panel:
         url = httpx.URL(panel.url)
-        came = [await asyncio.open_connection(url.host, url.port) for _ in range(40)]
         begin = asyncio.get_running_loop().time()
+        came = [await asyncio.open_connection(url.host, url.port) for _ in range(40)]
         async with asyncio.timeout(DEADLINE):
             for reader, _ in came[server._CONNECTIONS_EACH :]:
                 assert await reader.read() == b""

@@ -477,7 +477,7 @@ class TestLeave:
         assert not room.active
         assert not stage.mic.is_open
         assert stage.hub.said("verto.bye") == []
-        assert len(stage.hub.sent("verto.reply")) == 2
+        await stage.hub.until(lambda: len(stage.hub.sent("verto.reply")) == 2)
 
     async def test_context_manager(self, stage: Stage) -> None:
         left: list[str] = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import statistics
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,9 @@ from appliance.provisioning import Config
 from appliance.service.demo import PERMISSIONS
 from appliance.service.device import Device
 from appliance.service.hardware import build
+from appliance.service.tones import MEMORY_S
 from appliance.service.upkeep import Upkeep
+from hal.audio.spectrum import SILENCE
 from hal.device import Device as HalDevice
 from hal.device import Kind
 from hal.hotplug import Finder
@@ -126,6 +130,20 @@ async def told(
             if holds(piece):
                 return piece
     raise AssertionError("it ended")
+
+
+def usual_level(device: Device, tone: float) -> float:
+    """The level of a steady tone in dBFS, in most periods of the last second that it played.
+
+    A busy machine tears holes into whatever else is heard, and for the period of a hole that sounds
+    at all frequencies, up to -39 dBFS.  The loudest period tells of those as well.
+    """
+    assert device.probe is not None
+    (listener,) = [one for one in device.probe._listeners if one.frequency == tone]
+    now = time.monotonic()
+    with listener._lock:
+        recent = [level for at, level in listener._levels if at >= now - MEMORY_S]
+    return statistics.median(recent) if recent else SILENCE
 
 
 async def until(device: Device, holds: Callable[[Any], bool]) -> None:

@@ -306,7 +306,7 @@ async def test_a_renewed_certificate_is_shown_after_a_reload(
     url = running.daemon.appliance.panel_url or ""
     assert url.startswith("https://127.0.0.1:")
     context = ssl.create_default_context(cafile=authority.file)
-    async with httpx.AsyncClient(base_url=url, verify=context) as client:
+    async with httpx.AsyncClient(base_url=url, verify=context, timeout=DEADLINE) as client:
         origin = {"Origin": url.rstrip("/")}
         await client.post("/login", data={"pin": "424242"}, headers=origin)
         cookies = client.cookies
@@ -314,7 +314,9 @@ async def test_a_renewed_certificate_is_shown_after_a_reload(
     await running.reloaded()
     second = await shown(running, authority)
     assert second != first
-    async with httpx.AsyncClient(base_url=url, verify=context, cookies=cookies) as client:
+    async with httpx.AsyncClient(
+        base_url=url, verify=context, cookies=cookies, timeout=DEADLINE
+    ) as client:
         assert (await client.get("/api/state")).json()["status"] == "in_room"
     Path(panel["tls_cert"]).write_text("half of a file")
     await running.reloaded()
@@ -366,9 +368,10 @@ async def test_a_certificate_is_renewed_though_the_port_is_taken_meanwhile(
     running: Running, tmp_path: Path, snatched: list[socket.socket]
 ) -> None:
     authority = Authority(tmp_path / "authority")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
-    snatched.append(free)
+    # The port that it has already: a free one might be taken by then.
+    listen = urlsplit(running.daemon.appliance.panel_url or "").netloc
+    with socket.socket() as nobody:
+        snatched.append(nobody)
     running.write(panel=https(running, authority) | {"listen": listen})
     await running.reloaded()
     device, first = running.daemon.appliance.device, await shown(running, authority)
@@ -390,9 +393,10 @@ async def test_a_certificate_is_renewed_though_the_port_is_taken_meanwhile(
 async def test_no_device_ends_because_the_panel_cannot_go_back(
     running: Running, snatched: list[socket.socket], anew: bool
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
-    snatched.append(free)
+    # The port that it has already: a free one might be taken by then.
+    listen = urlsplit(running.daemon.appliance.panel_url or "").netloc
+    with socket.socket() as nobody:
+        snatched.append(nobody)
     running.write(panel={"listen": listen})
     await running.reloaded()
     snatched.clear()

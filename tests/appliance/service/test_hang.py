@@ -68,6 +68,10 @@ class FarEnd:
         ear = Ear()
         return [(one.arrival, ear.hears(one.data)) for one in list(self.packets)]
 
+    def hears(self) -> bool:
+        """Whether the newest packet carries sound."""
+        return [audible for _, audible in self.audible()][-1:] == [True]
+
     def close(self) -> None:
         self._run(self.peer.close())
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -182,8 +186,10 @@ async def test_a_hanging_loop_is_silent_and_shows_a_fault(
 async def test_a_dead_light_keeps_a_device_from_being_live(
     pins: MockFactory, far_end: FarEnd, near: Near
 ) -> None:
-    await until(lambda: near.gate.is_open)
+    await until(far_end.hears)
     near.gate.mute(Party.ROOM)
+    # What was on its way then has arrived.
+    await until(lambda: not far_end.hears())
 
     def broken(value: bool) -> None:
         raise OSError(5, "Input/output error")
@@ -194,7 +200,7 @@ async def test_a_dead_light_keeps_a_device_from_being_live(
     assert not near.gate.is_open
     mark = len(far_end.packets)
     await until(lambda: len(far_end.packets) > mark + 20)
-    assert not any(audible for _, audible in far_end.audible()[mark + 1 :])
+    assert not any(audible for _, audible in far_end.audible()[mark:])
     for number in (RED, GREEN):
         del pins.pin(number)._set_state
     await until(lambda: near.gate.is_open)

@@ -92,10 +92,12 @@ async def test_a_broken_light_opens_none(rig: Rig) -> None:
     async with asyncio.timeout(30):
         while Party.WATCHDOG not in rig.first.closers:
             await asyncio.sleep(0.005)
+    assert not rig.second.is_open
     rig.controls.fails = False
     async with asyncio.timeout(30):
-        while rig.light is not Tally.MUTED:
+        while not rig.second.is_open:
             await asyncio.sleep(0.005)
+    assert rig.light is Tally.LIVE
 
 
 async def test_two_threads_never_make_it_lie(rig: Rig) -> None:

@@ -158,8 +158,9 @@ const harness = (() => {
 
   // The far end's sound from now on, for so many samples.
   async function samples(count) {
+    // The SDK's join is over before it has looked at the answer, and so before there is a stream.
+    while (!remoteStream()?.getAudioTracks().length) await new Promise(requestAnimationFrame);
     const stream = remoteStream();
-    if (!stream || !stream.getAudioTracks().length) throw new Error("the far end sends no sound");
     const audio = await devices.audioContext();
     const source = new MediaStreamAudioSourceNode(audio, { mediaStream: stream });
     const tap = new AudioWorkletNode(audio, "samples", {

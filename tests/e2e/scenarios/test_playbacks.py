@@ -100,9 +100,16 @@ async def test_pauses_a_film(meeting: Meeting, films: FileServer) -> None:
     await witness.told("playback.updated", of("playback", playback_id, state="paused"), before)
     await client.told("playback.updated", of("playback", playback_id, state="paused"))
     await witness.hears_tone(TONES[0], False)
-    stands = await sees_film(witness)
-    await asyncio.sleep(1)  # what went on in secret would be seen after it
-    assert await sees_film(witness) == stands
+    stands = 0.0
+
+    async def still() -> bool:
+        nonlocal stands
+        stands = await sees_film(witness)
+        await asyncio.sleep(1)  # what went on in secret would be seen after it
+        return await sees_film(witness) == stands
+
+    # Pictures may be longer on their way than the sound.
+    await eventually("the film stands", still)
     await client.call("resume", on="film")
     await witness.told("playback.updated", of("playback", playback_id, state="playing"), before)
     await witness.hears_tone(TONES[0])

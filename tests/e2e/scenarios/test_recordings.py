@@ -73,6 +73,8 @@ async def test_records_the_room(meeting: Meeting, tmp_path: Path) -> None:
     client, witness = meeting.client, meeting.witness
     me = await client.member_id()
     await witness.sees_camera(me, client.device)
+    await witness.hears_tone(client.tone)
+    await client.hears_tone(witness.tone)
     before = len(witness.events)
     recording_id = await record(meeting)
     await witness.told("room.updated", room_updated(recording=True), before)

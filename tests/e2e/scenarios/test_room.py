@@ -65,6 +65,7 @@ async def test_raises_its_hand(meeting: Meeting) -> None:
     await witness.sees_camera(me, client.device)
     await client.call("setRaisedHand", {"raised": False})
     await witness.told("member.updated", updated(me, handraised=False), before)
+    before = len(witness.events)
     await client.call("setRaisedHand", {"memberId": other})
     await witness.told("member.updated", updated(other, handraised=True), before)
     await witness.told("layout.changed", first(other), before)

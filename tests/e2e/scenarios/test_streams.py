@@ -47,6 +47,8 @@ async def test_streams_the_room(meeting: Meeting, rtmp: RtmpServer) -> None:
     client, witness = meeting.client, meeting.witness
     me = await client.member_id()
     await witness.sees_camera(me, client.device)
+    await witness.hears_tone(client.tone)
+    await client.hears_tone(witness.tone)
     before = len(witness.events)
     url = rtmp.url(client.kind)
     await client.call("startStream", {"url": url}, keep="stream")

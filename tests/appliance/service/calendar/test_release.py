@@ -21,7 +21,7 @@ from appliance.service.calendar.reader import read
 from appliance.service.calendar.release import shorten
 from appliance.service.calendar.source import Source, _Object
 from tests.appliance.service.calendar.calendar_server import calendar, event
-from tests.appliance.service.conftest import MakeDevice, until
+from tests.appliance.service.conftest import DEADLINE, MakeDevice, until
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NINE = dt.datetime(2026, 3, 16, 9, tzinfo=dt.UTC)
@@ -86,7 +86,8 @@ def collection(tmp_path: Path) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}/oak/room/"
-    assert httpx.request("MKCALENDAR", url, auth=("oak", "x")).status_code == 201
+    made = httpx.request("MKCALENDAR", url, auth=("oak", "x"), timeout=DEADLINE)
+    assert made.status_code == 201
     yield url
     server.shutdown()
     thread.join()
@@ -101,7 +102,7 @@ def configured(url: str, tmp_path: Path) -> dict[str, object]:
 
 
 def put(url: str, data: bytes) -> None:
-    answer = httpx.put(f"{url}a.ics", content=data, auth=("oak", "x"))
+    answer = httpx.put(f"{url}a.ics", content=data, auth=("oak", "x"), timeout=DEADLINE)
     assert answer.status_code in (201, 204)
 
 
@@ -174,7 +175,7 @@ async def test_who_hangs_up_frees_the_room(
     oak.presence.hang_up()
     await until(oak, lambda state: state.meeting.get("when") == "ended")
     (told,) = oak.calendar._releases.values()
-    await asyncio.wait_for(told, 20)
+    await asyncio.wait_for(told, DEADLINE)
     source = Source(oak.config)
     found, _ = await read(
         await source.fetch(began, began + HOUR) or b"", began - HOUR, began + HOUR, "UTC"
