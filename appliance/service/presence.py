@@ -62,6 +62,8 @@ class Presence:
         self._setting_out: asyncio.Future[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         """Asks at another room, before the device leaves the one that it is in."""
+        self._askers: set[asyncio.Task[None]] = set()
+        """That one, and those that were given up and still close their connections."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -86,9 +88,10 @@ class Presence:
     async def stop(self) -> None:
         """Leave the room.  Safe to call twice, or without `start`."""
         self._give_up("the device stops")
-        tasks = [task for task in (self._asking, self._task) if task is not None]
-        for task in tasks:
-            task.cancel()
+        tasks = set(self._askers)
+        if self._task is not None:
+            self._task.cancel()
+            tasks.add(self._task)
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def adopt(self, config: PolicyConfig) -> None:
@@ -114,6 +117,8 @@ class Presence:
         there = self._setting_out = asyncio.get_running_loop().create_future()
         # Not the caller's: a page that goes away takes nobody's wish back.
         self._asking = asyncio.create_task(self._set_out(entry, there), name="visit")
+        self._askers.add(self._asking)
+        self._asking.add_done_callback(self._askers.discard)
         await there
 
     def go_back(self) -> None:

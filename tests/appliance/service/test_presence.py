@@ -302,3 +302,38 @@ async def test_what_is_given_up_is_not_told_any_more(
         with pytest.raises(Refused, match="does not go there"):
             await wish
     assert (oak.presence.at, oak.state().status_reason) == ("", "")
+
+
+async def test_what_was_given_up_ends_with_the_device_at_the_latest(
+    hub: HubServer, make_device: MakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks, server_closes = asyncio.Event(), asyncio.Event()
+    closed: list[str] = []
+
+    async def knock(host: str | None, token: str) -> None:
+        asks.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # The first one's server takes its time.
+            if token == tokens[0]:
+                await server_closes.wait()
+            closed.append(token)
+
+    monkeypatch.setattr("appliance.service.presence.knock", knock)
+    oak = await make_device("Oak", 1)
+    tokens = [token_for(hub, "Oak", room_name=name) for name in ("attic", "loft")]
+    wishes = []
+    for token in tokens:
+        wishes.append(asyncio.create_task(oak.visit(token)))
+        await asks.wait()
+        asks.clear()
+    stopping = asyncio.create_task(oak.presence.stop())
+    done, _ = await asyncio.wait({stopping}, timeout=1)
+    assert not done
+    server_closes.set()
+    await stopping
+    assert closed == tokens[::-1]
+    for wish in wishes:
+        with pytest.raises(Refused, match="does not go there"):
+            await wish
