@@ -56,18 +56,33 @@ class Journal(RoomObserver):
         self._events: dict[str, int] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def joined(self, room: Room, member: Member) -> None:
-        """Somebody joins; with the first the session begins."""
+    def began(self, room: Room) -> None:
+        """The session begins."""
         now = time.time()
-        if room.session_id not in self._events:
-            self._started(room, now)
+        self._events[room.session_id] = 0
+        self._store.sessions.started(
+            SessionRecord(
+                id=room.session_id,
+                room_id=room.stored_id,
+                options=room.options,
+                started_at=now,
+                updated_at=now,
+                locked=room.locked,
+            )
+        )
+        self._event(room, "room.started", _ids(room))
+        if self._timer is None:
+            self._sign_of_life()
+
+    def joined(self, room: Room, member: Member) -> None:
+        """Somebody joins."""
         self._store.members.joined(
             MemberRecord(
                 id=member.id,
                 room_session_id=room.session_id,
                 name=member.name,
                 type=member.type,
-                joined_at=now,
+                joined_at=time.time(),
                 parent_id=member.parent_id,
             )
         )
@@ -180,22 +195,6 @@ class Journal(RoomObserver):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _started(self, room: Room, now: float) -> None:
-        self._events[room.session_id] = 0
-        self._store.sessions.started(
-            SessionRecord(
-                id=room.session_id,
-                room_id=room.stored_id,
-                options=room.options,
-                started_at=now,
-                updated_at=now,
-                locked=room.locked,
-            )
-        )
-        self._event(room, "room.started", _ids(room))
-        if self._timer is None:
-            self._sign_of_life()
 
     def _sign_of_life(self) -> None:
         self._store.alive(time.time())

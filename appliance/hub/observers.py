@@ -15,8 +15,14 @@ __all__ = ["RoomObserver", "RoomObservers"]
 class RoomObserver:
     """Is told what goes on in the rooms, before the clients are. Does nothing by itself."""
 
+    def began(self, room: Room) -> None:
+        """The room's session begins: somebody joins for the first time, which `joined` tells next.
+
+        It goes on until `closed`, also while nobody is in the room and somebody on the way in.
+        """
+
     def joined(self, room: Room, member: Member) -> None:
-        """A member joins; with the first one the room's session begins."""
+        """A member joins."""
 
     def left(self, room: Room, member: Member) -> None:
         """A member has left."""
@@ -33,6 +39,11 @@ class RoomObservers(RoomObserver):
 
     def __init__(self, *observers: RoomObserver) -> None:
         self._observers = observers
+
+    def began(self, room: Room) -> None:
+        """The session begins."""
+        for observer in self._observers:
+            observer.began(room)
 
     def joined(self, room: Room, member: Member) -> None:
         """A member joins."""

@@ -12,7 +12,6 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from appliance.hub.members import Member
 from appliance.hub.observers import RoomObserver
 from appliance.hub.preview import Preview
 from appliance.hub.room import Room
@@ -49,9 +48,9 @@ class Previews(RoomObserver):
         except OSError as error:
             log.warning("old previews are left in %s: %s", self._folder, error.strerror)
 
-    def joined(self, room: Room, member: Member) -> None:
-        """With the first who joins the preview begins, where the room is set so."""
-        if room.members or not room.options.enable_room_previews:
+    def began(self, room: Room) -> None:
+        """With the session the preview begins, where the room is set so."""
+        if not room.options.enable_room_previews:
             return
         name = secrets.token_urlsafe(24)
         try:

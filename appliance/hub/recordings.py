@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from appliance.hub.errors import Refused
 from appliance.hub.journal import Journal
-from appliance.hub.members import Member
 from appliance.hub.observers import RoomObserver
 from appliance.hub.recorder import Recorder, RecordingError, RecordingState
 from appliance.hub.room import Room
@@ -83,9 +82,9 @@ class Recordings(RoomObserver):
         """The recordings of a room's session, in the words of the wire."""
         return [_wire(room, recorder.state) for recorder in room.recordings.values()]
 
-    def joined(self, room: Room, member: Member) -> None:
-        """With the first who joins the recording begins, where the room is set so."""
-        if room.options.record_on_start and not room.members:
+    def began(self, room: Room) -> None:
+        """With the session the recording begins, where the room is set so."""
+        if room.options.record_on_start:
             try:
                 self.begin(room)
             except Refused as refusal:

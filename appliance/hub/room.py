@@ -115,6 +115,7 @@ class Room:
         self._audience: Final = AudienceCount(lambda: self.audience_count, self._tell_audience)
         self.stage: Final = stage(self)
         self._loop = asyncio.get_running_loop()
+        self._began = False
 
     # Who is here
 
@@ -159,6 +160,9 @@ class Room:
 
     def join(self, member: Member, call_id: str, peer: Peer) -> None:
         """Let a member in; who it is the main leg of is told of the room first."""
+        if not self._began:
+            self._began = True
+            self.observer.began(self)
         self.observer.joined(self, member)
         self.members[member.id] = member
         self.stage.add(member, peer)

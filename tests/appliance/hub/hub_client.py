@@ -299,6 +299,17 @@ class Client:
         await self.event("video.layout.changed", since=seen)
         return about
 
+    async def linger(self) -> None:
+        """Invite the hub with an offer that it is never done with: on the way in, and not in."""
+        invite = verto.invite(self.call_id, ENDLESS)
+        answer = await self.verto(invite)
+        assert answer["code"] == "200", answer
+
+    async def leave(self) -> None:
+        """End the main leg and wait until the hub has done it."""
+        await self.verto(verto.bye(self.call_id))
+        await self.settled()
+
     async def event(
         self,
         event_type: str,

@@ -25,6 +25,9 @@ class Onlooker(RoomObserver):
         self._name = name
         self._told = told
 
+    def began(self, room: Room) -> None:
+        self._told.append((self._name, "began", room))
+
     def joined(self, room: Room, member: Member) -> None:
         self._told.append((self._name, "joined", room, member))
 
@@ -46,6 +49,7 @@ async def test_several_are_told_each_in_turn() -> None:
     room = open_room()
     member, params = come_in(room), {"a": 1}
     for hook, about in (
+        ("began", (room,)),
         ("joined", (room, member)),
         ("left", (room, member)),
         ("emitted", (room, "video.room.updated", params)),
@@ -57,7 +61,7 @@ async def test_several_are_told_each_in_turn() -> None:
 
 
 def test_all_that_one_can_be_told_reaches_several() -> None:
-    assert {"joined", "left", "emitted", "closed"} == HOOKS
+    assert {"began", "joined", "left", "emitted", "closed"} == HOOKS
     assert vars(RoomObservers).keys() >= HOOKS
     assert vars(Onlooker).keys() >= HOOKS
 
@@ -107,6 +111,18 @@ async def test_it_hears_of_one_before_that_one_is_in_and_once_it_is_out() -> Non
     # Who has left already has not left once more.
     room.leave(oak)
     assert seen == [("+Elm", []), ("+Oak", ["Elm"]), ("-Elm", ["Oak"]), ("-Oak", [])]
+
+
+async def test_it_is_told_of_the_begin_once_and_before_the_first_joins() -> None:
+    told: list[tuple[Any, ...]] = []
+    room = open_room(Onlooker("one", told))
+    assert told == []
+    elm = come_in(room, "Elm")
+    assert [one[1] for one in told[:2]] == ["began", "joined"]
+    room.leave(elm)
+    # The room is open yet, as while somebody is on the way in: it is the same session.
+    come_in(room, "Oak")
+    assert [one[1] for one in told].count("began") == 1
 
 
 async def test_it_is_told_of_the_close_once_and_while_the_stage_is_there() -> None:

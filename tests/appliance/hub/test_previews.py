@@ -62,6 +62,22 @@ async def test_a_preview_is_an_mp4_at_an_address_of_its_own(hub: TestHub) -> Non
         assert answer.headers["cache-control"] == "no-store"
 
 
+async def test_one_who_comes_in_while_the_last_one_goes_finds_the_same(hub: TestHub) -> None:
+    await make_room(hub, enable_room_previews=True)
+    async with await Client.join(hub, user_name="Elm") as elm, await Client.connect(hub) as oak:
+        url = await preview_of(elm)
+        await film_at(url)
+        await oak.linger()
+        await elm.leave()
+        await oak.invite()
+        assert await preview_of(oak) == url
+        await oak.leave()
+        await until(lambda: hub.stages[0].closed)
+        # It ends with the session: no other one is left behind.
+        assert (await get(url)).status_code == 404
+        assert hub.stages[0].canvas.watcher is None
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "start", "stop"),
     [

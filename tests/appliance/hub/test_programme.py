@@ -208,6 +208,19 @@ async def test_record_on_start(hub: TestHub) -> None:
             assert about["room_session"]["recording"] is False
 
 
+async def test_one_who_comes_in_while_the_last_one_goes_starts_no_second_one(hub: TestHub) -> None:
+    await make_room(hub, record_on_start=True)
+    async with await Client.join(hub, user_name="Elm") as elm, await Client.connect(hub) as oak:
+        await oak.linger()
+        await elm.leave()
+        # Nobody is in the room, but somebody on the way: the session goes on.
+        assert room_of(hub).members == {}
+        about = await oak.invite()
+        assert about["room_session"]["id"] == elm.room_session_id
+        (recording,) = about["room_session"]["recordings"]
+        assert recording["state"] == "recording"
+
+
 async def test_a_room_that_cannot_be_recorded_is_open_all_the_same(hub: TestHub) -> None:
     (hub.config.data / "recordings").write_text("no folder")
     await make_room(hub, record_on_start=True)
