@@ -14,7 +14,6 @@ from appliance.hub.observers import RoomObservers
 from appliance.hub.records import RecordingRecord
 from appliance.hub.recovery import finish_recordings
 from appliance.hub.room_streams import RoomStreams
-from appliance.hub.rooms import Rooms
 from appliance.hub.store import Store
 from appliance.hub.tasks import Tasks
 
@@ -60,9 +59,8 @@ class Archive:
         except StoreError as error:
             raise DataError(str(error)) from error
 
-    def start(self, rooms: Rooms) -> None:
-        """Go to work for these rooms."""
-        self.streams.rooms = rooms
+    def start(self) -> None:
+        """Finish what was interrupted, beside all else."""
         if self._unfinished:
             work = finish_recordings(self.store, self._unfinished, self._finish)
             self._tasks.start(work, "end of interrupted recordings")

@@ -144,9 +144,8 @@ class RoomCalls:
         return await self._answer(room)
 
     async def _delete(self, call: Call[Nothing, Nothing]) -> None:
-        room = self._find(call.id)
-        await self._streams.delete_all(room)
-        found(await self._directory.delete(room.id), "room")
+        room = found(await self._directory.delete(self._find(call.id).id), "room")
+        self._streams.end_all(room)
         if (running := self._rooms.get(room.name)) is not None:
             running.deleted = True
 

@@ -150,7 +150,7 @@ class HubServer:
             node_id=node_id,
             limits=self.limits,
         )
-        archive.start(self._rooms)
+        archive.start()
         self._url = self._previews.base = url_of(listener, secure=config.cert is not None)
         site = Site(
             config,

@@ -125,7 +125,7 @@ async def test_what_was_interrupted_is_ended_at_once_and_its_files_repaired_at_w
     assert {one.state for one in (await recordings(archive)).values()} == {"processing"}
     # Not before there are rooms: opening does not take as long as the films.
     assert (hub.repaired, len(hub.tasks)) == ([], 0)
-    archive.start(hub.rooms())
+    archive.start()
     assert len(hub.tasks) == 1
     await hub.drain()
     assert hub.repaired == ["a", "b"]
@@ -137,7 +137,7 @@ async def test_where_nothing_was_interrupted_there_is_no_work(hub: Hub) -> None:
     await leave_open(hub)
     archive = hub.new()
     await archive.open(())
-    archive.start(hub.rooms())
+    archive.start()
     assert (len(hub.tasks), hub.repaired) == (0, [])
 
 
@@ -145,7 +145,7 @@ async def test_what_goes_on_in_the_rooms_is_kept_and_sent(hub: Hub) -> None:
     archive = hub.archive
     await archive.open(("demo",))
     rooms = hub.rooms()
-    archive.start(rooms)
+    archive.start()
     stored = archive.directory.named("demo")
     assert stored is not None
     stream = await archive.streams.add(stored, URL)
@@ -181,7 +181,7 @@ async def test_what_goes_on_in_the_rooms_is_kept_and_sent(hub: Hub) -> None:
 async def test_what_is_noted_last_is_there_at_the_next_start(hub: Hub) -> None:
     await hub.archive.open(("demo",))
     rooms = hub.rooms()
-    hub.archive.start(rooms)
+    hub.archive.start()
     room = rooms.open(TokenOptions(room_name="demo"))
     member = come_in(room)
     room.update_room(meta={"last": True})

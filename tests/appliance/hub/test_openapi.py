@@ -47,7 +47,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     archive = Archive(data, tasks, make_stream=_no_stream, finish=lambda _: 0.0)
     rooms = Rooms(project="project", stage=_no_stream, stored=archive.directory.named)
     asyncio.run(_fill(archive, data))
-    archive.start(rooms)
+    archive.start()
     rest = Rest(
         KEYS,
         frozenset(),
