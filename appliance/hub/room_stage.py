@@ -57,4 +57,4 @@ class RoomStage(Tappable, Protocol):
         """Let everybody hear the tone of this occasion."""
 
     async def close(self) -> None:
-        """End all media of the room."""
+        """End all media of the room. Safe to call twice, also while it ends."""

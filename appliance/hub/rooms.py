@@ -44,6 +44,8 @@ class Rooms:
         self._layout = layout
         self._max_members = max_members
         self._rooms: dict[str, Room] = {}
+        #: The rooms that are closed and whose media have not ended yet.
+        self._closing: set[Room] = set()
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -95,25 +97,41 @@ class Rooms:
         )
 
     async def release(self, room: Room) -> None:
-        """Close a room that nobody is in, or on the way into."""
+        """Close a room that nobody is in, or on the way into.
+
+        It is closed at once; what is awaited is the end of its media. `close` sees to that where
+        this wait is cut short.
+        """
         if not room.is_idle or self._rooms.get(room.name) is not room:
             return
         del self._rooms[room.name]
         log.info("room %s is closed", room.name)
+        self._end(room)
+        await self._ended(room)
+
+    async def close(self) -> None:
+        """Close all rooms, and wait for the end of their media. One that fails to end is logged.
+        Safe to call twice."""
+        rooms, self._rooms = list(self._rooms.values()), {}
+        for room in rooms:
+            self._end(room)
+        closing = list(self._closing)
+        results = await asyncio.gather(*map(self._ended, closing), return_exceptions=True)
+        for room, error in zip(closing, results, strict=True):
+            if error is not None:
+                log.error("room %s has not closed: %s", room.name, error, exc_info=error)
+
+    def _end(self, room: Room) -> None:
+        self._closing.add(room)
         room.close()
         room.observer.closed(room)
+
+    async def _ended(self, room: Room) -> None:
         await room.stage.close()
+        self._closing.discard(room)
 
     def _settings(self, options: TokenOptions) -> tuple[StoredRoom | None, RoomOptions]:
         """The room that lasts, if there is one, and what a token opens. Raises Refused."""
         stored = self._stored(options.room_name)
         admission.may_open(options, exists=stored is not None, auto_create=self._auto_create)
         return stored, admission.opened(stored.options if stored else None, options)
-
-    async def close(self) -> None:
-        """Close all rooms."""
-        rooms, self._rooms = list(self._rooms.values()), {}
-        for room in rooms:
-            room.close()
-            room.observer.closed(room)
-        await asyncio.gather(*(room.stage.close() for room in rooms))
