@@ -13,7 +13,6 @@ import websockets
 
 from appliance.hub import negotiation
 from appliance.hub.gateway import Limits
-from appliance.hub.sessions import Session
 from appliance.hub.tokens import TokenOptions, mint
 from appliance.media.peer import PeerState
 from appliance.signaling import verto
@@ -525,9 +524,6 @@ async def test_a_stranger_s_word_is_one_line_of_the_log(
         (line,) = told(caplog)
         about = "10.0.0.7, a page Elm has joined [31m"
         assert line == f"Oak has connected to room demo as member ({about})"
-    # A token says no such name; the line does not rely on it.
-    options = TokenOptions.model_construct(room_name="demo", user_name="Oak\nroom\x07 demo")
-    assert Session(options, project="p", node_id="n").who == "Oak room demo"
 
 
 async def test_the_sdk_s_own_frames_are_all_understood(hub: TestHub) -> None:
