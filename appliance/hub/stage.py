@@ -258,14 +258,19 @@ class Stage:
         self._chime.ring(occasion)
 
     async def close(self) -> None:
-        """End all media of the room. The legs stay open: their owner closes them."""
+        """End all media of the room. The legs stay open: their owner closes them.
+
+        Safe to call twice, also while it ends.
+        """
         for seat in self._seats.values():
             seat.silence()
             for peer in seat.peers:
                 self._let_go(peer)
         self._seats.clear()
-        await self.canvas.stop()
-        await self.mixer.stop()
+        try:
+            await self.canvas.stop()
+        finally:
+            await self.mixer.stop()
 
     def _want(self) -> None:
         """Encode for whoever receives just now, and for nobody else."""
