@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from appliance.hub import rpc
 from appliance.hub.calls import Calls
 from appliance.hub.errors import TokenError
-from appliance.hub.programme import Programme
+from appliance.hub.request import Programme
 from appliance.hub.sessions import Session, Sessions
 from appliance.hub.tokens import verify
 from appliance.signaling.errors import one_line

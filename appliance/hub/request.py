@@ -15,9 +15,29 @@ from appliance.hub.sessions import Session
 from appliance.signaling.layouts import is_position
 
 if TYPE_CHECKING:
-    from appliance.hub.programme import Programme
+    from appliance.hub.broadcasts import Broadcasts
+    from appliance.hub.playbacks import Playbacks
+    from appliance.hub.recordings import Recordings
 
-__all__ = ["Method", "Outcome", "Request", "invalid", "number", "position_of", "positions_of"]
+__all__ = [
+    "Method",
+    "Outcome",
+    "Programme",
+    "Request",
+    "invalid",
+    "number",
+    "position_of",
+    "positions_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """What goes on in the rooms beside their members, as members can ask for it: of all rooms."""
+
+    recordings: Recordings
+    playbacks: Playbacks
+    broadcasts: Broadcasts
 
 
 @dataclass(frozen=True, slots=True)

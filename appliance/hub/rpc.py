@@ -14,10 +14,10 @@ from appliance.hub import rpc_programme
 from appliance.hub.calls import Calls
 from appliance.hub.errors import Refused
 from appliance.hub.members import Member
-from appliance.hub.programme import Programme
 from appliance.hub.request import (
     Method,
     Outcome,
+    Programme,
     Request,
     invalid,
     number,

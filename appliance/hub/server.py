@@ -24,8 +24,8 @@ from appliance.hub.mp4 import finish_interrupted
 from appliance.hub.observers import RoomObservers
 from appliance.hub.playbacks import Playbacks
 from appliance.hub.previews import Previews
-from appliance.hub.programme import Programme
 from appliance.hub.recordings import Recordings
+from appliance.hub.request import Programme
 from appliance.hub.room import Room
 from appliance.hub.room_stage import RoomStage
 from appliance.hub.rooms import Rooms

@@ -21,8 +21,8 @@ from appliance.hub.journal import Journal
 from appliance.hub.legs import Leg
 from appliance.hub.members import Member, MemberType
 from appliance.hub.playbacks import Playbacks
-from appliance.hub.programme import Programme
 from appliance.hub.recordings import Recordings
+from appliance.hub.request import Programme
 from appliance.hub.room import Room
 from appliance.hub.rooms import Rooms
 from appliance.hub.sessions import Session

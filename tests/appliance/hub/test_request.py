@@ -14,9 +14,16 @@ from appliance.hub.errors import Refused
 from appliance.hub.members import Member
 from appliance.hub.mp4 import finish_interrupted
 from appliance.hub.playbacks import Playbacks
-from appliance.hub.programme import Programme
 from appliance.hub.recordings import Recordings
-from appliance.hub.request import Outcome, Request, invalid, number, position_of, positions_of
+from appliance.hub.request import (
+    Outcome,
+    Programme,
+    Request,
+    invalid,
+    number,
+    position_of,
+    positions_of,
+)
 from appliance.hub.rooms import Rooms
 from appliance.hub.streamer import Streamer
 from appliance.hub.tasks import Tasks
