@@ -88,6 +88,6 @@ def links(request: Request, query: PageQuery, page: Page[Any]) -> Links:
     return Links(
         self=link(number, anchored=query.page_token is not None),
         first=link(0, anchored=False),
-        next=link(number + 1) if page.more else None,
+        next=link(number + 1) if page.more and number < _PAGES_MAX else None,
         prev=link(number - 1) if number else None,
     )
