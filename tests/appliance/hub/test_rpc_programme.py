@@ -8,17 +8,22 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from appliance.hub import playbacks, recordings, rpc_programme, server
+from appliance.hub.errors import Refused
+from appliance.hub.request import Outcome, Request
+from appliance.hub.room import Room
 from appliance.hub.streamer import StreamState
 from appliance.hub.urls import STREAMED, check_url
 from appliance.signaling import verto
 from tests.appliance.hub.conftest import TestHub
 from tests.appliance.hub.films import make_film, make_sound
 from tests.appliance.hub.hub_client import Client, make_room, room_of, until
+from tests.appliance.hub.quiet_room import come_in, open_room
 
 URL = "rtmp://127.0.0.1:1/live/secret-key"
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -472,3 +477,139 @@ async def test_only_who_may_is_told(hub: TestHub, media: Path, kind: str) -> Non
             assert [room[word] for room in updated] == [True, False]
         await late.close()
         await later.close()
+
+
+# What is asked of the programme
+
+
+class Asked:
+    """A programme that does nothing, and what it was asked for; and a room with Oak and Elm."""
+
+    def __init__(self) -> None:
+        self.begun: list[dict[str, Any]] = []
+        self.acts: list[tuple[str, int]] = []
+        self.room = open_room()
+        self.oak, self.elm = come_in(self.room, "Oak"), come_in(self.room, "Elm")
+        playbacks = SimpleNamespace(begin=self._begin, control=self._control)
+        broadcasts = SimpleNamespace(
+            states=lambda room: [],
+            begin=lambda room, url: self.begun.append({"url": url}),
+            end=lambda room, stream_id: None,
+        )
+        self._programme: Any = SimpleNamespace(playbacks=playbacks, broadcasts=broadcasts)
+
+    def __call__(self, method: str, **params: Any) -> Outcome | None:
+        calls: Any = None
+        request = Request(self.oak.session, self.room, self.oak, params, calls, self._programme)
+        return rpc_programme.METHODS[f"video.{method}"](request)
+
+    def play(self, **params: Any) -> dict[str, Any]:
+        """What a playback is begun with."""
+        self("playback.start", **{"url": "film.mp4", **params})
+        return self.begun[-1]
+
+    def _begin(self, room: Room, url: str, **how: Any) -> dict[str, Any]:
+        self.begun.append({"url": url, **how})
+        return {"id": "playback"}
+
+    def _control(self, room: Room, playback_id: object, act: Callable[[Any], None]) -> None:
+        note = self.acts.append
+        act(
+            SimpleNamespace(
+                set_volume=lambda volume: note(("volume", volume)),
+                seek=lambda position: note(("seek", position)),
+                forward=lambda step: note(("forward", step)),
+            )
+        )
+
+
+@pytest.fixture
+async def asked() -> Asked:
+    return Asked()
+
+
+YEAR = 365 * 24 * 3600 * 1000
+
+
+async def test_what_is_not_given_of_a_playback_and_what_is_null_are_the_same(asked: Asked) -> None:
+    plain = {"url": "film.mp4", "volume": 0, "position": 0, "place": "auto"}
+    assert asked.play() == plain
+    assert asked.play(volume=None, seek_position=None, positions=None, layout=None) == plain
+
+
+async def test_numbers_and_addresses_go_to_their_ends(asked: Asked) -> None:
+    url = "x" * 2000
+    assert asked.play(url=url, volume=-50, seek_position=YEAR) == {
+        "url": url,
+        "volume": -50,
+        "position": YEAR,
+        "place": "auto",
+    }
+    asked.play(volume=50, seek_position=0)
+    for volume in (-50, 50):
+        asked("playback.set_volume", volume=volume)
+    for position in (0, YEAR):
+        asked("playback.seek_absolute", position=position)
+    for position in (-YEAR, YEAR):
+        asked("playback.seek_relative", position=position)
+    assert asked.acts == [
+        *(("volume", one) for one in (-50, 50)),
+        *(("seek", one) for one in (0, YEAR)),
+        *(("forward", one) for one in (-YEAR, YEAR)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "code"),
+    [
+        ("playback.start", {"url": "x" * 2001}, "422"),
+        ("playback.start", {"url": ""}, "422"),
+        ("playback.start", {"url": ["film.mp4"]}, "422"),
+        ("playback.start", {"url": None}, "422"),
+        ("playback.start", {"volume": 51}, "422"),
+        ("playback.start", {"volume": -51}, "422"),
+        ("playback.start", {"seek_position": -1}, "422"),
+        ("playback.start", {"seek_position": YEAR + 1}, "422"),
+        ("playback.start", {"layout": "round"}, "404"),
+        ("playback.start", {"layout": ["2x2"]}, "404"),
+        ("playback.start", {"positions": ["self"]}, "422"),
+        ("playback.start", {"positions": {"self": "up"}}, "422"),
+        ("playback.start", {"positions": {"self": ["auto"]}}, "422"),
+        ("playback.start", {"positions": {NOBODY: "auto"}}, "404"),
+        ("playback.set_volume", {"volume": 51}, "422"),
+        ("playback.set_volume", {"volume": None}, "422"),
+        ("playback.seek_absolute", {"position": -1}, "422"),
+        ("playback.seek_absolute", {"position": YEAR + 1}, "422"),
+        ("playback.seek_relative", {"position": -YEAR - 1}, "422"),
+        ("playback.seek_relative", {}, "422"),
+        ("stream.stop", {"stream_id": "nothing"}, "404"),
+        ("stream.stop", {"stream_id": 7}, "404"),
+        ("stream.stop", {}, "404"),
+        ("stream.start", {"url": "x" * 2001}, "422"),
+    ],
+)
+async def test_beyond_them_nothing_is_begun(
+    asked: Asked, method: str, params: dict[str, Any], code: str
+) -> None:
+    layers = list(asked.room.seats.layers)
+    params = {"url": "film.mp4", **params} if method == "playback.start" else params
+    with pytest.raises(Refused, check=lambda one: one.code == code):
+        asked(method, **params)
+    # Nor has anybody moved.
+    assert (asked.begun, asked.acts, asked.room.seats.layers) == ([], [], layers)
+
+
+async def test_places_go_to_the_playback_and_to_members_with_a_layout_or_without(
+    asked: Asked,
+) -> None:
+    begun = asked.play(positions={"self": "full-screen", asked.elm.id: "off-canvas"})
+    assert begun["place"] == "full-screen"
+    assert (asked.elm.requested_position, asked.room.layout_name) == (
+        "off-canvas",
+        "grid-responsive",
+    )
+    asked.play(positions={asked.elm.id: "standard-1"}, layout="2x2")
+    assert (asked.elm.requested_position, asked.room.layout_name) == ("standard-1", "2x2")
+    assert asked.oak.requested_position == "auto"
+    asked.play(layout="5up")
+    assert (asked.elm.requested_position, asked.room.layout_name) == ("standard-1", "5up")
