@@ -107,7 +107,7 @@ class FakeStage:
         self.clips: dict[str, Clip] = {}
         self.chimes: list[str] = []
         self.canvas = FakeCanvas()
-        self.size = (1280, 720)
+        self.size = (self.canvas.width, self.canvas.height)
         self.rate = 30.0
         self.closed = False
 
@@ -123,7 +123,8 @@ class FakeStage:
         self.update(member)
 
     def drop(self, member_id: str, peer: Peer) -> None:
-        self.listening[member_id].remove(peer)
+        if peer in self.listening.get(member_id, []):
+            self.listening[member_id].remove(peer)
 
     def remove(self, member_id: str) -> None:
         del self.peers[member_id], self.listening[member_id]
