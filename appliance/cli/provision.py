@@ -146,9 +146,9 @@ def rotate(
     password_file: Password = None,
 ) -> None:
     """The file that leads devices from one key to the next; then sign the folder with the next."""
-    from appliance.provisioning import fleet
+    from appliance.provisioning import rotation
 
-    typer.echo(fleet.rotate(folder, _secret(key, password_file), _public(to)))
+    typer.echo(rotation.rotate(folder, _secret(key, password_file), _public(to)))
 
 
 @app.command()
