@@ -73,7 +73,8 @@ class PanelState:
     camera_closers: list[str] = field(default_factory=list)
     """The same for the camera's gate."""
     members: list[dict[str, Any]] = field(default_factory=list)
-    """Members of the room, as on the wire (id, name, audio_muted, video_muted, talking, ...)."""
+    """Members of the room, as on the wire (id, name, audio_muted, video_muted, talking, ...).
+    While the connection is lost nobody is known to talk."""
     member_id: str = ""
     """Which of them is this device; empty outside a room."""
     layout: str = ""

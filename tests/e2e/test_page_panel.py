@@ -145,6 +145,19 @@ async def test_led_has_a_word_for_each_tally(
     await led_says(page, text, tally)
 
 
+async def test_an_open_microphone_without_a_room_is_not_said_to_be_heard(
+    page: Page, device: Device
+) -> None:
+    why = page.locator("#led-why")
+    await expect(why).to_have_text("Sound leaves this room.")
+    device.status = Status.RECONNECTING
+    device.tell()
+    await expect(why).to_have_text("The microphone is open, but the room is not connected.")
+    await led_says(page, "LIVE", "live")
+    device.gate.mute(Party.ROOM)
+    await expect(why).to_have_text("No sound leaves this room. Closed by a person in this room.")
+
+
 async def test_each_state_of_the_device_has_words_of_its_own(page: Page, device: Device) -> None:
     words = {
         Status.STARTING: "Starting",
