@@ -128,7 +128,8 @@ class PanelDevice(Protocol):
     def visit(self, invitation: str, /) -> Coroutine[Any, Any, None]:
         """Go to another room for a while: by its code, a link to it, or a token.
 
-        Returns once the device is there.  Raises Refused with the reason.
+        Returns once the device is there, and at once where that is its own room.  Raises Refused
+        with the reason, also where it is in that room already.
         """
 
     def go_home(self) -> None:

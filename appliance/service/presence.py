@@ -98,8 +98,13 @@ class Presence:
         """Go by another policy from now on."""
         self._duty.policy.config = config
 
+    def is_in(self, entry: Entry) -> bool:
+        """Whether the device is in the room of `entry` already."""
+        return self.others() is not None and entry.leads_to(self.entry)
+
     async def visit(self, entry: Entry) -> None:
         """Go to another room; returns once the device is there, at once where it is already.
+        Another word for the own room is the wish to go home, as by `go_home`.
 
         A room that the device is in is left only once there is a token for the other one, and
         its server takes that.
@@ -111,7 +116,10 @@ class Presence:
         self._refuse_while_updated()
         self._upkeep.use()
         self._give_up("somebody here chose another room")
-        if self.others() is not None and entry.leads_to(self.entry):
+        if self.is_in(entry):
+            return
+        if entry.leads_to(self.home):
+            self._duty.called()
             return
         self._asks_for = entry.room
         there = self._setting_out = asyncio.get_running_loop().create_future()
