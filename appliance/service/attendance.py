@@ -114,6 +114,8 @@ class Attendance:
                 left.set_result(event.to_dict().get("reason"))
 
         def reconnecting(*_: object) -> None:
+            if not session.active:
+                return  # it is being left
             log.warning("the connection to the room was lost; reconnecting")
             self._on_status(Status.RECONNECTING, "")
 

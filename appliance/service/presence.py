@@ -53,12 +53,19 @@ class Presence:
         self._attendance = self._attend(home, home.token, state.move, patient=patient)
         self._present = self._attendance
         self._duty = Duty(
-            Policy(config), self._at_home, self.others, self._stays_out, hold=self._updating
+            Policy(config),
+            self._at_home,
+            self.others,
+            self._stays_out,
+            on_change=self._sets_out,
+            hold=self._updating,
         )
         self._upkeep = upkeep
         self.booked: Callable[[], bool] = lambda: False
         """Asked whether people are about to come, or should be here."""
         self._bound_for = self._asks_for = ""
+        self._destination = home
+        """The way into the room of the last visit."""
         self._setting_out: asyncio.Future[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         """Asks at another room, before the device leaves the one that it is in."""
@@ -161,6 +168,9 @@ class Presence:
             return False
         self._give_up("somebody here hung up")
         self._duty.hung_up()
+        if self._state.doing is Status.RECONNECTING:
+            # The goodbye may take seconds, and nobody is reconnected to meanwhile.
+            self._stays_out("somebody here hung up")
         return True
 
     @property
@@ -244,7 +254,7 @@ class Presence:
             if not there.done():
                 there.set_exception(error)
         else:
-            self._bound_for = self._asks_for
+            self._bound_for, self._destination = self._asks_for, entry
             self._duty.visit(partial(self._elsewhere, entry, token, there))
 
     @contextmanager
@@ -294,6 +304,10 @@ class Presence:
         there, self._setting_out = self._setting_out, None
         if there is not None and not there.done():
             there.set_exception(VisitEnded(f"The device does not go there: {why}."))
+
+    def _sets_out(self) -> None:
+        self.entry = self._destination if self.visiting else self.home
+        self._state.move(Status.JOINING)
 
     def _stays_out(self, reason: str) -> None:
         self.entry = self.home

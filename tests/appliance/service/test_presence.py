@@ -15,7 +15,7 @@ from appliance.room import RoomSession
 from appliance.service import attendance
 from appliance.service.demo import PERMISSIONS
 from appliance.service.device import Device
-from hal.controls import Button
+from hal.controls import Button, Status
 from tests.appliance.service.conftest import MakeDevice, token_for, until
 
 
@@ -284,6 +284,31 @@ async def test_the_code_of_the_own_room_leads_home(hub: HubServer, make_device: 
     await oak.visit(f"{hub.url.replace('ws', 'http', 1)}/?room=demo")
     await until(oak, lambda state: state.status == "in_room" and state.room == "demo")
     assert not oak.state().visiting
+
+
+@pytest.mark.parametrize("act", ["go_home", "go_back", "hang_up"])
+async def test_who_leaves_a_room_that_is_lost_does_not_read_of_it_any_more(
+    make_device: MakeDevice, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    oak = await make_device("Oak", 1)
+    await oak.visit("attic")
+    goodbye, leave = asyncio.Event(), RoomSession.leave
+
+    async def slow(session: RoomSession) -> None:
+        await goodbye.wait()
+        await leave(session)
+
+    monkeypatch.setattr(RoomSession, "leave", slow)
+    oak.situation.move(Status.RECONNECTING, "nothing comes from the room server")
+    getattr(oak.presence, act)()
+    try:
+        expected = "idle" if act == "hang_up" else "joining"
+        await until(oak, lambda state: state.status == expected)
+        assert (oak.state().room, oak.state().visiting) == ("demo", False)
+        assert oak.presence.session is not None, "it is out of it already: this shows nothing"
+    finally:
+        goodbye.set()
+    await until(oak, lambda state: state.status == ("idle" if act == "hang_up" else "in_room"))
 
 
 async def test_the_last_wish_counts(
