@@ -374,6 +374,28 @@ async def test_another_room_and_back(page: Page, device: Device) -> None:
     await moved(device, [("press", "hang_up"), ("release", "hang_up")])
 
 
+async def test_a_refusal_goes_with_the_next_act(page: Page, device: Device) -> None:
+    await led_says(page, "LIVE", "live")
+    # Time alone would take it away, too.
+    await page.evaluate("window.setTimeout = () => 0")
+    refusal = page.locator("#refusal")
+    invitation = page.get_by_label("Another room")
+    await invitation.fill("nowhere")
+    await page.keyboard.press("Enter")
+    await expect(refusal).to_have_text("There is no room nowhere.")
+    device.answered.clear()
+    await invitation.fill("attic")
+    await page.keyboard.press("Enter")
+    await expect(refusal).to_be_hidden()
+    device.answered.set()
+    await expect(page.locator("#where")).to_contain_text("room attic")
+    await invitation.fill("nowhere")
+    await page.keyboard.press("Enter")
+    await expect(refusal).to_be_visible()
+    await page.click("#mute")
+    await expect(refusal).to_be_hidden()
+
+
 async def test_fits_a_narrow_frame(page: Page) -> None:
     await led_says(page, "LIVE", "live")
     assert await page.evaluate("document.documentElement.scrollWidth") <= 380

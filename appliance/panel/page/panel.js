@@ -48,11 +48,19 @@ hear("state", (s) => {
   renderErrors(s);
 });
 
+function forgetRefusal() {
+  clearTimeout(refusalTimer);
+  $("refusal").hidden = true;
+}
+
 hear("error", (text) => {
   $("refusal").hidden = false;
   setText($("refusal"), text);
   clearTimeout(refusalTimer);
-  refusalTimer = setTimeout(() => { $("refusal").hidden = true; }, 8000);
+  refusalTimer = setTimeout(forgetRefusal, 8000);
 });
+
+// It answered what was wanted before.
+hear("act", forgetRefusal);
 
 connect();
