@@ -179,6 +179,9 @@ async def test_a_reason_stands_behind_a_colon_and_only_once(page: Page, device: 
     device.status, device.reason = Status.IDLE, "somebody here hung up; press the button to join"
     device.tell()
     await expect(status).to_have_text(f"Not in a room: {device.reason}.")
+    device.status, device.reason = Status.RECONNECTING, "is the server running there?"
+    device.tell()
+    await expect(status).to_have_text(f"Reconnecting to room demo: {device.reason}")
     device.status, device.reason = Status.FAULT, "the server refused the token"
     device.errors = [device.reason]
     device.tell()

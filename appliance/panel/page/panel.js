@@ -44,7 +44,8 @@ hear("state", (s) => {
   const status = (STATUS[s.status] ?? (() => s.status))(s);
   // What stands among the faults already is not said twice.
   const reason = s.errors.includes(s.status_reason) ? "" : s.status_reason;
-  setText($("status"), reason ? `${status}: ${reason}.` : `${status}.`);
+  const text = reason ? `${status}: ${reason}` : status;
+  setText($("status"), text.endsWith("?") ? text : `${text}.`);
   renderErrors(s);
 });
 
