@@ -38,6 +38,29 @@ def is_loopback(listen: str) -> bool:
         return host.lower() == "localhost"
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether two addresses with ports cannot both be listened at on one machine."""
+    (host, _, port), (beside, _, its_port) = one.rpartition(":"), other.rpartition(":")
+    if int(port) != int(its_port) or int(port) == 0:
+        return False
+    a, b = _listened_at(host), _listened_at(beside)
+    return a == b or _covers(a, b) or _covers(b, a)
+
+
+def _listened_at(host: str) -> str:
+    """A host to listen at in its one spelling, as far as nobody has to be asked for it."""
+    name = host.removeprefix("[").removesuffix("]").lower()
+    try:
+        return "127.0.0.1" if name == "localhost" else str(ipaddress.ip_address(name))
+    except ValueError:
+        return name
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    """Whether all of IPv4, or of both, is listened at, and the other is of that."""
+    return wide == "::" or (wide == "0.0.0.0" and ":" not in narrow)
+
+
 def _metrics_address(value: str) -> str:
     kind, colon, path = value.partition(":")
     if colon and kind == "unix":

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.provisioning import Config, ConfigError, load
+from appliance.provisioning.mistakes import mistakes
 
 LEAST = '[room]\nhost = "ws://hub:8080"\nname = "demo"\nguest = true\n'
 
@@ -389,3 +390,45 @@ def test_a_token_that_others_can_read_is_warned_of(
         assert config.read_token() == config.read_token() == "abc"
     assert caplog.text.count(f"chmod 600 {secret}") == 1
     assert "abc" not in caplog.text.replace(str(tmp_path), "")
+
+
+@pytest.mark.parametrize(
+    ("panel", "metrics", "clash"),
+    [
+        ("127.0.0.1:9464", "127.0.0.1:9464", True),
+        ("127.0.0.1:9464", "127.0.0.1:9465", False),
+        ("127.0.0.1:9464", "127.0.0.2:9464", False),
+        ("127.0.0.1:0", "127.0.0.1:0", False),
+        ("127.0.0.1:9464", "0.0.0.0:9464", True),
+        ("127.0.0.1:9464", "0.0.0.0:09464", True),
+        # That of IPv6 takes both, that of IPv4 its own.
+        ("127.0.0.1:9464", "[::]:9464", True),
+        ("[::1]:9464", "[0::0]:9464", True),
+        ("[::1]:9464", "0.0.0.0:9464", False),
+        ("[::1]:9464", "localhost:9464", False),
+        ("LOCALHOST:9464", "127.0.0.1:9464", True),
+        ("127.0.0.1:9464", "unix:/run/9464", False),
+        # That of a panel nobody has moved.
+        (None, "127.0.0.1:8081", True),
+    ],
+)
+def test_panel_and_figures_cannot_be_at_one_place(
+    panel: str | None, metrics: str, clash: bool
+) -> None:
+    values: dict[str, Any] = {
+        "room": {"host": "ws://hub", "name": "demo", "guest": True},
+        "panel": {} if panel is None else {"listen": panel},
+        "metrics": {"listen": metrics},
+    }
+    found = mistakes(Config, values)
+    if clash:
+        ((key, reason),) = [(one.key, one.reason) for one in found]
+        assert key == ("metrics", "listen")
+        where = panel or "127.0.0.1:8081"
+        assert reason == (
+            f"is where the panel listens (panel.listen = '{where}'); give one of the two another"
+            " port"
+        )
+        values["panel"]["enabled"] = False
+    assert clash or found == []
+    Config.model_validate(values)
