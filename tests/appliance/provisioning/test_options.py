@@ -79,6 +79,11 @@ def test_options_that_cannot_be(
         ),
         (
             "controls",
+            {"options": {"mute_pin": 17, "tally_red": 60}},
+            "options.tally_red: tally_red 60 is no pin of the header; use a BCM number, 0 to 27",
+        ),
+        (
+            "controls",
             {"options": {"mute_pin": 17, "camera_light_brightness": 0}},
             "options.camera_light_brightness: camera_light_brightness 0 is out of range",
         ),
