@@ -107,10 +107,17 @@ def _is_request(value: str) -> bool:
 def _host(value: str) -> str:
     scheme, separator, rest = value.partition("://")
     whole = value if separator else f"wss://{value}"
-    if _url(whole, "ws", "wss", "http", "https") is None:
+    # A fragment is a page's: no WebSocket address has one.
+    if _url(whole, "ws", "wss", "http", "https") is None or "#" in value:
         raise PydanticCustomError("host", "must be HOST, ws://HOST:PORT or wss://HOST:PORT")
     # A page's address is what people have at hand.
     return f"ws{scheme[4:]}://{rest}" if scheme.lower() in ("http", "https") else value
+
+
+def is_bare(host: str) -> bool:
+    """Whether a room server is named without a path or a query."""
+    rest = host.partition("://")[2] or host
+    return "?" not in rest and "/" not in rest.removesuffix("/")
 
 
 def _folder_url(value: str) -> str:

@@ -137,7 +137,14 @@ tones = [1000, 1500.5]
             1,
             2,
             "room",
-            "one of token, token_file, token_credential, token_url and guest",
+            "room: needs one of token, token_file, token_credential, token_url and guest",
+        ),
+        (
+            LEAST + 'token_file = "x"\n',
+            1,
+            2,
+            "room",
+            "room: needs only one of token, token_file, token_credential, token_url and guest",
         ),
         ("[room]\nguest = true\n", 1, 2, "room", "needs host and name"),
         (
@@ -432,3 +439,16 @@ def test_panel_and_figures_cannot_be_at_one_place(
         values["panel"]["enabled"] = False
     assert clash or found == []
     Config.model_validate(values)
+
+
+@pytest.mark.parametrize("rest", ["/sub", "/?x=1", "?x=1", ":80/sub?x=1"])
+def test_guests_come_to_the_root_of_a_server(rest: str, tmp_path: Path) -> None:
+    for host in (f"ws://u:c4n4ry@hub{rest}", f"hub{rest}"):
+        entrance = f'[room]\nhost = "{host}"\nname = "demo"\n'
+        error = refusal(tmp_path, f"{entrance}guest = true\n")
+        assert "with guest = true needs a host without a path: " in str(error)
+        assert "c4n4ry" not in str(error)
+        # The room itself may be anywhere.
+        assert config_of(tmp_path, f'{entrance}token = "x"\n').room.host == host
+    bare = '[room]\nhost = "ws://hub:80/"\nname = "demo"\nguest = true\n'
+    assert config_of(tmp_path, bare).room.guest
