@@ -38,7 +38,7 @@ from appliance.provisioning.sections import (
     UpdatesConfig,
 )
 from appliance.provisioning.source import Key, dotted, held
-from appliance.provisioning.values import FilePath, overlap
+from appliance.provisioning.values import FilePath, begins_at_home, overlap
 
 __all__ = [
     "CalendarConfig",
@@ -289,7 +289,10 @@ def anchored(layers: Layers) -> dict[str, Any]:
         part = layers.part(key)
         if part is None or not held(values, key) or not isinstance(values[section][name], str):
             continue
-        values[section] = values[section] | {name: str(part.base / values[section][name])}
+        path = values[section][name]
+        if not begins_at_home(Path(path)):
+            # One that does is refused as it is, not looked for in a folder that is called ~.
+            values[section] = values[section] | {name: str(part.base / path)}
     return values
 
 

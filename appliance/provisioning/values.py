@@ -29,6 +29,21 @@ def _address(value: str) -> str:
     return value
 
 
+def begins_at_home(path: Path) -> bool:
+    """Whether a path begins with the home of somebody, as shells have it."""
+    first = path.parts[0] if path.parts else ""
+    return first == "~" or (first.startswith("~") and len(path.parts) > 1)
+
+
+def _file_path(value: Path) -> Path:
+    if begins_at_home(value):
+        # The service's user has no home, and whose else it would be nobody can tell.
+        raise PydanticCustomError(
+            "file_path", "must be a whole path, or one from the folder of this file, without ~"
+        )
+    return value
+
+
 def is_loopback(listen: str) -> bool:
     """Whether an address with a port can be reached from this machine alone."""
     host = listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
@@ -194,7 +209,7 @@ def _mail_address(text: str) -> str:
     return text
 
 
-FilePath = Annotated[Path, Field(strict=False)]
+FilePath = Annotated[Path, Field(strict=False), AfterValidator(_file_path)]
 """TOML has no paths: a text is one."""
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 RoomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]

@@ -147,6 +147,15 @@ tones = [1000, 1500.5]
             "room: needs only one of token, token_file, token_credential, token_url and guest",
         ),
         ("[room]\nguest = true\n", 1, 2, "room", "needs host and name"),
+        ('[room]\ntoken_file = "~/x"\n', 2, 1, "room.token_file", "of this file, without ~"),
+        ('[room]\ntoken_file = "~oak/x"\n', 2, 1, "room.token_file", "of this file, without ~"),
+        (
+            LEAST + '[panel]\ntls_cert = "~/c"\ntls_key = "k"\n',
+            6,
+            1,
+            "panel.tls_cert",
+            "must be a whole path, or one from the folder of this file, without ~, not '~/c'",
+        ),
         (
             '[room]\nhost = "wss://[fd00::7:8443"\ntoken = "x"\n',
             2,
@@ -452,3 +461,8 @@ def test_guests_come_to_the_root_of_a_server(rest: str, tmp_path: Path) -> None:
         assert config_of(tmp_path, f'{entrance}token = "x"\n').room.host == host
     bare = '[room]\nhost = "ws://hub:80/"\nname = "demo"\nguest = true\n'
     assert config_of(tmp_path, bare).room.guest
+
+
+def test_a_file_whose_name_begins_as_a_home_does(tmp_path: Path) -> None:
+    config = config_of(tmp_path, '[room]\ntoken_file = "~x"\n')
+    assert config.room.token_file == tmp_path / "~x"
