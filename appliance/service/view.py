@@ -9,6 +9,7 @@ from appliance.media.gate import Party
 from appliance.panel import PanelState
 from appliance.service.banner import banner
 from appliance.service.usage import Usage
+from appliance.signaling.address import shown
 from appliance.signaling.token import websocket_url
 from hal.controls import Status
 from hal.display import Banner
@@ -63,7 +64,7 @@ class View:
         return PanelState(
             name=str(own.get("name") or device.config.room.user_name),
             room=presence.entry.room,
-            hub="" if host is None else websocket_url(host, ""),
+            hub="" if host is None else shown(websocket_url(host, "")),
             press_joins=presence.waits and device.situation.present.status is Status.IDLE,
             visiting=presence.visiting,
             status=device.situation.present.status.value,

@@ -157,6 +157,12 @@ def test_an_update_is_shown_over_a_fault() -> None:
     assert state.present.status is Status.FAULT
 
 
+async def test_the_panel_tells_no_password_of_the_room_server(make_device: MakeDevice) -> None:
+    room = {"host": "ws://oak:c4n4ry@127.0.0.1:9/sub", "token": "x"}
+    oak = await make_device("Oak", 1, joined=False, room=room)
+    assert oak.state().hub == "ws://127.0.0.1:9/sub"
+
+
 async def test_each_figure_of_a_device_in_a_call_has_words_at_the_panel(
     make_device: MakeDevice,
 ) -> None:
