@@ -140,6 +140,21 @@ async def test_closing_from_another_thread_is_as_quick(live: tuple[MicCapture, W
     assert sum(wire.audible()[closed:]) <= 1
 
 
+async def test_what_waits_for_a_held_up_loop_never_leaves_after_the_gate_closed(
+    live: tuple[MicCapture, Wire],
+) -> None:
+    capture, wire = live
+    capture.gate.unmute(Party.START)
+    await until(lambda: len(wire.packets) >= 20)
+    time.sleep(0.3)  # packets with sound come to the loop meanwhile, and wait there
+    capture.gate.mute(Party.ROOM)
+    closed = len(wire.packets)
+    await until(lambda: len(wire.packets) >= closed + 20)
+    audible = wire.audible()
+    assert any(audible[:closed])
+    assert not any(audible[closed + 1 :])
+
+
 class _Talker(PacedMicrophone):
     """Somebody who says one thing up to `opened` (`time.monotonic`) and another after it."""
 
