@@ -81,6 +81,9 @@ def render(
     except ConfigErrors as error:
         for one in error.errors:
             typer.echo(f"roomlet: {one}", err=True)
+        fleets = folder / "fleet.toml"
+        if over is None and fleets.exists():
+            typer.echo(f"{fleets} did not count; --over {fleets} lays it below each", err=True)
         typer.echo("nothing is written; mend these first", err=True)
         return ExitCode.CONFIGURATION
     if dry_run:
@@ -133,6 +136,8 @@ def bundle(
     """Verify a folder's files and pack them, for a web server or a USB stick."""
     from appliance.provisioning import fleet
 
+    if not out.name.endswith((".tar.gz", ".tgz")):
+        raise typer.BadParameter(f"{out} is to be a .tar.gz; name it so", param_hint="--out")
     with _warnings_told():
         names = fleet.bundle(folder, _public(public_key), out)
     typer.echo(f"{out}: {len(names)} files")
@@ -146,9 +151,9 @@ def rotate(
     password_file: Password = None,
 ) -> None:
     """The file that leads devices from one key to the next; then sign the folder with the next."""
-    from appliance.provisioning import fleet
+    from appliance.provisioning import rotation
 
-    typer.echo(fleet.rotate(folder, _secret(key, password_file), _public(to)))
+    typer.echo(rotation.rotate(folder, _secret(key, password_file), _public(to)))
 
 
 @app.command()

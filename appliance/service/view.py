@@ -53,6 +53,9 @@ class View:
         session, host = presence.session, presence.entry.host
         active = session is not None and session.active
         members = [member.to_dict() for member in session.members] if session and active else []
+        if device.situation.doing is not Status.IN_ROOM:
+            # Of who talked as the connection was lost nobody tells when they stop.
+            members = [{**member, "talking": False} for member in members]
         own_id = (session.member_id or "") if session and active else ""
         own = next((member for member in members if member.get("id") == own_id), {})
         joined_ms = device.canvas.joined_ms

@@ -167,3 +167,17 @@ async def test_each_figure_of_a_device_in_a_call_has_words_at_the_panel(
     # In whatever order they come; last mostly the room server's first words on what it received.
     await until(oak, lambda state: named <= state.stats.keys() | made_up)
     assert oak.state().stats.keys() <= named
+
+
+async def test_nobody_is_said_to_talk_while_the_connection_is_lost(
+    make_device: MakeDevice,
+) -> None:
+    oak = await make_device()
+    await until(oak, lambda state: any(one.get("talking") for one in state.members))
+    oak.situation.move(Status.RECONNECTING, "nothing comes from the room server")
+    # Whatever lies over it: the room is no nearer.
+    for status in ("reconnecting", "fault"):
+        state = oak.state()
+        assert (state.status, state.tally) == (status, "live")
+        assert [(one["name"], one["talking"]) for one in state.members] == [("Oak", False)]
+        oak.situation.fault("a part", "it hangs")
