@@ -6,6 +6,8 @@ import errno
 import ipaddress
 import socket
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -70,18 +72,29 @@ def _loopback_only(event: str, args: tuple[Any, ...]) -> None:
 sys.addaudithook(_loopback_only)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _home_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What stands for several tests, programs that it starts too, is not in the user's folders."""
+    with pytest.MonkeyPatch.context() as patch:
+        _leave_home(patch, tmp_path_factory.mktemp("home"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _home_of_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """What a test writes below the user's folders goes to a folder that is thrown away."""
+    _leave_home(monkeypatch, tmp_path_factory.mktemp("home"))
+
+
+def _leave_home(patch: pytest.MonkeyPatch, home: Path) -> None:
     for name in ("ROOMLET_PROJECT", "ROOMLET_API_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    home = tmp_path_factory.mktemp("home")
+        patch.delenv(name, raising=False)
     for variable, folder in (
         ("XDG_CACHE_HOME", "cache"),
         ("XDG_CONFIG_HOME", "config"),
         ("XDG_DATA_HOME", "data"),
         ("XDG_STATE_HOME", "state"),
     ):
-        monkeypatch.setenv(variable, str(home / folder))
+        patch.setenv(variable, str(home / folder))

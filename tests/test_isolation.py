@@ -39,7 +39,20 @@ def test_this_machine_answers(host: str):
             assert client.getpeername()[0] == "127.0.0.1"
 
 
-def test_the_users_folders_are_not_the_users(tmp_path_factory: pytest.TempPathFactory):
+FOLDERS = [f"XDG_{name}_HOME" for name in ("CACHE", "CONFIG", "DATA", "STATE")]
+
+
+@pytest.fixture(scope="module")
+def earlier() -> dict[str, str]:
+    """The folders of what stands for several tests."""
+    return {name: os.environ.get(name, "") for name in FOLDERS}
+
+
+def test_the_users_folders_are_not_the_users(
+    earlier: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+):
     base = str(tmp_path_factory.getbasetemp())
-    for name in ("CACHE", "CONFIG", "DATA", "STATE"):
-        assert os.environ[f"XDG_{name}_HOME"].startswith(base)
+    for name in FOLDERS:
+        assert os.environ[name].startswith(base)
+        assert earlier[name].startswith(base)
+        assert os.environ[name] != earlier[name]

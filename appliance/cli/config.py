@@ -35,12 +35,15 @@ class Secrets(StrEnum):
 @app.command()
 def check(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE...]", help="Each is one device.")
+        list[Path] | None,
+        typer.Argument(metavar="[FILE...]", help="Each is one device.", readable=False),
     ] = None,
     over: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="The fleet's file, which lies below each and is no device itself."
+            metavar="FILE",
+            help="The fleet's file, which lies below each and is no device itself.",
+            readable=False,
         ),
     ] = None,
     here: Annotated[
@@ -51,7 +54,7 @@ def check(
             " FILE all its own are looked at.",
         ),
     ] = False,
-    root: Annotated[Path, typer.Option(help=ROOT_HELP)] = Path("/"),
+    root: Annotated[Path, typer.Option(help=ROOT_HELP, readable=False)] = Path("/"),
 ) -> int:
     """Whether configurations can be, and the files that they name.
 
@@ -159,7 +162,8 @@ def warnings_kept() -> Iterator[list[str]]:
 @app.command()
 def show(
     file: Annotated[
-        Path | None, typer.Argument(help="A device's file; without one, this device.")
+        Path | None,
+        typer.Argument(help="A device's file; without one, this device.", readable=False),
     ] = None,
     changed: Annotated[
         bool, typer.Option("--changed", help="Only what differs from the built-in values.")
@@ -167,9 +171,11 @@ def show(
     secrets: Annotated[Secrets, typer.Option(help="What becomes of secrets.")] = Secrets.masked,
     over: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The fleet's file, which lies below the device's."),
+        typer.Option(
+            metavar="FILE", help="The fleet's file, which lies below the device's.", readable=False
+        ),
     ] = None,
-    root: Annotated[Path, typer.Option(help=ROOT_HELP)] = Path("/"),
+    root: Annotated[Path, typer.Option(help=ROOT_HELP, readable=False)] = Path("/"),
 ) -> None:
     """A whole configuration, with the file that each value comes from."""
     from appliance.provisioning import Config

@@ -23,9 +23,12 @@ app = typer.Typer()
 def run(
     config: Annotated[
         Path | None,
-        typer.Option(help="The device's configuration, a TOML file; else what is provisioned."),
+        typer.Option(
+            help="The device's configuration, a TOML file; else what is provisioned.",
+            readable=False,
+        ),
     ] = None,
-    root: Annotated[Path, typer.Option(help=ROOT_HELP)] = Path("/"),
+    root: Annotated[Path, typer.Option(help=ROOT_HELP, readable=False)] = Path("/"),
 ) -> None:
     """The appliance, as a configuration describes it; SIGHUP reads that again."""
     import asyncio

@@ -26,13 +26,16 @@ app = typer.Typer()
 def doctor(
     config: Annotated[
         Path | None,
-        typer.Option(help="The device's configuration, a TOML file; else what is provisioned."),
+        typer.Option(
+            help="The device's configuration, a TOML file; else what is provisioned.",
+            readable=False,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False,
     ask: Annotated[
         bool, typer.Option("--ask", help="Ask what lights show and speakers play.")
     ] = False,
-    root: Annotated[Path, typer.Option(help=ROOT_HELP)] = Path("/"),
+    root: Annotated[Path, typer.Option(help=ROOT_HELP, readable=False)] = Path("/"),
 ) -> int:
     """Tries everything that the device needs, and says what to do about what does not work.
 

@@ -23,12 +23,16 @@ app = typer.Typer()
 @app.command()
 def hub(
     listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes a free one.")] = LISTEN,
-    data: Annotated[Path | None, typer.Option(help=DATA_HELP, show_default=DATA)] = None,
+    data: Annotated[
+        Path | None, typer.Option(help=DATA_HELP, show_default=DATA, readable=False)
+    ] = None,
     open_room: Annotated[
         list[str] | None, typer.Option(help="A room that any visitor of the page may enter.")
     ] = None,
-    cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM), for https.")] = None,
-    key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
+    cert: Annotated[
+        Path | None, typer.Option(help="Certificate chain (PEM), for https.", readable=False)
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="Its private key (PEM).", readable=False)] = None,
     panel: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=URL", help="A device's panel to show beside a room's page."),

@@ -31,7 +31,10 @@ def lights(
     show: Annotated[Show, typer.Argument(help="What they are to show.")],
     config: Annotated[
         Path | None,
-        typer.Option(help="The device's configuration, a TOML file; else what is provisioned."),
+        typer.Option(
+            help="The device's configuration, a TOML file; else what is provisioned.",
+            readable=False,
+        ),
     ] = None,
     seconds: Annotated[
         float, typer.Option("--for", min=0, help="How long the fault is shown, in seconds.")

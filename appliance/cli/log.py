@@ -60,7 +60,7 @@ def mute(
     ] = False,
     state: Annotated[
         Path | None,
-        typer.Option(metavar="DIRECTORY", help="The device's state directory."),
+        typer.Option(metavar="DIRECTORY", help="The device's state directory.", readable=False),
     ] = None,
 ) -> None:
     """Who muted and unmuted this device, when, and why."""

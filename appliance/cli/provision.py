@@ -28,18 +28,23 @@ _MOST = 4096
 
 app = typer.Typer(no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Argument(help="The folder of the fleet's files.")]
-Secret = Annotated[Path, typer.Option("--key", metavar="FILE", help=SECRET_HELP)]
+Folder = Annotated[Path, typer.Argument(help="The folder of the fleet's files.", readable=False)]
+Secret = Annotated[Path, typer.Option("--key", metavar="FILE", help=SECRET_HELP, readable=False)]
 Public = Annotated[str, typer.Option("--public-key", metavar="KEY", help=PUBLIC_HELP)]
 Password = Annotated[
-    Path | None, typer.Option("--password-file", metavar="FILE", help="The password, for scripts.")
+    Path | None,
+    typer.Option(
+        "--password-file", metavar="FILE", help="The password, for scripts.", readable=False
+    ),
 ]
-Root = Annotated[Path, typer.Option(help=ROOT_HELP)]
+Root = Annotated[Path, typer.Option(help=ROOT_HELP, readable=False)]
 
 
 @app.command()
 def keys(
-    name: Annotated[Path, typer.Argument(help="NAME.key and NAME.pub are written.")],
+    name: Annotated[
+        Path, typer.Argument(help="NAME.key and NAME.pub are written.", readable=False)
+    ],
     locked: Annotated[
         bool, typer.Option("--locked/--unlocked", help="Whether a password locks the secret key.")
     ] = True,
@@ -61,11 +66,18 @@ def keys(
 
 @app.command()
 def render(
-    table: Annotated[Path, typer.Argument(help="CSV: a row a room, a column serial or mac.")],
-    template: Annotated[Path, typer.Argument(help="TOML with ${column} where cells go.")],
+    table: Annotated[
+        Path, typer.Argument(help="CSV: a row a room, a column serial or mac.", readable=False)
+    ],
+    template: Annotated[
+        Path, typer.Argument(help="TOML with ${column} where cells go.", readable=False)
+    ],
     folder: Folder,
     over: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The fleet's file, which lies below each.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The fleet's file, which lies below each.", readable=False
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")
@@ -81,6 +93,9 @@ def render(
     except ConfigErrors as error:
         for one in error.errors:
             typer.echo(f"roomlet: {one}", err=True)
+        fleets = folder / "fleet.toml"
+        if over is None and fleets.exists():
+            typer.echo(f"{fleets} did not count; --over {fleets} lays it below each", err=True)
         typer.echo("nothing is written; mend these first", err=True)
         return ExitCode.CONFIGURATION
     if dry_run:
@@ -128,11 +143,13 @@ def verify(folder: Folder, public_key: Public) -> None:
 def bundle(
     folder: Folder,
     public_key: Public,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="A .tar.gz.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A .tar.gz.", readable=False)],
 ) -> None:
     """Verify a folder's files and pack them, for a web server or a USB stick."""
     from appliance.provisioning import fleet
 
+    if not out.name.endswith((".tar.gz", ".tgz")):
+        raise typer.BadParameter(f"{out} is to be a .tar.gz; name it so", param_hint="--out")
     with _warnings_told():
         names = fleet.bundle(folder, _public(public_key), out)
     typer.echo(f"{out}: {len(names)} files")
@@ -146,9 +163,9 @@ def rotate(
     password_file: Password = None,
 ) -> None:
     """The file that leads devices from one key to the next; then sign the folder with the next."""
-    from appliance.provisioning import fleet
+    from appliance.provisioning import rotation
 
-    typer.echo(fleet.rotate(folder, _secret(key, password_file), _public(to)))
+    typer.echo(rotation.rotate(folder, _secret(key, password_file), _public(to)))
 
 
 @app.command()
@@ -169,7 +186,9 @@ def fetch(
 
 @app.command()
 def take(
-    folder: Annotated[Path, typer.Argument(help="As a USB stick's; it must be allowed here.")],
+    folder: Annotated[
+        Path, typer.Argument(help="As a USB stick's; it must be allowed here.", readable=False)
+    ],
     force: Annotated[
         bool, typer.Option("--force", help="Take older files too, and what once failed.")
     ] = False,

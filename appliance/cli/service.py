@@ -17,7 +17,10 @@ app = typer.Typer()
 def fault(
     config: Annotated[
         Path | None,
-        typer.Option(help="The device's configuration, a TOML file; else what is provisioned."),
+        typer.Option(
+            help="The device's configuration, a TOML file; else what is provisioned.",
+            readable=False,
+        ),
     ] = None,
     reason: Annotated[str, typer.Option(help="What is wrong, for the screen.")] = "",
     seconds: Annotated[float, typer.Option("--for", help="How long, in seconds.")] = 600.0,
@@ -43,7 +46,8 @@ def state(
         typer.Option("--idle", help="Say nothing; exit 0 if nobody is in a call, else 1."),
     ] = False,
     directory: Annotated[
-        Path | None, typer.Option(metavar="DIRECTORY", help="The service's runtime directory.")
+        Path | None,
+        typer.Option(metavar="DIRECTORY", help="The service's runtime directory.", readable=False),
     ] = None,
 ) -> int:
     """What the device is doing; for scripts that restart a machine or update it."""

@@ -24,10 +24,14 @@ def token(
     minutes: Annotated[
         float | None, typer.Option(help="How long it lets in; without end if not given.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help=DATA_HELP, show_default=DATA)] = None,
+    data: Annotated[
+        Path | None, typer.Option(help=DATA_HELP, show_default=DATA, readable=False)
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write it there, for its owner alone (mode 0600)."),
+        typer.Option(
+            metavar="FILE", help="Write it there, for its owner alone (mode 0600).", readable=False
+        ),
     ] = None,
 ) -> None:
     """A room token, signed with the keys of a hub.

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 DIRECTORY = Annotated[
-    Path | None, typer.Option(metavar="DIRECTORY", help="The service's runtime directory.")
+    Path | None,
+    typer.Option(metavar="DIRECTORY", help="The service's runtime directory.", readable=False),
 ]
 LOCK = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="The file by which it is wished for.")
+    Path | None,
+    typer.Option(metavar="FILE", help="The file by which it is wished for.", readable=False),
 ]
 
 LOOK_EVERY = 0.5
@@ -51,7 +53,10 @@ def update(
 def reboot(
     config: Annotated[
         Path | None,
-        typer.Option(help="The device's configuration, a TOML file; else what is provisioned."),
+        typer.Option(
+            help="The device's configuration, a TOML file; else what is provisioned.",
+            readable=False,
+        ),
     ] = None,
     directory: DIRECTORY = None,
     lock: LOCK = None,

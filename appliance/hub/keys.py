@@ -150,7 +150,10 @@ def _data_error(data: Path, error: OSError) -> DataError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DataError(f"the disk of the data directory {data} is full; free some space")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return DataError(f"the data directory {data} is not writable; choose another with --data")
+        return DataError(
+            f"the data directory {data} is not readable and writable; mend its rights, or choose"
+            " another with --data"
+        )
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return DataError(f"{data} is no directory; choose another with --data")
     reason = error.strerror or "cannot be used"

@@ -87,7 +87,8 @@ class Negotiation:
                 leg.offered(sdp, directions)
                 self._answered(leg, peer, answer)
             except (MediaError, TimeoutError) as error:
-                log.info("call %r has no media: %s", leg.call_id[:40], error)
+                why = str(error) or f"not ready within {ANSWER_TIMEOUT:g} s"
+                log.info("call %r has no media: %s", leg.call_id[:40], why)
                 self._give_up(leg, peer, INCOMPATIBLE)
             except Refused as refusal:
                 # The room was locked or filled while the answer was made.

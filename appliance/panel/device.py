@@ -73,7 +73,8 @@ class PanelState:
     camera_closers: list[str] = field(default_factory=list)
     """The same for the camera's gate."""
     members: list[dict[str, Any]] = field(default_factory=list)
-    """Members of the room, as on the wire (id, name, audio_muted, video_muted, talking, ...)."""
+    """Members of the room, as on the wire (id, name, audio_muted, video_muted, talking, ...).
+    While the connection is lost nobody is known to talk."""
     member_id: str = ""
     """Which of them is this device; empty outside a room."""
     layout: str = ""
@@ -127,7 +128,8 @@ class PanelDevice(Protocol):
     def visit(self, invitation: str, /) -> Coroutine[Any, Any, None]:
         """Go to another room for a while: by its code, a link to it, or a token.
 
-        Returns once the device is there.  Raises Refused with the reason.
+        Returns once the device is there, and at once where that is its own room.  Raises Refused
+        with the reason, also where it is in that room already.
         """
 
     def go_home(self) -> None:

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from appliance.provisioning.errors import Refused, Unreachable
 from appliance.provisioning.layers import MAX_FILES
-from appliance.provisioning.minisign import MinisignError, PublicKey
+from appliance.provisioning.minisign import PublicKey
 from appliance.provisioning.mirror import (
     Held,
     Holding,
@@ -27,6 +27,13 @@ from appliance.provisioning.mirror import (
     accept,
     check_signature,
     included,
+)
+from appliance.provisioning.rotation import (
+    ROTATIONS,
+    check_rotation,
+    following,
+    rotation_name,
+    too_many,
 )
 from appliance.provisioning.source import MAX_BYTES
 
@@ -37,9 +44,6 @@ SIGNATURE_BYTES: Final = 4096
 
 FLEET: Final = "fleet.toml"
 """The file that every device of a fleet takes."""
-
-ROTATIONS: Final = 16
-"""Keys that a device follows at most in one go."""
 
 
 class Found(Enum):
@@ -146,23 +150,13 @@ async def _newest_key(files: Files, key: PublicKey) -> PublicKey:
         answer = await files.get(f"{name}.minisig", SIGNATURE_BYTES)
         if answer.found is not Found.YES:
             return key
-        signature = check_signature(name, _text(name, answer.data), key, None)
+        signature = check_rotation(key, _text(name, answer.data))
         content = await files.get(name, SIGNATURE_BYTES)
         if content.found is not Found.YES:
             raise Refused(f"{name} is signed, but not there; upload it")
-        try:
-            signature.verify(content.data, key)
-            following = PublicKey.parse(_text(name, content.data))
-        except MinisignError as error:
-            raise Refused(f"{name} {error}") from None
-        log.warning("key %s takes the place of %s", following.name, key.name)
-        key = following
-    raise Refused(f"more than {ROTATIONS} keys follow each other; give the device the last one")
-
-
-def rotation_name(key: PublicKey) -> str:
-    """The file, signed with `key`, that names the key which follows it."""
-    return f"{key.name}.next.pub"
+        before, key = key, following(key, signature, content.data)
+        log.warning("key %s takes the place of %s", key.name, before.name)
+    raise too_many()
 
 
 async def _file(

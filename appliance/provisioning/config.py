@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
-from pydantic import BaseModel, PrivateAttr, ValidationError
+from pydantic import BaseModel, PrivateAttr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from appliance.provisioning.devices import (
     CameraConfig,
@@ -37,7 +38,7 @@ from appliance.provisioning.sections import (
     UpdatesConfig,
 )
 from appliance.provisioning.source import Key, dotted, held
-from appliance.provisioning.values import FilePath
+from appliance.provisioning.values import FilePath, begins_at_home, overlap
 
 __all__ = [
     "CalendarConfig",
@@ -104,6 +105,25 @@ class Config(Section):
     provisioning: ProvisioningConfig = ProvisioningConfig()
 
     _layers: Layers | None = PrivateAttr(default=None)
+
+    @field_validator("metrics")
+    @classmethod
+    def _beside_the_panel(cls, metrics: MetricsConfig, info: ValidationInfo) -> MetricsConfig:
+        panel, listen = info.data.get("panel"), metrics.listen
+        # A panel that is wrong is missing here, and told by itself.
+        if panel is None or not panel.enabled or listen is None or listen.startswith("unix:"):
+            return metrics
+        if overlap(panel.listen, listen):
+            clash = PydanticCustomError(
+                "clash",
+                "is where the panel listens (panel.listen = {panel}); give one of the two another"
+                " port",
+                {"panel": repr(panel.listen)},
+            )
+            detail = InitErrorDetails(type=clash, loc=("listen",), input=listen)
+            # The key of the section is to blame, not the section.
+            raise ValidationError.from_exception_data("metrics", [detail])
+        return metrics
 
     @classmethod
     def from_layers(cls, layers: Layers) -> Config:
@@ -269,7 +289,10 @@ def anchored(layers: Layers) -> dict[str, Any]:
         part = layers.part(key)
         if part is None or not held(values, key) or not isinstance(values[section][name], str):
             continue
-        values[section] = values[section] | {name: str(part.base / values[section][name])}
+        path = values[section][name]
+        if not begins_at_home(Path(path)):
+            # One that does is refused as it is, not looked for in a folder that is called ~.
+            values[section] = values[section] | {name: str(part.base / path)}
     return values
 
 

@@ -9,31 +9,34 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from appliance.provisioning.blame import first_of
 from appliance.provisioning.checking import check
-from appliance.provisioning.collecting import FLEET, rotation_name
+from appliance.provisioning.collecting import FLEET
 from appliance.provisioning.errors import ConfigError, ConfigErrors, Refusals, Refused
 from appliance.provisioning.files import write_whole
 from appliance.provisioning.layers import Layers, Part, normal, read_parts
 from appliance.provisioning.minisign import MinisignError, PublicKey, SecretKey, Signature
 from appliance.provisioning.mirror import accept, check_signature
 from appliance.provisioning.places import Places
+from appliance.provisioning.rotation import Rotations, rotation_name
 from appliance.provisioning.source import Source
-
-SIGNED: Final = ("*.toml", "*.next.pub")
-"""What of a folder is signed."""
 
 
 def sign(folder: Path, key: SecretKey, serial: int | None = None) -> list[str]:
     """Sign what is not signed yet, as it stands, with this key; the names that were signed.
 
     What is signed already keeps its signature, so that its devices need not fetch it again.
-    `serial` is by default the time, and more than that of the signature before it.
-    Raises OSError, Refused for a folder without files, and ConfigErrors for those that are no TOML;
-    then nothing is signed.
+    `serial` is by default the time, and more than that of the signature before it.  A file that
+    leads to the next key is signed by `rotate` and never here.
+    Raises OSError, Refused for a folder without files or one that another key follows this one in,
+    and ConfigErrors for those that are no TOML; then nothing is signed.
     """
+    if (leads_on := folder / rotation_name(key.public)).exists():
+        raise Refused(
+            f"{leads_on.name} leads devices from key {key.public.name} to the next one;"
+            " sign with that"
+        )
     due: list[tuple[Path, bytes, Signature | None]] = []
     wrong: list[ConfigError] = []
     for path in _signable(folder):
@@ -42,11 +45,10 @@ def sign(folder: Path, key: SecretKey, serial: int | None = None) -> list[str]:
         if old is not None and _fits(old, path.name, data, key.public):
             continue
         due.append((path, data, old))
-        if path.suffix == ".toml":
-            try:
-                Source.decode(path, data).parse()
-            except ConfigError as error:
-                wrong.append(error)
+        try:
+            Source.decode(path, data).parse()
+        except ConfigError as error:
+            wrong.append(error)
     if wrong:
         raise ConfigErrors(wrong)
     for path, data, old in due:
@@ -62,17 +64,27 @@ def verify(folder: Path, key: PublicKey) -> dict[str, int]:
 
     Each that is neither the fleet's nor included by another is looked at as a device of its own
     over the fleet's; what lies on the device itself is not known here, nor what its files name: so
-    nothing is called missing.
-    Raises Refusals for those that a device would refuse, each reason once.
+    nothing is called missing.  A device that knows `key` goes by the newest one that follows it
+    here.
+    Raises Refusals for those that a device would refuse, each reason once, and Refused where keys
+    follow each other without an end.
     """
     serials: dict[str, int] = {}
     wrong: list[_Wrong] = []
-    paths = _signable(folder)
-    for path in paths:
+    paths, rotations = _signable(folder), Rotations(folder, key)
+    for path in rotations.paths:
         try:
-            serials[path.name] = _verified(path, key)
+            serials[path.name] = rotations.serial(path)
         except Refused as error:
             wrong.append(_Wrong(path.name, str(error)))
+    # Where the way to it is broken nobody knows with which one the rest should be signed.
+    if not wrong:
+        newest = rotations.newest()
+        for path in paths:
+            try:
+                serials[path.name] = _verified(path, newest)
+            except Refused as error:
+                wrong.append(_Wrong(path.name, str(error)))
     wrong += _mistakes(folder, paths)
     if wrong:
         raise Refusals(list(_told(wrong, [path.name for path in paths])))
@@ -118,9 +130,7 @@ def _mistakes(folder: Path, paths: Sequence[Path]) -> Iterator[_Wrong]:
     # As on the devices, where all of a fleet's files are together.
     local = Places().local
     below, beneath = _Read.of("fleet", folder / FLEET, local), {normal(folder / FLEET)}
-    read = {
-        normal(path): _Read.of("device", path, local) for path in paths if path.suffix == ".toml"
-    }
+    read = {normal(path): _Read.of("device", path, local) for path in paths}
     for path, own in read.items():
         beneath |= {part.source.path for part in own.parts} - {path}
         # A file that is below others may not get as far as to be looked at there.
@@ -167,14 +177,7 @@ def _verified(path: Path, key: PublicKey) -> int:
     except UnicodeDecodeError:
         raise Refused(f"{path.name}.minisig is no text; sign the file again") from None
     signature = check_signature(path.name, text, key, None)
-    data = path.read_bytes()
-    if path.suffix == ".toml":
-        accept(path.name, data, text, signature, key)
-    else:
-        try:
-            signature.verify(data, key)
-        except MinisignError as error:
-            raise Refused(f"{path.name} {error}") from None
+    accept(path.name, path.read_bytes(), text, signature, key)
     return signature.serial or 0
 
 
@@ -198,19 +201,9 @@ def bundle(folder: Path, key: PublicKey, target: Path) -> list[str]:
     return names
 
 
-def rotate(folder: Path, old: SecretKey, new: PublicKey) -> str:
-    """Write the file by which devices pass from one key to the next; its name.  Raises OSError."""
-    name = rotation_name(old.public)
-    data = new.file.encode()
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / name, data, 0o644)
-    write_whole(folder / f"{name}.minisig", old.sign(data, name).encode(), 0o644)
-    return name
-
-
 def _signable(folder: Path) -> list[Path]:
     """What of a folder is signed.  Raises Refused where that is nothing."""
-    paths = sorted(path for pattern in SIGNED for path in folder.glob(pattern))
+    paths = sorted(folder.glob("*.toml"))
     if not paths:
         raise Refused(f"{folder} has no files of a fleet; render some first")
     return paths

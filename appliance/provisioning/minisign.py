@@ -39,6 +39,11 @@ _MAX_N: Final = 2**20
 """No key file may ask for more memory than minisign's own do."""
 
 
+_PUBLIC_BYTES, _SECRET_BYTES = 42, 158
+_KINDS: Final = {_PUBLIC_BYTES: "a minisign public key", _SECRET_BYTES: "a minisign secret key"}
+"""The keys by their size, with the letters and numbers that stand before."""
+
+
 class MinisignError(ValueError):
     """A text that is no key, no signature, or of a kind that is not known."""
 
@@ -62,7 +67,7 @@ class PublicKey:
     def parse(cls, text: str) -> PublicKey:
         """From the base64 of 56 characters, or the file of it.  Raises MinisignError."""
         lines = [line for line in text.strip().splitlines() if not line.startswith(COMMENT)]
-        raw = _decoded("".join(lines), 42, "a minisign public key")
+        raw = _decoded("".join(lines), _PUBLIC_BYTES, _KINDS[_PUBLIC_BYTES])
         if raw[:2] != b"Ed":
             raise MinisignError("is no minisign public key: it begins otherwise than RW")
         return cls(raw[2:10], raw[10:])
@@ -183,7 +188,7 @@ class SecretKey:
     def parse(cls, text: str, password: str | None = None) -> SecretKey:
         """From the text of a file.  Raises MinisignError; Locked for a wrong or absent password."""
         lines = [line for line in text.strip().splitlines() if not line.startswith(COMMENT)]
-        raw = _decoded("".join(lines), 158, "a minisign secret key")
+        raw = _decoded("".join(lines), _SECRET_BYTES, _KINDS[_SECRET_BYTES])
         kind, kdf, check = raw[:2], raw[2:4], raw[4:6]
         if kind != b"Ed" or check != b"B2" or kdf not in (b"Sc", b"\0\0"):
             raise MinisignError("is a secret key of an unknown kind; use minisign's")
@@ -241,5 +246,7 @@ def _decoded(text: str, length: int, what: str) -> bytes:
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != length:
+        if (other := _KINDS.get(len(raw))) is not None and raw.startswith(b"E"):
+            raise MinisignError(f"is {other}, not {what}; give the other file of the pair")
         raise MinisignError(f"is not {what}; copy it whole")
     return raw

@@ -33,7 +33,7 @@ UNKNOWN: Final = "extra_forbidden"
 MISSING: Final = "missing"
 """The kind of a mistake that is a key that is not there."""
 
-RULES: Final = ("way_in", "unguarded", MISSING)
+RULES: Final = ("way_in", "unguarded", "clash", MISSING)
 """Kinds of mistakes that are of several values together, or of none."""
 
 RULE: Final = 2
@@ -206,6 +206,6 @@ def _reason(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == MISSING:
         return "is missing; add it"
     text = in_words(detail)
-    if kind in ("way_in", "model_type") or _is_secret(model, key):
+    if kind in ("way_in", "clash", "model_type") or _is_secret(model, key):
         return text
     return f"{text}, not {shown(detail['input'])}"

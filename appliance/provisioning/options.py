@@ -49,23 +49,28 @@ def option_mistakes(name: str, section: DeviceConfig, *, whole: bool = True) -> 
     for some of it could not be read, nothing that may well be there.
 
     A backend whose library is missing here is not looked into: it may be there on the device.  The
-    others are made, but not opened.
+    others are made, but not opened.  Of `auto` an option has to be one of some candidate; its value
+    is not looked at, for a candidate that refuses it is passed over.
     """
     kind = KIND_OF[name]
     named = [("backend", section.backend), *(("also", n) for n in getattr(section, "also", []))]
     backends: dict[str, type[registry.Backend]] = {}
+    of_candidates: Collection[str] = ()
     known_by_all = True
     for key, backend in named:
         try:
-            if backend != AUTO:
+            if backend == AUTO:
+                of_candidates = registry.options_of(kind, AUTO)
+            else:
                 backends[backend] = registry.load(kind, backend)
-                continue
+            continue
         except DeviceNotFound as error:
             yield Mistake((name, key), str(error), None)
         except BackendUnavailable:
             pass
         known_by_all = False
-    known = {
+    known: dict[str, Any] = {option: None for option in of_candidates if option != "device"}
+    known |= {
         option: _hints(backend).get(option)
         for backend in backends.values()
         for option in inspect.signature(backend).parameters
@@ -74,10 +79,10 @@ def option_mistakes(name: str, section: DeviceConfig, *, whole: bool = True) -> 
     wrong, misspelt = set(), False
     for option, value in section.options.items():
         if option not in known:
-            # Of `auto` and of what is not installed here nobody knows the options.
+            # Of what is not installed here nobody knows the options.
             if known_by_all:
                 misspelt = True
-                reason = _unknown(kind, list(backends), option, known)
+                reason = _unknown(kind, [backend for _, backend in named], option, known)
                 yield Mistake((name, "options", option), reason, UNKNOWN)
         elif known[option] is not None and (detail := _wrong(known[option], value)) is not None:
             wrong.add(option)

@@ -39,6 +39,7 @@ from appliance.provisioning.values import (
     StunUrl,
     TokenUrl,
     TurnUrl,
+    is_bare,
     is_loopback,
 )
 
@@ -80,10 +81,13 @@ class RoomConfig(Section):
     @model_validator(mode="after")
     def _one_way_in(self) -> RoomConfig:
         ways = [self.token, self.token_file, self.token_credential, self.token_url]
-        if sum(way is not None for way in ways) + self.guest != 1:
+        count = sum(way is not None for way in ways) + self.guest
+        if count != 1:
             raise PydanticCustomError(
                 "way_in",
-                "needs one of token, token_file, token_credential, token_url and guest = true",
+                "needs only one of token, token_file, token_credential, token_url and guest = true"
+                if count
+                else "needs one of token, token_file, token_credential, token_url and guest = true",
             )
         if self.token_secret_file is not None and self.token_secret_credential is not None:
             raise PydanticCustomError(
@@ -91,6 +95,11 @@ class RoomConfig(Section):
             )
         if self.guest and (self.host is None or self.name is None):
             raise PydanticCustomError("way_in", "with guest = true needs host and name")
+        if self.guest and not is_bare(self.host or ""):
+            raise PydanticCustomError(
+                "way_in",
+                "with guest = true needs a host without a path: the entrance is at ws://HOST:PORT",
+            )
         return self
 
 

@@ -46,6 +46,10 @@ class Source:
                 data = file.read(most + 1)
         except FileNotFoundError:
             raise ConfigError("there is no such file; check its name", path=path) from None
+        except PermissionError:
+            raise ConfigError(
+                "may not be read by this user; mend its rights, or those of its folder", path=path
+            ) from None
         except OSError as error:
             reason = (error.strerror or "cannot be read").lower()
             raise ConfigError(f"{reason}; check the file", path=path) from None

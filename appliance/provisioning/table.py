@@ -63,6 +63,9 @@ class Table:
             for sign, name in ((";", "semicolons"), ("\t", "tabs")):
                 if sign in "".join(header):
                     reason += f"; separate the cells by commas, not by {name}"
+            for name in self.columns:
+                if name.lower() in NAMES:
+                    reason += f"; write {name.lower()}, not {name}"
         elif len(set(self.columns)) != len(self.columns) or "" in self.columns:
             reason = "has two columns of one name, or one without; give each its own"
         if reason is not None:
@@ -103,8 +106,11 @@ class Table:
             self.blame(line, f"is no CSV from here on: {error}; look at its quotes")
 
     def _file(self, line: int, row: Mapping[str, str]) -> str | None:
-        serial, mac = row.get("serial", "").lower(), row.get("mac", "").lower().replace(":", "-")
+        serial, mac = row.get("serial", "").lower(), row.get("mac", "").lower()
         mistaken = len(self.mistakes)
+        # In the ways in which labels and switches write it.
+        digits = re.sub("[:.-]", "", mac)
+        mac = mac and "-".join(digits[i : i + 2] for i in range(0, len(digits), 2))
         if mac and not re.fullmatch(r"([0-9a-f]{2}-){5}[0-9a-f]{2}", mac):
             reason = f"{row['mac']} is no MAC address; write it as b8:27:eb:01:02:03"
             self.blame(line, reason, "mac")

@@ -29,6 +29,21 @@ def _address(value: str) -> str:
     return value
 
 
+def begins_at_home(path: Path) -> bool:
+    """Whether a path begins with the home of somebody, as shells have it."""
+    first = path.parts[0] if path.parts else ""
+    return first == "~" or (first.startswith("~") and len(path.parts) > 1)
+
+
+def _file_path(value: Path) -> Path:
+    if begins_at_home(value):
+        # The service's user has no home, and whose else it would be nobody can tell.
+        raise PydanticCustomError(
+            "file_path", "must be a whole path, or one from the folder of this file, without ~"
+        )
+    return value
+
+
 def is_loopback(listen: str) -> bool:
     """Whether an address with a port can be reached from this machine alone."""
     host = listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
@@ -36,6 +51,29 @@ def is_loopback(listen: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two addresses with ports cannot both be listened at on one machine."""
+    (host, _, port), (beside, _, its_port) = one.rpartition(":"), other.rpartition(":")
+    if int(port) != int(its_port) or int(port) == 0:
+        return False
+    a, b = _listened_at(host), _listened_at(beside)
+    return a == b or _covers(a, b) or _covers(b, a)
+
+
+def _listened_at(host: str) -> str:
+    """A host to listen at in its one spelling, as far as nobody has to be asked for it."""
+    name = host.removeprefix("[").removesuffix("]").lower()
+    try:
+        return "127.0.0.1" if name == "localhost" else str(ipaddress.ip_address(name))
+    except ValueError:
+        return name
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    """Whether all of IPv4, or of both, is listened at, and the other is of that."""
+    return wide == "::" or (wide == "0.0.0.0" and ":" not in narrow)
 
 
 def _metrics_address(value: str) -> str:
@@ -84,10 +122,17 @@ def _is_request(value: str) -> bool:
 def _host(value: str) -> str:
     scheme, separator, rest = value.partition("://")
     whole = value if separator else f"wss://{value}"
-    if _url(whole, "ws", "wss", "http", "https") is None:
+    # A fragment is a page's: no WebSocket address has one.
+    if _url(whole, "ws", "wss", "http", "https") is None or "#" in value:
         raise PydanticCustomError("host", "must be HOST, ws://HOST:PORT or wss://HOST:PORT")
     # A page's address is what people have at hand.
     return f"ws{scheme[4:]}://{rest}" if scheme.lower() in ("http", "https") else value
+
+
+def is_bare(host: str) -> bool:
+    """Whether a room server is named without a path or a query."""
+    rest = host.partition("://")[2] or host
+    return "?" not in rest and "/" not in rest.removesuffix("/")
 
 
 def _folder_url(value: str) -> str:
@@ -164,7 +209,7 @@ def _mail_address(text: str) -> str:
     return text
 
 
-FilePath = Annotated[Path, Field(strict=False)]
+FilePath = Annotated[Path, Field(strict=False), AfterValidator(_file_path)]
 """TOML has no paths: a text is one."""
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 RoomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)]

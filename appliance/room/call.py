@@ -209,7 +209,9 @@ class Call:
             async with asyncio.timeout(timeout):
                 await self._request(verto.bye(self.id, **self._dialog()))
         except (SignalingError, TimeoutError) as error:
-            log.info("the server did not take the goodbye: %s", error)
+            # A timeout of asyncio's own has no text.
+            why = str(error) or f"no answer within {timeout:g} s"
+            log.info("the server did not take the goodbye: %s", why)
 
     async def close(self) -> None:
         """End the media and everything under way; says nothing to the server."""

@@ -169,6 +169,11 @@ class RoomSession(RoomProperties, EventEmitter, OwnCalls, WorkMethods, LegMethod
         return self._muting.agreed
 
     @property
+    def connection_error(self) -> SignalingError | None:
+        """Why the connection to the server is lost, while it is won back; None while it stands."""
+        return None if self._connection is None else self._connection.trouble
+
+    @property
     def active(self) -> bool:
         """Whether the session is in a room now."""
         return self._phase is Phase.JOINED and self._call is not None and self._call.active

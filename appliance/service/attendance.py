@@ -114,8 +114,10 @@ class Attendance:
                 left.set_result(event.to_dict().get("reason"))
 
         def reconnecting(*_: object) -> None:
+            if not session.active:
+                return  # it is being left
             log.warning("the connection to the room was lost; reconnecting")
-            self._on_status(Status.RECONNECTING, "")
+            self._on_status(Status.RECONNECTING, str(session.connection_error or ""))
 
         def connected(*_: object) -> None:
             if session.active:
@@ -149,22 +151,24 @@ class Attendance:
         """
         clock = asyncio.get_running_loop().time
         received: object = None
-        heard, silent, ever = clock(), False, False
+        heard, told, ever = clock(), "", False
         while not left.done():
             await asyncio.wait({left}, timeout=LOOK_EVERY)
             now, count = clock(), session.stats().get("bytes_received", 0)
             if count != received:
                 ever = ever or received is not None
                 received, heard = count, now
-                if silent and not left.done():
+                if told and not left.done():
                     self._on_status(Status.IN_ROOM, "")
-                silent = False
+                told = ""
             elif now - heard > (LOST_AFTER if ever else NEVER_AFTER):
                 log.warning("nothing comes from the room; joining anew")
                 return RECONNECTION_ATTEMPT_TIMEOUT
-            elif now - heard > SILENT_AFTER and not silent:
-                silent = True
-                self._on_status(Status.RECONNECTING, "nothing comes from the room server")
+            elif now - heard > SILENT_AFTER:
+                why = str(session.connection_error or "nothing comes from the room server")
+                if why != told:
+                    told = why
+                    self._on_status(Status.RECONNECTING, why)
         return left.result()
 
     def _failed(self, error: Exception) -> tuple[float, Status, str]:

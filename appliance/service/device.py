@@ -279,9 +279,13 @@ class Device:
     async def visit(self, invitation: str) -> None:
         """See `PanelDevice.visit`."""
         try:
-            await self.presence.visit(Entry(self.config, Invitation.parse(invitation)))
+            entry = Entry(self.config, Invitation.parse(invitation))
+            there = self.presence.is_in(entry)
+            await self.presence.visit(entry)
         except (*Failure, ServiceError) as error:
             raise Refused(str(error)) from error
+        if there:
+            raise Refused("The device is in that room already.")
 
     def go_home(self) -> None:
         """See `PanelDevice.go_home`."""

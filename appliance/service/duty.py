@@ -26,8 +26,9 @@ class Duty:
     A visit takes its place until that returns, or the policy wants the device home.
 
     `others` counts the other members, None outside a room.  `on_idle` is called with the reason
-    each time the device stays out, and again when that changes.  `hold` is asked at each look for a
-    reason to stay out whatever the policy says; None: there is none.
+    each time the device stays out, and again when that changes, `on_change` before one room is
+    left for another, which takes seconds where its server does not answer.  `hold` is asked at each
+    look for a reason to stay out whatever the policy says; None: there is none.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Duty:
         others: Callable[[], int | None],
         on_idle: Callable[[str], None],
         *,
+        on_change: Callable[[], None] = lambda: None,
         hold: Callable[[dt.datetime], str | None] = lambda _: None,
         wall: Callable[[], dt.datetime] = _local_time,
         every: float = LOOK_EVERY,
@@ -45,6 +47,7 @@ class Duty:
         self._attend = attend
         self._others = others
         self._on_idle = on_idle
+        self._on_change = on_change
         self._hold = hold
         self._wall = wall
         self._every = every
@@ -108,6 +111,8 @@ class Duty:
                 self._attends = decision.attend
                 errand = self._visit if self.policy.visiting else self._attend
                 if not decision.attend or errand is not self._errand:
+                    if decision.attend and self._attending is not None:
+                        self._on_change()
                     await self._end()
                 if decision.attend and self._attending is None:
                     self._errand = errand

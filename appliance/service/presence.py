@@ -53,12 +53,19 @@ class Presence:
         self._attendance = self._attend(home, home.token, state.move, patient=patient)
         self._present = self._attendance
         self._duty = Duty(
-            Policy(config), self._at_home, self.others, self._stays_out, hold=self._updating
+            Policy(config),
+            self._at_home,
+            self.others,
+            self._stays_out,
+            on_change=self._sets_out,
+            hold=self._updating,
         )
         self._upkeep = upkeep
         self.booked: Callable[[], bool] = lambda: False
         """Asked whether people are about to come, or should be here."""
         self._bound_for = self._asks_for = ""
+        self._destination = home
+        """The way into the room of the last visit."""
         self._setting_out: asyncio.Future[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         """Asks at another room, before the device leaves the one that it is in."""
@@ -98,8 +105,13 @@ class Presence:
         """Go by another policy from now on."""
         self._duty.policy.config = config
 
+    def is_in(self, entry: Entry) -> bool:
+        """Whether the device is in the room of `entry` already."""
+        return self.others() is not None and entry.leads_to(self.entry)
+
     async def visit(self, entry: Entry) -> None:
         """Go to another room; returns once the device is there, at once where it is already.
+        Another word for the own room is the wish to go home, as by `go_home`.
 
         A room that the device is in is left only once there is a token for the other one, and
         its server takes that.
@@ -111,7 +123,10 @@ class Presence:
         self._refuse_while_updated()
         self._upkeep.use()
         self._give_up("somebody here chose another room")
-        if self.others() is not None and entry.leads_to(self.entry):
+        if self.is_in(entry):
+            return
+        if entry.leads_to(self.home):
+            self._duty.called()
             return
         self._asks_for = entry.room
         there = self._setting_out = asyncio.get_running_loop().create_future()
@@ -153,6 +168,9 @@ class Presence:
             return False
         self._give_up("somebody here hung up")
         self._duty.hung_up()
+        if self._state.doing is Status.RECONNECTING:
+            # The goodbye may take seconds, and nobody is reconnected to meanwhile.
+            self._stays_out("somebody here hung up")
         return True
 
     @property
@@ -236,7 +254,7 @@ class Presence:
             if not there.done():
                 there.set_exception(error)
         else:
-            self._bound_for = self._asks_for
+            self._bound_for, self._destination = self._asks_for, entry
             self._duty.visit(partial(self._elsewhere, entry, token, there))
 
     @contextmanager
@@ -286,6 +304,10 @@ class Presence:
         there, self._setting_out = self._setting_out, None
         if there is not None and not there.done():
             there.set_exception(VisitEnded(f"The device does not go there: {why}."))
+
+    def _sets_out(self) -> None:
+        self.entry = self._destination if self.visiting else self.home
+        self._state.move(Status.JOINING)
 
     def _stays_out(self, reason: str) -> None:
         self.entry = self.home

@@ -9,6 +9,7 @@ from appliance.media.gate import Party
 from appliance.panel import PanelState
 from appliance.service.banner import banner
 from appliance.service.usage import Usage
+from appliance.signaling.address import shown
 from appliance.signaling.token import websocket_url
 from hal.controls import Status
 from hal.display import Banner
@@ -53,6 +54,9 @@ class View:
         session, host = presence.session, presence.entry.host
         active = session is not None and session.active
         members = [member.to_dict() for member in session.members] if session and active else []
+        if device.situation.doing is not Status.IN_ROOM:
+            # Of who talked as the connection was lost nobody tells when they stop.
+            members = [{**member, "talking": False} for member in members]
         own_id = (session.member_id or "") if session and active else ""
         own = next((member for member in members if member.get("id") == own_id), {})
         joined_ms = device.canvas.joined_ms
@@ -60,7 +64,7 @@ class View:
         return PanelState(
             name=str(own.get("name") or device.config.room.user_name),
             room=presence.entry.room,
-            hub="" if host is None else websocket_url(host, ""),
+            hub="" if host is None else shown(websocket_url(host, "")),
             press_joins=presence.waits and device.situation.present.status is Status.IDLE,
             visiting=presence.visiting,
             status=device.situation.present.status.value,

@@ -101,6 +101,8 @@ class Connection:
         self.on_expiring = on_expiring
         #: Why the connection is closed, where nobody asked for it.
         self.error: SignalingError | None = None
+        #: Why there is no session now though there was one; None while there is one.
+        self.trouble: SignalingError | None = None
         self._open_timeout = open_timeout
         self._close_timeout = close_timeout
         self._agent = agent
@@ -291,6 +293,7 @@ class Connection:
                     # This end was wanted. Where the next attempt fails, the usual patience begins.
                     logger.info("%s", error)
                     continue
+                self.trouble = error
                 delay, level = self._reconnect.next()
                 logger.log(level, "%s; next attempt in %.1f s", error, delay)
                 await asyncio.sleep(delay)
@@ -346,6 +349,7 @@ class Connection:
     def _on_ready(self, result: dict[str, Any], resumed: bool) -> None:
         if self._state is ConnectionState.CLOSED:
             return
+        self.trouble = None
         self._reconnect.ready()
         self._set_state(ConnectionState.CONNECTED)
         if self._opened is not None and not self._opened.done():

@@ -62,7 +62,7 @@ class _Input(Protocol):
 
 
 class GpioControls(Controls):
-    """Pins are BCM numbers; a part without a pin is not there.
+    """Pins are BCM numbers of the header, 0 to 27; a part without a pin is not there.
 
     The tally LED is bi-colour (`tally_red`, `tally_green`) or RGB (`tally_blue` too, which
     only is held dark).
@@ -349,9 +349,14 @@ class GpioControls(Controls):
 
 
 def _check_pins(**pins: int | None) -> None:
-    """That there are any, and none twice, by their options.  Raises OptionInvalid."""
+    """That there are any, all of the header, and none twice, by their options.  Raises
+    OptionInvalid."""
     options: dict[int, str] = {}
     for name, pin in pins.items():
+        if pin is not None and not 0 <= pin <= _PIN_MAX:
+            raise OptionInvalid(
+                f"{name} {pin} is no pin of the header; use a BCM number, 0 to {_PIN_MAX}", [name]
+            )
         if pin in options:
             raise OptionInvalid(
                 f"pin {pin} is given to {options[pin]} and {name}; each needs its own",
@@ -362,6 +367,9 @@ def _check_pins(**pins: int | None) -> None:
     if not options:
         raise OptionInvalid("controls backend 'gpio' has no pins; set mute_pin and tally_red")
 
+
+_PIN_MAX: Final = 27
+"""The last BCM number of the 40 pins that every Raspberry Pi since 2014 has."""
 
 _DEVICE: Final = Device("gpio", "GPIO pins", "controls", "gpio")
 

@@ -145,6 +145,19 @@ async def test_led_has_a_word_for_each_tally(
     await led_says(page, text, tally)
 
 
+async def test_an_open_microphone_without_a_room_is_not_said_to_be_heard(
+    page: Page, device: Device
+) -> None:
+    why = page.locator("#led-why")
+    await expect(why).to_have_text("Sound leaves this room.")
+    device.status = Status.RECONNECTING
+    device.tell()
+    await expect(why).to_have_text("The microphone is open, but the room is not connected.")
+    await led_says(page, "LIVE", "live")
+    device.gate.mute(Party.ROOM)
+    await expect(why).to_have_text("No sound leaves this room. Closed by a person in this room.")
+
+
 async def test_each_state_of_the_device_has_words_of_its_own(page: Page, device: Device) -> None:
     words = {
         Status.STARTING: "Starting",
@@ -166,6 +179,9 @@ async def test_a_reason_stands_behind_a_colon_and_only_once(page: Page, device: 
     device.status, device.reason = Status.IDLE, "somebody here hung up; press the button to join"
     device.tell()
     await expect(status).to_have_text(f"Not in a room: {device.reason}.")
+    device.status, device.reason = Status.RECONNECTING, "is the server running there?"
+    device.tell()
+    await expect(status).to_have_text(f"Reconnecting to room demo: {device.reason}")
     device.status, device.reason = Status.FAULT, "the server refused the token"
     device.errors = [device.reason]
     device.tell()
@@ -359,6 +375,28 @@ async def test_another_room_and_back(page: Page, device: Device) -> None:
     await expect(page.locator("#where")).to_contain_text("room demo")
     await page.get_by_role("button", name="Hang up").click()
     await moved(device, [("press", "hang_up"), ("release", "hang_up")])
+
+
+async def test_a_refusal_goes_with_the_next_act(page: Page, device: Device) -> None:
+    await led_says(page, "LIVE", "live")
+    # Time alone would take it away, too.
+    await page.evaluate("window.setTimeout = () => 0")
+    refusal = page.locator("#refusal")
+    invitation = page.get_by_label("Another room")
+    await invitation.fill("nowhere")
+    await page.keyboard.press("Enter")
+    await expect(refusal).to_have_text("There is no room nowhere.")
+    device.answered.clear()
+    await invitation.fill("attic")
+    await page.keyboard.press("Enter")
+    await expect(refusal).to_be_hidden()
+    device.answered.set()
+    await expect(page.locator("#where")).to_contain_text("room attic")
+    await invitation.fill("nowhere")
+    await page.keyboard.press("Enter")
+    await expect(refusal).to_be_visible()
+    await page.click("#mute")
+    await expect(refusal).to_be_hidden()
 
 
 async def test_fits_a_narrow_frame(page: Page) -> None:

@@ -77,7 +77,11 @@ function why(s) {
   if (s === null) return "The device does not answer. Its own LED tells the truth; this page does not.";
   const closers = sentence(s.closers.map((party) => CLOSERS[party] ?? party));
   switch (s.tally) {
-    case "live": return "Sound leaves this room.";
+    case "live":
+      // The light tells of the gate: nobody can say for sure that nothing gets through.
+      return s.status === "reconnecting"
+        ? "The microphone is open, but the room is not connected."
+        : "Sound leaves this room.";
     case "muted": return `No sound leaves this room. Closed by ${closers || "the device"}.`;
     case "fault": return "The device cannot vouch for its microphone. Act as if it were live.";
     default: return "Nothing leaves this room.";

@@ -20,8 +20,11 @@ function spread(kind, detail) {
   news.dispatchEvent(new CustomEvent(kind, { detail }));
 }
 
+// Each begins an act of the person at the page, except a release, which ends one.
 export function tell(command) {
-  if (hearing && socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(command));
+  if (!hearing || socket?.readyState !== WebSocket.OPEN) return;
+  if (!("release" in command)) spread("act", command);
+  socket.send(JSON.stringify(command));
 }
 
 export function connect() {

@@ -44,15 +44,24 @@ hear("state", (s) => {
   const status = (STATUS[s.status] ?? (() => s.status))(s);
   // What stands among the faults already is not said twice.
   const reason = s.errors.includes(s.status_reason) ? "" : s.status_reason;
-  setText($("status"), reason ? `${status}: ${reason}.` : `${status}.`);
+  const text = reason ? `${status}: ${reason}` : status;
+  setText($("status"), text.endsWith("?") ? text : `${text}.`);
   renderErrors(s);
 });
+
+function forgetRefusal() {
+  clearTimeout(refusalTimer);
+  $("refusal").hidden = true;
+}
 
 hear("error", (text) => {
   $("refusal").hidden = false;
   setText($("refusal"), text);
   clearTimeout(refusalTimer);
-  refusalTimer = setTimeout(() => { $("refusal").hidden = true; }, 8000);
+  refusalTimer = setTimeout(forgetRefusal, 8000);
 });
+
+// It answered what was wanted before.
+hear("act", forgetRefusal);
 
 connect();

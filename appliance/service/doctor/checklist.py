@@ -156,7 +156,7 @@ def _has_door(config: Config) -> bool:
 
 async def _with_config(config: Settings, look: _Look) -> Finding:
     if not isinstance(config, Config):
-        return skipped("without a configuration nobody knows")
+        return skipped("nobody knows before the configuration is whole")
     return await look(config)
 
 

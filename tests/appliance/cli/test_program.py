@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import typer
@@ -90,3 +90,22 @@ async def test_debug_shows_where(tmp_path: Path) -> None:
     assert result.code == ExitCode.CONFIGURATION
     assert "Traceback" in result.err
     assert result.err.splitlines()[-1].startswith("roomlet: ")
+
+
+def _parameters(of: typer.Typer) -> Iterator[tuple[str, Any]]:
+    """What each command takes: the name, and its type with all that is said of it."""
+    for command in of.registered_commands:
+        assert command.callback is not None
+        for name, hint in get_type_hints(command.callback, include_extras=True).items():
+            yield f"{command.callback.__name__} {name}", hint
+    for group in of.registered_groups:
+        assert group.typer_instance is not None
+        yield from _parameters(group.typer_instance)
+
+
+def test_whether_a_file_may_be_read_is_said_by_who_reads_it() -> None:
+    # Typer would call it bad usage, in words and with a code of its own.
+    paths = {name: hint for name, hint in _parameters(app) if "Path" in repr(hint)}
+    assert {"run config", "check files", "hub data"} <= paths.keys()
+    checked = [name for name, hint in paths.items() if hint.__metadata__[0].readable]
+    assert checked == []

@@ -171,6 +171,16 @@ async def test_render_names_all_mistakes_and_writes_nothing(site: Path) -> None:
             "nothing is written; mend these first",
         ]
         assert [path.name for path in fleet.iterdir()] == ["fleet.toml"]
+    # Who forgot the fleet's file may look for a mistake that is none.
+    alone = await roomlet(*render[:-2])
+    assert f"{fleet}/fleet.toml did not count; --over {fleet}/fleet.toml lays it" in alone.err
+
+
+async def test_a_bundle_is_what_its_name_says(site: Path) -> None:
+    out = site / "rooms.zip"
+    result = await roomlet("provision", "bundle", site, "--public-key", "RWx", "--out", out)
+    assert f"{out} is to be a .tar.gz; name it so" in complaint(result, ExitCode.USAGE)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("command", ["verify", "bundle"])

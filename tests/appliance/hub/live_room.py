@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,16 @@ from appliance.media.opus import FRAME, RATE
 from appliance.media.packet import Encoded
 from appliance.signaling.layouts import MemberSlot, arrange
 from hal.audio.spectrum import level_dbfs
-from hal.camera.scene import Scene, SceneCode, decode
+from hal.camera.scene import COUNTER_MODULO, Scene, SceneCode, decode
 from tests.appliance.hub.far_end import Screen
 
 WIDTH, HEIGHT, PICTURES = 640, 360, 20
+
+BEAT = FRAME / RATE
+"""Seconds of a piece of sound."""
+
+CLEAR = -30.0
+"""dBFS above which a piece of 20 ms holds one of the tones, and not only an end of it."""
 
 
 class SceneCamera:
@@ -88,6 +94,10 @@ def usual_level(pieces: Iterable[NDArray[np.int16]], frequency: float) -> float:
     return float(np.median([level for level in levels if level > -60] or [-120.0]))
 
 
+def _loud(pieces: Iterable[NDArray[np.int16]], tones: Collection[float]) -> int:
+    return sum(any(level_dbfs(piece, tone) > CLEAR for tone in tones) for piece in pieces)
+
+
 @dataclass
 class Film:
     """Everything that a file or a stream holds, decoded."""
@@ -143,6 +153,10 @@ class Film:
         samples = self._between(start, end)
         return usual_level(samples[: samples.size // FRAME * FRAME].reshape(-1, FRAME), frequency)
 
+    def loud(self, tones: Collection[float]) -> int:
+        """In how many pieces of 20 ms a tone is clearly heard."""
+        return _loud(self.sound[: self.sound.size // FRAME * FRAME].reshape(-1, FRAME), tones)
+
     def onset(self, frequency: float, above: float = -20) -> float:
         """When a tone begins."""
         step = RATE // 200
@@ -182,13 +196,17 @@ class Listener:
         self.heard: list[tuple[float, NDArray[np.int16]]] = []
         self.late = 0.0
         """Seconds after its beginning at which a piece of sound came, at the most."""
+        self.soonest = float("inf")
+        """The same, at the least."""
         stage.tap(self)
 
     def picture(self, frame: Encoded, at: float) -> None:
         """It only listens."""
 
     def sound(self, samples: NDArray[np.int16], at: float) -> None:
-        self.late = max(self.late, time.monotonic() - at)
+        late = time.monotonic() - at
+        self.late = max(self.late, late)
+        self.soonest = min(self.soonest, late)
         self.heard.append((at, samples))
 
     def level(self, frequency: float, start: float, end: float = float("inf")) -> float:
@@ -207,6 +225,25 @@ class Listener:
             if at >= since and level_dbfs(samples, frequency) > above:
                 return at
         return None
+
+    def in_time(self, heard: float | None, due: float) -> bool:
+        """Whether a sound that was due at a moment was in the right piece of sound, give or take
+        60 ms.  A source is asked when its piece is mixed, and a busy machine is late with that."""
+        return heard is not None and -self.late < heard - due + 0.06 < 0.12 - self.soonest
+
+    def loud(self, tones: Collection[float]) -> int:
+        """In how many pieces a tone was clearly heard."""
+        return _loud((samples for _, samples in tuple(self.heard)), tones)
+
+    def all_in(self, film: Film, tones: Collection[float]) -> bool:
+        """Whether what was heard of the tones is in a film: all but a tenth, a few pieces at its
+        ends, and what came later there.  Holes that a busy machine makes are in both."""
+        zero, modulo = film.clock() + film.sound_start, COUNTER_MODULO / 1000
+        seconds = film.sound.size / RATE
+        said = _loud(
+            (one for at, one in tuple(self.heard) if (at - zero) % modulo < seconds), tones
+        )
+        return said > 0 and film.loud(tones) >= 0.9 * said - 5 - self.late / BEAT
 
     def changes(self, before: float, after: float) -> list[float]:
         """The moments at which one tone took the place of another."""

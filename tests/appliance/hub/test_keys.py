@@ -68,8 +68,8 @@ def test_a_damaged_encoding(tmp_path: Path) -> None:
     [
         (errno.ENOSPC, "is full"),
         (errno.EDQUOT, "is full"),
-        (errno.EACCES, "not writable"),
-        (errno.EROFS, "not writable"),
+        (errno.EACCES, "not readable and writable; mend its rights"),
+        (errno.EROFS, "not readable and writable; mend its rights"),
         (errno.EIO, "input/output error"),
     ],
 )

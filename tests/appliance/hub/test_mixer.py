@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from appliance.hub import mixer as mixer_module
+from appliance.hub.gain import SILENCE_DBFS
 from appliance.hub.mixer import Mixer
 from appliance.media.opus import FRAME
 from appliance.media.packet import Encoded
@@ -119,6 +120,22 @@ async def test_members_come_go_and_change_while_it_runs(mixer: Mixer, ears: Ears
     assert len(ears.sent["listener"]) == count
     with pytest.raises(KeyError):
         mixer.set("listener", muted=True)
+
+
+async def test_a_mute_counts_from_the_next_beat(mixer: Mixer, ears: Ears) -> None:
+    speaker = Speaker(1000)
+    mixer.add("a", speaker)
+    levels = ears.levels.setdefault("a", [])
+    for _ in range(5):
+        mixer.set("a", muted=False)
+        start = len(levels)
+        await ears.until(lambda start=start: len(levels) > start + 15)  # type: ignore[misc]
+        assert levels[-1] > -20
+        mixer.set("a", muted=True)
+        # Each beat asks once and tells once.  One may be under way, and one fades the sound out.
+        last = speaker.pulls + 2
+        await ears.until(lambda last=last: len(levels) >= last + 10)  # type: ignore[misc]
+        assert set(levels[last : last + 10]) == {SILENCE_DBFS}
 
 
 async def test_another_receiver_keeps_what_was_set(mixer: Mixer, ears: Ears) -> None:

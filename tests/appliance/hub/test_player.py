@@ -14,7 +14,7 @@ from appliance.hub.player import PlaybackError, PlaybackState, Player, UrlError
 from appliance.hub.streamer import Streamer
 from appliance.signaling.layouts import MemberSlot, arrange
 from tests.appliance.hub.films import CAMERA, TONES, FileServer, file_server, make_film, make_sound
-from tests.appliance.hub.live_room import LiveRoom, Onlooker, SceneCamera, until
+from tests.appliance.hub.live_room import BEAT, LiveRoom, Onlooker, SceneCamera, until
 from tests.appliance.hub.rtmp_server import RtmpServer, free_port, make_certificate
 
 MEMBER = 7
@@ -94,6 +94,7 @@ async def shows_moment(room: PlayingRoom, clock_ms: int) -> None:
 
 
 async def test_a_film_is_seen_and_heard_in_time_to_its_end(room: PlayingRoom) -> None:
+    skipped = room.stage.mixer.skipped
     player = room.play("film.mp4")
     assert player.state.to_wire() == {
         "id": player.id,
@@ -124,8 +125,10 @@ async def test_a_film_is_seen_and_heard_in_time_to_its_end(room: PlayingRoom) ->
     # The sound goes with the pictures, as well as the mixer keeps its beat.
     for second in range(1, 4):
         heard = room.onlooker.first(TONES[second])
-        assert heard == pytest.approx(began + second, abs=0.06 + room.onlooker.late)
+        assert room.onlooker.in_time(heard, began + second)
     assert room.onlooker.usual(TONES[1], began + 1.2, began + 1.8) == pytest.approx(PLAIN, abs=0.5)
+    # All four seconds of it, but for what a busy machine had no time to mix.
+    assert room.onlooker.loud(TONES) > 0.9 * 4 / BEAT - (room.stage.mixer.skipped - skipped)
 
     state = player.state
     assert [change.state for change in room.changes] == ["playing", "completed"]
@@ -204,7 +207,7 @@ async def test_seeking_over_http(room: PlayingRoom, server: FileServer) -> None:
     await until(lambda: room.onlooker.first(TONES[2], resumed_at))
     began = film_clock(room, resumed_at + 0.1)
     heard = room.onlooker.first(TONES[2], resumed_at)
-    assert heard == pytest.approx(began + 2, abs=0.06 + room.onlooker.late)
+    assert room.onlooker.in_time(heard, began + 2)
 
     player.seek(-500)
     assert player.state.position < 400

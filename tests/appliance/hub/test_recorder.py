@@ -71,14 +71,20 @@ async def test_a_recording_holds_picture_and_sound_in_time(room: LiveRoom, tmp_p
     clock = film.clock()
     scenes = film.scenes()
     assert len(scenes) > len(film.pictures) * 0.9
-    for at, code in scenes:
-        assert code.camera == 7
-        assert code.clock_ms / 1000 - at == pytest.approx(clock, abs=0.06)
+    assert {code.camera for _, code in scenes} == {7}
+    off = sorted(abs(code.clock_ms / 1000 - at - clock) for at, code in scenes)
+    # A busy machine draws one now and then later than its time, and at no other time for long.
+    assert off[len(off) * 9 // 10] < 0.06
+    assert off[-1] < 0.3
     # So does the sound.
     heard_at = listener.first(TONE)
     assert heard_at is not None
     modulo = COUNTER_MODULO / 1000
     assert clock + film.onset(TONE) == pytest.approx(heard_at % modulo, abs=0.06)
+    # And the room's sound with the clock: its piece was asked for when that was mixed.
+    spread = listener.late - listener.soonest
+    assert heard_at == pytest.approx(room.tone.since[TONE], abs=0.03 + spread)
+    assert listener.all_in(film, [TONE])
     assert film.usual(TONE, last[0] - 1, last[0]) == pytest.approx(-12.2, abs=1)
     assert film.level(OTHER, last[0] - 1, last[0]) < -60
 
@@ -164,6 +170,7 @@ async def test_a_pause_is_cut_out_without_a_gap(room: LiveRoom, tmp_path: Path) 
 
 async def test_several_recordings_at_once_and_in_a_row(room: LiveRoom, tmp_path: Path) -> None:
     room.tone.frequency = TONE
+    listener = Listener(room.stage)
     recorders = [Recorder(room.stage, tmp_path / f"{n}.mp4") for n in range(3)]
     recorders[0].start()
     recorders[1].start()
@@ -181,6 +188,7 @@ async def test_several_recordings_at_once_and_in_a_row(room: LiveRoom, tmp_path:
         assert state.duration == pytest.approx(film.duration, abs=0.05)
         assert film.duration > 0.2
         assert film.usual(TONE, 0.1, film.duration) > -20
+        assert listener.all_in(film, [TONE])
         assert film.scenes()
     assert states[1].duration is not None
     assert states[2].duration is not None

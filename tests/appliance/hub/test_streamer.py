@@ -109,6 +109,7 @@ async def test_a_stream_shows_and_sounds_as_the_room(room: LiveRoom, server: Rtm
     modulo = COUNTER_MODULO / 1000
     moments = listener.changes(OTHER, TONE)
     assert min(abs(onset - moment % modulo) for moment in moments) < 0.06
+    assert listener.all_in(film, [TONE, OTHER])
 
     assert [change.connected for change in changes] == [True, False]
     assert (state.state, state.error) == ("completed", None)

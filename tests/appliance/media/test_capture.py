@@ -92,6 +92,7 @@ async def test_an_open_gate_lets_the_tone_out(live: tuple[MicCapture, Wire]) -> 
     # Packet by packet: a loaded machine may overrun the microphone, which is a step in the tone.
     heard = [decoder.decode(p.payload) for _, p in wire.packets][-25:]
     assert np.median([level_at(one, 1000) for one in heard]) == pytest.approx(-12, abs=1.5)
+    assert all(wire.audible()[-25:])
     assert capture.level_dbfs == pytest.approx(-15, abs=1.5)
 
 
@@ -137,6 +138,21 @@ async def test_closing_from_another_thread_is_as_quick(live: tuple[MicCapture, W
     closed = len(wire.packets)
     await until(lambda: len(wire.packets) >= closed + 20)
     assert sum(wire.audible()[closed:]) <= 1
+
+
+async def test_what_waits_for_a_held_up_loop_never_leaves_after_the_gate_closed(
+    live: tuple[MicCapture, Wire],
+) -> None:
+    capture, wire = live
+    capture.gate.unmute(Party.START)
+    await until(lambda: len(wire.packets) >= 20)
+    time.sleep(0.3)  # packets with sound come to the loop meanwhile, and wait there
+    capture.gate.mute(Party.ROOM)
+    closed = len(wire.packets)
+    await until(lambda: len(wire.packets) >= closed + 20)
+    audible = wire.audible()
+    assert any(audible[:closed])
+    assert not any(audible[closed + 1 :])
 
 
 class _Talker(PacedMicrophone):
@@ -470,7 +486,9 @@ async def test_another_microphone_takes_over_on_the_wire(
     # Packet by packet, as above.
     heard = [decoder.decode(p.payload) for _, p in wire.packets][-25:]
     assert np.median([level_at(one, 2500) for one in heard]) == pytest.approx(-12, abs=1.5)
-    assert np.median([level_at(one, 1000) for one in heard]) < -50
+    before = [level_at(one, 1000) for one in heard]
+    assert np.median(before) < -50
+    assert max(before) < -25, "a step rings at all frequencies, but no packet is of the one before"
     # One stream for the receiver: its time only goes forward.
     times = [p.timestamp for _, p in wire.packets]
     assert all(0 < (b - a) & 0xFFFFFFFF < 48_000 * 10 for a, b in itertools.pairwise(times))

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.provisioning import Config, ConfigError, load
+from appliance.provisioning.mistakes import mistakes
 
 LEAST = '[room]\nhost = "ws://hub:8080"\nname = "demo"\nguest = true\n'
 
@@ -136,9 +137,25 @@ tones = [1000, 1500.5]
             1,
             2,
             "room",
-            "one of token, token_file, token_credential, token_url and guest",
+            "room: needs one of token, token_file, token_credential, token_url and guest",
+        ),
+        (
+            LEAST + 'token_file = "x"\n',
+            1,
+            2,
+            "room",
+            "room: needs only one of token, token_file, token_credential, token_url and guest",
         ),
         ("[room]\nguest = true\n", 1, 2, "room", "needs host and name"),
+        ('[room]\ntoken_file = "~/x"\n', 2, 1, "room.token_file", "of this file, without ~"),
+        ('[room]\ntoken_file = "~oak/x"\n', 2, 1, "room.token_file", "of this file, without ~"),
+        (
+            LEAST + '[panel]\ntls_cert = "~/c"\ntls_key = "k"\n',
+            6,
+            1,
+            "panel.tls_cert",
+            "must be a whole path, or one from the folder of this file, without ~, not '~/c'",
+        ),
         (
             '[room]\nhost = "wss://[fd00::7:8443"\ntoken = "x"\n',
             2,
@@ -389,3 +406,63 @@ def test_a_token_that_others_can_read_is_warned_of(
         assert config.read_token() == config.read_token() == "abc"
     assert caplog.text.count(f"chmod 600 {secret}") == 1
     assert "abc" not in caplog.text.replace(str(tmp_path), "")
+
+
+@pytest.mark.parametrize(
+    ("panel", "metrics", "clash"),
+    [
+        ("127.0.0.1:9464", "127.0.0.1:9464", True),
+        ("127.0.0.1:9464", "127.0.0.1:9465", False),
+        ("127.0.0.1:9464", "127.0.0.2:9464", False),
+        ("127.0.0.1:0", "127.0.0.1:0", False),
+        ("127.0.0.1:9464", "0.0.0.0:9464", True),
+        ("127.0.0.1:9464", "0.0.0.0:09464", True),
+        # That of IPv6 takes both, that of IPv4 its own.
+        ("127.0.0.1:9464", "[::]:9464", True),
+        ("[::1]:9464", "[0::0]:9464", True),
+        ("[::1]:9464", "0.0.0.0:9464", False),
+        ("[::1]:9464", "localhost:9464", False),
+        ("LOCALHOST:9464", "127.0.0.1:9464", True),
+        ("127.0.0.1:9464", "unix:/run/9464", False),
+        # That of a panel nobody has moved.
+        (None, "127.0.0.1:8081", True),
+    ],
+)
+def test_panel_and_figures_cannot_be_at_one_place(
+    panel: str | None, metrics: str, clash: bool
+) -> None:
+    values: dict[str, Any] = {
+        "room": {"host": "ws://hub", "name": "demo", "guest": True},
+        "panel": {} if panel is None else {"listen": panel},
+        "metrics": {"listen": metrics},
+    }
+    found = mistakes(Config, values)
+    if clash:
+        ((key, reason),) = [(one.key, one.reason) for one in found]
+        assert key == ("metrics", "listen")
+        where = panel or "127.0.0.1:8081"
+        assert reason == (
+            f"is where the panel listens (panel.listen = '{where}'); give one of the two another"
+            " port"
+        )
+        values["panel"]["enabled"] = False
+    assert clash or found == []
+    Config.model_validate(values)
+
+
+@pytest.mark.parametrize("rest", ["/sub", "/?x=1", "?x=1", ":80/sub?x=1"])
+def test_guests_come_to_the_root_of_a_server(rest: str, tmp_path: Path) -> None:
+    for host in (f"ws://u:c4n4ry@hub{rest}", f"hub{rest}"):
+        entrance = f'[room]\nhost = "{host}"\nname = "demo"\n'
+        error = refusal(tmp_path, f"{entrance}guest = true\n")
+        assert "with guest = true needs a host without a path: " in str(error)
+        assert "c4n4ry" not in str(error)
+        # The room itself may be anywhere.
+        assert config_of(tmp_path, f'{entrance}token = "x"\n').room.host == host
+    bare = '[room]\nhost = "ws://hub:80/"\nname = "demo"\nguest = true\n'
+    assert config_of(tmp_path, bare).room.guest
+
+
+def test_a_file_whose_name_begins_as_a_home_does(tmp_path: Path) -> None:
+    config = config_of(tmp_path, '[room]\ntoken_file = "~x"\n')
+    assert config.room.token_file == tmp_path / "~x"

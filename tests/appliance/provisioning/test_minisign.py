@@ -102,6 +102,18 @@ def test_a_damaged_signature_is_refused(line: int, data: st.DataObject) -> None:
     assert line == 0
 
 
+def test_the_other_key_of_a_pair_is_called_so() -> None:
+    key = SecretKey.generate()
+    with pytest.raises(
+        MinisignError, match=r"^is a minisign public key, not a minisign secret key; give the other"
+    ):
+        SecretKey.parse(key.public.file)
+    with pytest.raises(
+        MinisignError, match=r"^is a minisign secret key, not a minisign public key; give the other"
+    ):
+        PublicKey.parse(key.file())
+
+
 def test_a_secret_key_does_not_show_itself() -> None:
     key = SecretKey.parse(text("plain.key"))
     assert key.seed.hex() not in repr(key)

@@ -37,8 +37,8 @@ def check(section: str, backend: str, **options: Any) -> None:
         ),
         # Which screen there is, the device knows.
         ("camera", "x11", {}),
-        # Of what is found there nobody knows the options.
-        ("camera", "auto", {"anything": "1"}),
+        # Any candidate of `auto` may be the one that is taken there.
+        ("camera", "auto", {"pixel_format": "yuyv", "seed": 7, "rotation": 180}),
     ],
 )
 def test_options_that_a_backend_knows(
@@ -55,6 +55,8 @@ def test_options_that_a_backend_knows(
         ("camera", "v4l2", {"decode_preview": "no"}, "must be true or false, without quotes"),
         ("camera", "synthetic", {"seed": "7"}, "must be a whole number, without quotes, not '7'"),
         ("camera", "synthetic", {"seed": True}, "must be a whole number, not True"),
+        ("microphone", "auto", {"bufer_ms": 3}, "unknown key, did you mean buffer_ms?"),
+        ("display", "auto", {"path": 3}, "unknown key, choose one of fullscreen, height, "),
         ("microphone", "synthetic", {"frequency": "700"}, "must be a number, without quotes"),
         ("microphone", "synthetic", {"pattern": "noise"}, "not 'noise'"),
     ],
@@ -74,6 +76,11 @@ def test_options_that_cannot_be(
             "controls",
             {"options": {"mute_pin": 17, "tally_red": 17}},
             "options.mute_pin: pin 17 is given to mute_pin and tally_red",
+        ),
+        (
+            "controls",
+            {"options": {"mute_pin": 17, "tally_red": 60}},
+            "options.tally_red: tally_red 60 is no pin of the header; use a BCM number, 0 to 27",
         ),
         (
             "controls",

@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from appliance.provisioning.collecting import rotation_name
-from appliance.provisioning.errors import Refused
-from appliance.provisioning.minisign import SecretKey
+from appliance.provisioning.errors import Refusals, Refused
+from appliance.provisioning.fleet import sign, verify
+from appliance.provisioning.identity import Identity
+from appliance.provisioning.minisign import PublicKey, SecretKey, Signature
+from appliance.provisioning.places import Places
 from appliance.provisioning.provisioner import Provisioner
+from appliance.provisioning.rotation import rotate, rotation_name
 from tests.appliance.provisioning.conftest import FLEET, FleetFolder, kept, make_device, refused
 from tests.appliance.provisioning.static_server import Authority, StaticServer
+from tests.appliance.provisioning.two_rooms import rooms
+
+__all__ = ["rooms"]
 
 
 async def test_a_fleet_changes_its_key(
@@ -61,3 +67,74 @@ async def test_a_forged_change_of_key_is_refused(device: Provisioner, fleet: Fle
     fleet.put(rotation_name(fleet.key.public), other.public.file)
     fleet.put(rotation_name(other.public), fleet.key.public.file, key=other)
     await refused(device, "keys follow each other")
+
+
+def test_the_file_that_leads_to_the_next_key(rooms: Path) -> None:
+    old, new, folder = SecretKey.generate(), SecretKey.generate(), rooms / "fleet"
+    name = rotate(folder, old, new.public)
+    assert name == f"{old.public.name}.next.pub"
+    assert PublicKey.parse((folder / name).read_text()) == new.public
+    signature = Signature.parse((folder / f"{name}.minisig").read_text())
+    signature.verify((folder / name).read_bytes(), old.public)
+
+
+async def test_who_knows_the_old_key_takes_what_is_signed_with_the_next(rooms: Path) -> None:
+    old, new, folder = SecretKey.generate(), SecretKey.generate(), rooms / "fleet"
+    sign(folder, old)
+    name = rotate(folder, old, new.public)
+    # What the old key signed counts no more, and it signs nothing more.
+    with pytest.raises(Refusals, match=f"^fleet.toml is signed with key .*, not {new.public.name}"):
+        verify(folder, old.public)
+    with pytest.raises(Refused, match="to the next one; sign with that"):
+        sign(folder, old)
+    assert sign(folder, new) == ["fleet.toml"]
+    assert sign(folder, new) == []
+    for key in (old, new):
+        assert set(verify(folder, key.public)) == {name, "fleet.toml"}
+    places = Places.under(rooms / "device")
+    places.boot.parent.mkdir(parents=True)
+    places.boot.write_text(f'[provisioning]\nusb = true\npublic_key = "{old.public}"\n')
+    device = Provisioner(places, Identity("abc1", ()))
+    assert await device.take(folder) == 1
+
+
+def test_what_leads_nowhere_is_told_before_a_device_sees_it(rooms: Path) -> None:
+    first, second, third = (SecretKey.generate() for _ in range(3))
+    folder = rooms / "fleet"
+    name = rotate(folder, first, second.public)
+    rotate(folder, second, third.public)
+    sign(folder, third)
+    for key in (first, second, third):
+        assert len(verify(folder, key.public)) == 3
+    signature = folder / f"{name}.minisig"
+    whole = signature.read_bytes()
+    signature.write_text(second.sign((folder / name).read_bytes(), name))
+    for key in (first, second, third):
+        with pytest.raises(
+            Refusals, match=f"with key {second.public.name}, not .*make it anew.*rotate$"
+        ):
+            verify(folder, key.public)
+    signature.unlink()
+    with pytest.raises(Refusals, match=f"^{name} is not signed; make it anew"):
+        verify(folder, third.public)
+    signature.write_bytes(b"\xff")
+    with pytest.raises(Refusals, match=f"^{name}.minisig is no text"):
+        verify(folder, third.public)
+    # Who signed it is known to its end where the key is: not from the name alone.
+    signature.write_bytes(whole)
+    (folder / name).write_text(third.public.file)
+    verify(folder, third.public)
+    with pytest.raises(Refusals, match=f"^{name} "):
+        verify(folder, first.public)
+    (folder / name).write_text("rubbish")
+    with pytest.raises(Refusals, match=f"^{name} cannot be read .*make it anew"):
+        verify(folder, third.public)
+
+
+def test_keys_in_a_ring_are_no_fleets(rooms: Path) -> None:
+    first, second, folder = SecretKey.generate(), SecretKey.generate(), rooms / "fleet"
+    sign(folder, first)
+    rotate(folder, first, second.public)
+    rotate(folder, second, first.public)
+    with pytest.raises(Refused, match="keys follow each other"):
+        verify(folder, first.public)

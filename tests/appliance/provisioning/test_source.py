@@ -224,3 +224,12 @@ def test_texts_and_brackets_do_not_hide_where_a_statement_ends() -> None:
     source.parse()
     lines = [source.locate((key,)) for key in "abcdfg"]
     assert lines == [(line, 1) for line in (1, 3, 4, 5, 7, 8)]
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(ConfigError, match=r"device\.toml: may not be read .* mend its rights"):
+        Source.read(tmp_path / "device.toml")

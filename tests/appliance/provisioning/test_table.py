@@ -44,6 +44,7 @@ def test_a_row_tells_its_device_and_its_line(tmp_path: Path) -> None:
         (GOOD + "abc2,,Elm\n", 4, "fewer cells"),
         (GOOD + "abc2,,Elm,1,2\n", 4, "more cells"),
         ("room,volume\nOak,1\n", 1, "needs a column serial or mac"),
+        ("Serial,room\nabc,Oak\n", 1, "serial or mac; write serial, not Serial"),
         ("serial;room\nabc;Oak\n", 1, "separate the cells by commas, not by semicolons"),
         ("serial,room,room,volume\na,b,c,1\n", 1, "two columns of one name"),
         (GOOD + 'abc2,,"Elm\n\n', 4, "no CSV from here on"),
@@ -59,6 +60,15 @@ def test_what_cannot_be_is_blamed_with_its_line(
     assert says in str(mistake)
     # What to do about it, too.
     assert "; " in str(mistake) or "needs a column" in says
+
+
+@pytest.mark.parametrize(
+    "mac", ["DC:A6:32:01:02:03", "dc-a6-32-01-02-03", "dca632010203", "dca6.3201.0203"]
+)
+def test_a_mac_is_taken_in_the_ways_that_labels_have_it(tmp_path: Path, mac: str) -> None:
+    found = read(tmp_path, f"mac,room\n{mac},Oak\n")
+    assert found.mistakes == []
+    assert [row.file for row in found.rows] == ["dc-a6-32-01-02-03.toml"]
 
 
 def test_all_mistakes_of_a_table_are_told(tmp_path: Path) -> None:

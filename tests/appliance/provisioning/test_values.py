@@ -21,6 +21,7 @@ def taken(kind: Any, text: str) -> str:
         (Host, "ws://[fd00::7]:8443", None),
         (Host, "https://hub.example", "wss://hub.example"),
         (Host, "HTTP://hub:8080", "ws://hub:8080"),
+        (Host, "oak:secret@hub.local/ws?room=1", None),
         (FolderUrl, "https://a", "https://a/"),
         (FolderUrl, "https://a:8443/x//", "https://a:8443/x/"),
         (ProxyUrl, "http://proxy:3128", None),
@@ -49,6 +50,8 @@ def test_an_address_of_nothing_is_refused_wherever_it_stands(kind: Any, text: st
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
+        (Host, "ws://hub/#oak"),
+        (Host, "hub#"),
         (FolderUrl, "http://a/"),
         (FolderUrl, "https://a/?b=c"),
         (FolderUrl, "https://a/#b"),

@@ -449,6 +449,18 @@ class TestLeave:
         await leaving
         assert "room.left" in stage.names()
 
+    async def test_a_goodbye_without_an_answer_is_told_with_its_cause(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr("appliance.room.session.BYE_TIMEOUT", 0.1)
+        room = await stage.joined()
+        stage.hub.silent.add("verto.bye")
+        with caplog.at_level(logging.INFO, "appliance.room"):
+            await room.leave()
+        assert [one for one in caplog.messages if "goodbye" in one] == [
+            "the server did not take the goodbye: no answer within 0.1 s"
+        ]
+
     async def test_given_devices_go_on(self, stage: Stage) -> None:
         room = await stage.joined()
         await room.leave()

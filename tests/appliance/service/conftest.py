@@ -146,6 +146,12 @@ def usual_level(device: Device, tone: float) -> float:
     return statistics.median(recent) if recent else SILENCE
 
 
+def gone(device: Device, tone: float) -> bool:
+    """Whether a steady tone of -12 dBFS is no more heard: not for one period, holes or not."""
+    loudest = device.report()["tones"][f"{tone:g}"]["level_dbfs"]
+    return loudest < -30 and usual_level(device, tone) < -60
+
+
 async def until(device: Device, holds: Callable[[Any], bool]) -> None:
     """Wait for a state of a device."""
     changed = asyncio.Event()

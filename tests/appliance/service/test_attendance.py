@@ -30,6 +30,7 @@ class FakeSession(EventEmitter):
         self.ended = False
         self.received = 0
         self.flows = True
+        self.connection_error: Exception | None = None
 
     def stats(self) -> dict[str, int | float]:
         self.received += self.flows
@@ -223,6 +224,11 @@ async def test_silence_of_the_room_is_said_and_ends(
     scene.sessions[0].flows = False
     await scene.until(Status.RECONNECTING)
     assert scene.told[-1] == (Status.RECONNECTING, "nothing comes from the room server")
+    # Once there is a cause, it is told.
+    scene.sessions[0].connection_error = Disconnected("cannot reach the hub: connection refused")
+    await scene.until(Status.RECONNECTING, times=2)
+    assert scene.told[-1] == (Status.RECONNECTING, "cannot reach the hub: connection refused")
+    scene.sessions[0].connection_error = None
     scene.sessions[0].flows = True
     await scene.until(Status.IN_ROOM, times=2)
     assert len(scene.sessions) == 1

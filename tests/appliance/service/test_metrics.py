@@ -111,7 +111,7 @@ async def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
 async def test_who_asks_nothing_neither_uses_up_the_rooms_files_nor_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(metrics, "_PATIENCE", 2.0)
+    monkeypatch.setattr(metrics, "_PATIENCE", 5.0)
     server = MetricsServer(Fake(), "127.0.0.1:0")
     await server.start()
     host, _, port = server.address.rpartition(":")

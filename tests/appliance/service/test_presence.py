@@ -15,7 +15,7 @@ from appliance.room import RoomSession
 from appliance.service import attendance
 from appliance.service.demo import PERMISSIONS
 from appliance.service.device import Device
-from hal.controls import Button
+from hal.controls import Button, Status
 from tests.appliance.service.conftest import MakeDevice, token_for, until
 
 
@@ -261,12 +261,54 @@ async def test_the_code_of_the_room_it_is_in_disturbs_nobody(
     await until(oak, lambda state: state.status == "in_room")
     before, link = oak.state().member_id, hub.url.replace("ws", "http", 1)
     for code in ("demo", f"{link}/?room=demo"):
-        await oak.visit(code)
+        with pytest.raises(Refused, match="in that room already"):
+            await oak.visit(code)
         assert (oak.state().member_id, oak.state().visiting) == (before, False)
     # One that opens it for somebody else is a wish to be that.
     await oak.visit(token_for(hub, "Ash"))
     assert oak.state().visiting
     assert oak.state().member_id != before
+
+
+async def test_the_code_of_the_own_room_leads_home(hub: HubServer, make_device: MakeDevice) -> None:
+    own = {"host": hub.url, "name": "demo", "token": token_for(hub, "Oak"), "user_name": "Oak"}
+    oak = await make_device("Oak", 1, room=own)
+    tap(oak, "hang_up")
+    await until(oak, lambda state: state.status == "idle")
+    await oak.visit("demo")
+    await until(oak, lambda state: state.status == "in_room")
+    assert (oak.state().room, oak.state().visiting, oak.presence.at) == ("demo", False, "")
+    # From a visit, too, by a link.
+    await oak.visit("attic")
+    assert oak.state().visiting
+    await oak.visit(f"{hub.url.replace('ws', 'http', 1)}/?room=demo")
+    await until(oak, lambda state: state.status == "in_room" and state.room == "demo")
+    assert not oak.state().visiting
+
+
+@pytest.mark.parametrize("act", ["go_home", "go_back", "hang_up"])
+async def test_who_leaves_a_room_that_is_lost_does_not_read_of_it_any_more(
+    make_device: MakeDevice, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    oak = await make_device("Oak", 1)
+    await oak.visit("attic")
+    goodbye, leave = asyncio.Event(), RoomSession.leave
+
+    async def slow(session: RoomSession) -> None:
+        await goodbye.wait()
+        await leave(session)
+
+    monkeypatch.setattr(RoomSession, "leave", slow)
+    oak.situation.move(Status.RECONNECTING, "nothing comes from the room server")
+    getattr(oak.presence, act)()
+    try:
+        expected = "idle" if act == "hang_up" else "joining"
+        await until(oak, lambda state: state.status == expected)
+        assert (oak.state().room, oak.state().visiting) == ("demo", False)
+        assert oak.presence.session is not None, "it is out of it already: this shows nothing"
+    finally:
+        goodbye.set()
+    await until(oak, lambda state: state.status == ("idle" if act == "hang_up" else "in_room"))
 
 
 async def test_the_last_wish_counts(

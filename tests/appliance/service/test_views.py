@@ -157,6 +157,12 @@ def test_an_update_is_shown_over_a_fault() -> None:
     assert state.present.status is Status.FAULT
 
 
+async def test_the_panel_tells_no_password_of_the_room_server(make_device: MakeDevice) -> None:
+    room = {"host": "ws://oak:c4n4ry@127.0.0.1:9/sub", "token": "x"}
+    oak = await make_device("Oak", 1, joined=False, room=room)
+    assert oak.state().hub == "ws://127.0.0.1:9/sub"
+
+
 async def test_each_figure_of_a_device_in_a_call_has_words_at_the_panel(
     make_device: MakeDevice,
 ) -> None:
@@ -167,3 +173,17 @@ async def test_each_figure_of_a_device_in_a_call_has_words_at_the_panel(
     # In whatever order they come; last mostly the room server's first words on what it received.
     await until(oak, lambda state: named <= state.stats.keys() | made_up)
     assert oak.state().stats.keys() <= named
+
+
+async def test_nobody_is_said_to_talk_while_the_connection_is_lost(
+    make_device: MakeDevice,
+) -> None:
+    oak = await make_device()
+    await until(oak, lambda state: any(one.get("talking") for one in state.members))
+    oak.situation.move(Status.RECONNECTING, "nothing comes from the room server")
+    # Whatever lies over it: the room is no nearer.
+    for status in ("reconnecting", "fault"):
+        state = oak.state()
+        assert (state.status, state.tally) == (status, "live")
+        assert [(one["name"], one["talking"]) for one in state.members] == [("Oak", False)]
+        oak.situation.fault("a part", "it hangs")

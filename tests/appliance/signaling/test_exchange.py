@@ -65,7 +65,7 @@ async def test_an_announced_close_that_never_comes_is_done_by_us():
         await peer.gone()
 
     async with ScriptedServer(lingering, accept) as server:
-        async with Client(server.url, request_timeout=1.0) as client:
+        async with Client(server.url, request_timeout=3.0) as client:
             await client.until(lambda: client.reconnections)
 
 

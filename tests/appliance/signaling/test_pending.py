@@ -81,7 +81,7 @@ async def test_silence_to_a_request_ends_the_socket_and_the_next_resumes():
         await peer.serve()
 
     async with ScriptedServer(silent, next_one) as server:
-        async with Client(server.url, request_timeout=1.0) as client:
+        async with Client(server.url, request_timeout=3.0) as client:
             results = await asyncio.gather(
                 client.request("video.lock", {}),
                 client.request("video.unlock", {}),

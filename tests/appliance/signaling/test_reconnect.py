@@ -183,6 +183,7 @@ async def test_a_server_that_vanished_is_tried_until_close():
     # Gone, and its port closed: every attempt is refused.
     await client.until(lambda: len(client.attempts) > 3)
     assert client.state is ConnectionState.RECONNECTING
+    assert "cannot reach" in str(client.trouble)
     await client.close()
 
 
@@ -200,9 +201,11 @@ async def test_handshakes_that_break_off_are_tried_again():
 
     async with ScriptedServer(leave, accept, process_request=break_off) as server:
         async with Client(server.url) as client:
+            assert client.trouble is None
             await client.until(lambda: client.reconnections)
             assert client.reconnections == [True]
             assert client.attempts == [0, 1, 2, 3]
+            assert client.trouble is None
 
 
 async def test_close_while_waiting_to_reconnect():

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from room import HEARD, SILENT, Place, eventually, places
+from room import HEARD, Place, eventually, falls_silent, places
 from sdk_client import Event, Local, Pixels, tone_levels
 
 from hal.audio import RATE
@@ -203,14 +203,15 @@ class Client(ABC):
         await eventually(f"{self.name} hears {tone:g} Hz at {level:.0f} dBFS", so)
 
     async def hears_tone(self, tone: float, wanted: bool = True) -> None:
-        """Wait until a tone is heard, or is not."""
+        """Wait until a tone is heard, or is not; then it stays away."""
 
         async def so() -> bool:
-            if wanted:
-                return await self.level(tone) > HEARD
-            return (await self.hears([tone]))[tone] < SILENT
+            return await self.level(tone) > HEARD
 
-        await eventually(f"{self.name} hears {'' if wanted else 'no '}{tone:g} Hz", so)
+        if wanted:
+            await eventually(f"{self.name} hears {tone:g} Hz", so)
+        else:
+            await falls_silent(self.samples, tone)
 
     async def sees(self, what: str, test: Callable[[Pixels], Any]) -> Pixels:
         """The first picture that passes; `what` describes it."""

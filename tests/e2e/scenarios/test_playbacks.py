@@ -97,8 +97,10 @@ async def test_pauses_a_film(meeting: Meeting, films: FileServer) -> None:
     await witness.hears_tone(TONES[0])
     before = len(witness.events)
     await client.call("pause", on="film")
-    await witness.told("playback.updated", of("playback", playback_id, state="paused"), before)
-    await client.told("playback.updated", of("playback", playback_id, state="paused"))
+    paused = of("playback", playback_id, state="paused")
+    await witness.told("playback.updated", paused, before)
+    await client.told("playback.updated", paused)
+    position = await client.get("position", on="film") / 1000
     await witness.hears_tone(TONES[0], False)
     stands = 0.0
 
@@ -110,6 +112,8 @@ async def test_pauses_a_film(meeting: Meeting, films: FileServer) -> None:
 
     # Pictures may be longer on their way than the sound.
     await eventually("the film stands", still)
+    # Where it was paused: its pictures are a fifth of a second apart.
+    assert position - 0.5 < stands < position + 0.1
     await client.call("resume", on="film")
     await witness.told("playback.updated", of("playback", playback_id, state="playing"), before)
     await witness.hears_tone(TONES[0])

@@ -531,9 +531,16 @@ async def test_open_twice(bench: Bench) -> None:
     assert await bench.next() == (Button.MUTE, True)
 
 
-async def test_pins_that_the_board_lacks(pins: MockFactory) -> None:
-    with pytest.raises(OptionInvalid, match="pin number"):
-        Bench(pins, mute_pin=77).open()
+async def test_pins_that_the_board_lacks(
+    pins: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(name: int) -> None:
+        raise gpiozero.PinInvalidPin(f"{name} is not a valid pin name")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pins, "pin", lacking)
+        with pytest.raises(OptionInvalid, match="pin number"):
+            Bench(pins, mute_pin=27).open()
     with pytest.raises(OptionInvalid, match="pull"):
         Bench(pins, mute_pin=2, pull="down").open()
 
@@ -580,6 +587,8 @@ async def test_a_machine_without_pins(
     [
         ({}, "no pins"),
         ({"mute_pin": 5, "tally_red": 5}, "given to mute_pin and tally_red"),
+        ({"mute_pin": 17, "tally_red": 28}, "tally_red 28 is no pin of the header; use .* 0 to 27"),
+        ({"mute_pin": 0, "status_pin": -1}, "status_pin -1 is no pin"),
         ({"mute_pin": 5, "pull": "sideways"}, "pull"),
         ({"mute_pin": 5, "pull": "floating"}, "active_low"),
         ({"mute_pin": 5, "active_low": False}, "contradicts"),
