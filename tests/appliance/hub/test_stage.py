@@ -462,7 +462,7 @@ async def test_an_end_that_is_cut_short_ends_the_other_half_all_the_same(
             await stuck.wait()
         closing.cancel()
         await asyncio.wait({closing})
-        await until(lambda: new_threads(before) == {half}, 2)
+        await until(lambda: new_threads(before) == {half})
     # Whoever cut it short may end it later.
     await stage.close()
     assert not new_threads(before)
