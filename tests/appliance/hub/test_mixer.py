@@ -54,6 +54,11 @@ class Ears:
             while not condition():
                 await asyncio.sleep(0.005)
 
+    async def told(self, member_id: str, count: int) -> None:
+        """Wait until so many levels of a member have been told in all."""
+        levels = self.levels.setdefault(member_id, [])
+        await self.until(lambda: len(levels) >= count)
+
     async def more(self, member_id: str, count: int) -> list[Encoded]:
         packets = self.sent.setdefault(member_id, [])
         start = len(packets)
@@ -128,13 +133,12 @@ async def test_a_mute_counts_from_the_next_beat(mixer: Mixer, ears: Ears) -> Non
     levels = ears.levels.setdefault("a", [])
     for _ in range(5):
         mixer.set("a", muted=False)
-        start = len(levels)
-        await ears.until(lambda start=start: len(levels) > start + 15)  # type: ignore[misc]
+        await ears.told("a", len(levels) + 16)
         assert levels[-1] > -20
         mixer.set("a", muted=True)
         # Each beat asks once and tells once.  One may be under way, and one fades the sound out.
         last = speaker.pulls + 2
-        await ears.until(lambda last=last: len(levels) >= last + 10)  # type: ignore[misc]
+        await ears.told("a", last + 10)
         assert set(levels[last : last + 10]) == {SILENCE_DBFS}
 
 

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,6 +20,8 @@ from appliance.hub.store import Store
 from appliance.hub.tasks import Tasks
 from tests.appliance.hub.hub_client import DEADLINE
 from tests.appliance.hub.quiet_room import come_in, open_room
+
+T = TypeVar("T")
 
 URL, OTHER = "rtmp://127.0.0.1/live/key", "rtmp://127.0.0.1/live/other"
 STORED = StoredRoom("r", RoomOptions(name="demo"), 1.0, 1.0)
@@ -203,56 +206,45 @@ async def test_what_is_gone_is_told_and_nothing_is_sent(desk: Desk) -> None:
     assert [one for one in desk.antenna.calls if one[0] != "ended"] == calls
 
 
-@pytest.mark.parametrize("first", ["add", "join"])
-async def test_a_new_one_and_the_first_who_joins_at_once(desk: Desk, first: str) -> None:
-    room = desk.room()
+async def with_the_first(
+    desk: Desk, room: Room, act: Coroutine[Any, Any, T], *, joins_first: bool
+) -> T:
+    """What an act says during which somebody comes in as the first, the store slow for both."""
     with desk.slow():
-        if first == "join":
+        if joins_first:
             come_in(room)
             await turn()
-        adding = asyncio.create_task(desk.add())
+        acting = asyncio.create_task(act)
         await turn()
-        if first == "add":
+        if not joins_first:
             come_in(room)
             await turn()
-    stream = await adding
+    told = await acting
     await desk.drain()
+    return told
+
+
+@pytest.mark.parametrize("joins_first", [True, False])
+async def test_a_new_one_and_the_first_who_joins_at_once(desk: Desk, joins_first: bool) -> None:
+    room = desk.room()
+    stream = await with_the_first(desk, room, desk.add(), joins_first=joins_first)
     assert desk.antenna.going == [(room.session_id, stream.id, URL)]
 
 
-@pytest.mark.parametrize("first", ["change", "join"])
-async def test_a_changed_one_and_the_first_who_joins_at_once(desk: Desk, first: str) -> None:
+@pytest.mark.parametrize("joins_first", [True, False])
+async def test_a_changed_one_and_the_first_who_joins_at_once(desk: Desk, joins_first: bool) -> None:
     stream = await desk.add()
     room = desk.room()
-    with desk.slow():
-        if first == "join":
-            come_in(room)
-            await turn()
-        changing = asyncio.create_task(desk.streams.change(stream, OTHER))
-        await turn()
-        if first == "change":
-            come_in(room)
-            await turn()
-    await changing
-    await desk.drain()
+    change = desk.streams.change(stream, OTHER)
+    await with_the_first(desk, room, change, joins_first=joins_first)
     assert desk.antenna.going == [(room.session_id, stream.id, OTHER)]
 
 
-@pytest.mark.parametrize("first", ["delete", "join"])
-async def test_one_that_is_forgotten_while_the_first_joins(desk: Desk, first: str) -> None:
+@pytest.mark.parametrize("joins_first", [True, False])
+async def test_one_that_is_forgotten_while_the_first_joins(desk: Desk, joins_first: bool) -> None:
     stream = await desk.add()
-    room = desk.room()
-    with desk.slow():
-        if first == "join":
-            come_in(room)
-            await turn()
-        deleting = asyncio.create_task(desk.streams.delete(stream))
-        await turn()
-        if first == "delete":
-            come_in(room)
-            await turn()
-    await deleting
-    await desk.drain()
+    delete = desk.streams.delete(stream)
+    await with_the_first(desk, desk.room(), delete, joins_first=joins_first)
     assert (desk.antenna.going, await desk.kept()) == ([], [])
 
 
